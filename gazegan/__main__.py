@@ -1,0 +1,6 @@
+"""`python -m gazegan`."""
+
+from gazegan.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Options that mean the same in every command, and the two ways a command talks."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+PATH = click.Path(path_type=Path)
+
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting, e.g. --set steps=500; repeatable.",
+)
+SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
+DEVICE = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="cpu|cuda",
+    help="Where tensors live; cuda:1 also works.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no more.")
+
+
+def out(help_text: str) -> Callable[[Any], Any]:
+    """The required `--out` option."""
+    return click.option("--out", type=PATH, required=True, help=help_text)
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]
+    name = "HxW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        height, _, width = str(value).lower().partition("x")
+        if not (height.isdigit() and width.isdigit()):
+            self.fail(f"{value!r} is not a size; write HEIGHTxWIDTH, e.g. 36x60", param, ctx)
+        size = int(height), int(width)
+        if not all(8 <= side <= 8192 for side in size):
+            self.fail(f"{value!r}: sides must lie in 8..8192 pixels", param, ctx)
+        return size
+
+
+SIZE = _Size()
+
+
+def check_device(device: str) -> str:
+    """Return a usable device name, or raise UserError naming `--device` and the cure."""
+    import torch
+
+    from gazegan.errors import UserError
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as fault:
+        reason = str(fault).splitlines()[0]
+        raise UserError(f"--device {device}: {reason}; use --device cpu") from None
+    return device
+
+
+@contextmanager
+def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar with rate and remaining time on stderr; yields `advance(n)`."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.0f}/s") if total is None else TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+def say(as_json: bool, values: dict[str, Any], text: str) -> None:
+    """Print `values` as one JSON object with `--json`, else `text`."""
+    click.echo(json.dumps(values, allow_nan=False) if as_json else text)

@@ -1,0 +1,117 @@
+"""Recipes and configurations: TOML and `--set` into validated, frozen models, and back."""
+
+import copy
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gazegan.errors import DataError, UserError
+
+
+class Config(BaseModel):
+    """A frozen configuration that refuses unknown keys, NaN and infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def validate(model: type[C], values: Mapping[str, Any], source: str) -> C:
+    """Build `model` from plain values; a fault becomes one line naming field and cure.
+
+    Raises UserError; `source` says where the values came from (a file, an option).
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as fault:
+        raise UserError(f"{source}: {_first_fault(fault, model)}") from None
+
+
+def _first_fault(fault: ValidationError, model: type[BaseModel]) -> str:
+    first = fault.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "value"
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        near = difflib.get_close_matches(key, _keys_beside(model, first["loc"]), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "remove it"
+        return f"unknown key {where!r}; {hint}"
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" (and {fault.error_count() - 1} more)" if fault.error_count() > 1 else ""
+    got = first["input"]
+    shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else ""
+    return f"{where}: {message}{shown}{more}"
+
+
+def _keys_beside(model: type[BaseModel], loc: Iterable[str | int]) -> list[str]:
+    here: Any = model
+    for part in list(loc)[:-1]:
+        field = getattr(here, "model_fields", {}).get(part)
+        here = field.annotation if field is not None else None
+    return list(getattr(here, "model_fields", {}))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises DataError or UserError naming the file and the fault."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise DataError(f"{path}: cannot be read ({fault})") from None
+    except tomllib.TOMLDecodeError as fault:
+        raise UserError(f"{path}: not valid TOML: {fault}") from None
+
+
+def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `values` with each `a.b=value` set; the value is read as TOML, else as text.
+
+    Raises UserError where an override has no `=` or walks through a plain value.
+    """
+    result = copy.deepcopy(dict(values))
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {item!r}: write KEY=VALUE")
+        *parents, leaf = key.strip().split(".")
+        here = result
+        for part in parents:
+            here = here.setdefault(part, {})
+            if not isinstance(here, dict):
+                raise UserError(f"--set {item!r}: {part!r} holds a value, not a table")
+        here[leaf] = _toml_value(text.strip())
+    return result
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+
+
+def load(model: type[C], path: Path, overrides: Iterable[str] = ()) -> C:
+    """Read a TOML file into `model`, with `--set` overrides; raises UserError or DataError."""
+    return validate(model, apply_overrides(read_toml(path), overrides), str(path))
+
+
+def dump_json(model: BaseModel) -> str:
+    """Write a model as canonical JSON (sorted keys), equal for equal models."""
+    return json.dumps(model.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List `key: old -> new` for every leaf in which two plain configurations differ."""
+    found: list[str] = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a!r} -> {b!r}")
+    return found
