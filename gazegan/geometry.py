@@ -29,7 +29,14 @@ def direction_deg(angles: Tensor) -> Tensor:
     0 is the image's right, 90 up, 180 left, 270 down. Undefined (0) for a gaze into the camera.
     """
     x, y, _ = vector_from_angles(angles).unbind(-1)
-    return torch.rad2deg(torch.atan2(-y, x)).remainder(360.0)
+    return direction_from_cos_sin(torch.stack((x, -y), dim=-1))
+
+
+def direction_from_cos_sin(pair: Tensor) -> Tensor:
+    """Turn (cos, sin) `[..., 2]` of any length into the direction `[...]`, 0 <= degrees < 360."""
+    cos, sin = (pair + 0.0).unbind(-1)  # turns -0.0 into 0.0, so that (0, 0) gives 0, not 180
+    degrees = torch.rad2deg(torch.atan2(sin, cos))
+    return degrees.remainder(360.0).remainder(360.0)  # the first rounds -1e-9 to 360
 
 
 def eccentricity_deg(angles: Tensor) -> Tensor:
