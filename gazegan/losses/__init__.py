@@ -1,0 +1,1 @@
+"""Training losses: adversarial, gaze and self-regularisation."""

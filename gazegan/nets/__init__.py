@@ -1,0 +1,1 @@
+"""Networks: the refiner, its critic and the gaze regressor."""

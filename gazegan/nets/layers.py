@@ -1,0 +1,91 @@
+"""Small blocks that the networks share."""
+
+import math
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["instance", "group", "batch", "none"]
+"""Normalisation between a convolution and its activation."""
+
+
+def normalisation(kind: Norm, channels: int) -> nn.Module:
+    """Return the normalisation layer of `kind` for `channels` feature maps."""
+    match kind:
+        case "instance":
+            return nn.InstanceNorm2d(channels, affine=True)
+        case "group":
+            return nn.GroupNorm(math.gcd(8, channels), channels)
+        case "batch":
+            return nn.BatchNorm2d(channels)
+        case "none":
+            return nn.Identity()
+
+
+def conv(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Sequential:
+    """Return convolution, normalisation and leaky ReLU; a stride of 2 halves even sides.
+
+    A strided kernel is 4 wide, a multiple of its stride, so that every pixel counts alike.
+    """
+    kernel = 4 if stride == 2 else 3
+    return nn.Sequential(
+        # A bias before a normalisation would be subtracted again.
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=norm == "none"),
+        normalisation(norm, outputs),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def up_conv(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
+    """Return a transposed convolution that doubles both sides, normalisation, leaky ReLU."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=norm == "none"),
+        normalisation(norm, outputs),
+        nn.LeakyReLU(0.2),
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions added to their input (He et al., CVPR 2016)."""
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv(channels, channels, 1, norm),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=norm == "none"),
+            normalisation(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `[B, channels, H, W]` to the same shape."""
+        out: Tensor = x + self.body(x)
+        return out
+
+
+def standardise(image: Tensor, epsilon: float) -> Tensor:
+    """Shift and scale every image `[B, C, H, W]` to mean 0 and spread near 1.
+
+    `epsilon` is added to the variance as a square, so flat images stay near 0 and finite.
+    """
+    centred = image - image.mean((1, 2, 3), keepdim=True)
+    variance = centred.square().mean((1, 2, 3), keepdim=True)
+    return centred / (variance + epsilon**2).sqrt()
+
+
+def pad_to(image: Tensor, multiple: int, least: int = 1) -> tuple[Tensor, tuple[slice, slice]]:
+    """Repeat the border of `[B, C, H, W]` until both sides are multiples of `multiple`.
+
+    Sides are at least `least`. Also returns the (row, column) slices that crop back.
+    """
+    before_after = []
+    for side in image.shape[-2:]:
+        target = math.ceil(max(side, least) / multiple) * multiple
+        before = (target - side) // 2
+        before_after.append((before, target - side - before))
+    (top, bottom), (left, right) = before_after
+    rows = slice(top, top + image.shape[-2])
+    columns = slice(left, left + image.shape[-1])
+    if top + bottom + left + right:
+        image = F.pad(image, (left, right, top, bottom), mode="replicate")
+    return image, (rows, columns)

@@ -1,0 +1,73 @@
+"""The generator: a rendered eye in, the same eye made to look like the target domain out."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from gazegan.config import Config
+from gazegan.nets.layers import Norm, Residual, conv, pad_to, up_conv
+
+Width = Annotated[int, Field(ge=1, le=1024)]
+
+
+class RefinerConfig(Config):
+    """Size of a refiner; sides are halved `len(widths) - 1` times."""
+
+    widths: tuple[Width, ...] = Field((8, 16, 32), min_length=1, max_length=7)
+    blocks: int = Field(2, ge=0, le=32)
+    """Residual blocks at the lowest resolution."""
+    norm: Norm = "instance"
+    skips: bool = True
+    """Add each encoder level to the decoder level of its size."""
+    clamp: Literal["hard", "soft"] = "hard"
+    """hard: cut at 0 and 1. soft: scale the change by the room left, so gradients never vanish."""
+
+
+def add_soft(image: Tensor, change: Tensor) -> Tensor:
+    """Move `image` (0..1) towards 1 or 0 by tanh of `change`; no change is the identity."""
+    share = torch.tanh(change)
+    return image + share * torch.where(share > 0, 1 - image, image)
+
+
+class Refiner(nn.Module):
+    """Encoder-decoder with a transposed-convolution decoder and a residual output.
+
+    The last layer starts at zero: an untrained refiner is the identity.
+    """
+
+    def __init__(self, config: RefinerConfig, channels: int) -> None:
+        super().__init__()
+        self.config = config
+        w, norm = config.widths, config.norm
+        self.stem = conv(channels, w[0], 1, norm)
+        self.down = nn.ModuleList(conv(a, b, 2, norm) for a, b in pairwise(w))
+        self.middle = nn.Sequential(*(Residual(w[-1], norm) for _ in range(config.blocks)))
+        self.up = nn.ModuleList(up_conv(b, a, norm) for a, b in pairwise(w))
+        self.head = nn.Conv2d(w[0], channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+
+    def change(self, image: Tensor) -> Tensor:
+        """Return what the network would add to `image` `[B, C, H, W]`, before the limits."""
+        factor = 2 ** len(self.down)
+        # At least 2x2 at the bottom: instance normalisation needs more than one value.
+        padded, (rows, columns) = pad_to(image, factor, least=2 * factor)
+        levels = [self.stem(2 * padded - 1)]
+        for down in self.down:
+            levels.append(down(levels[-1]))
+        x = self.middle(levels.pop())
+        for up in reversed(self.up):
+            below = levels.pop()
+            x = up(x) + below if self.config.skips else up(x)
+        change: Tensor = self.head(x)[..., rows, columns]
+        return change
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Refine images `[B, C, H, W]` in 0..1, sides from 8 px; same shape and range."""
+        if self.config.clamp == "soft":
+            return add_soft(image, self.change(image))
+        return (image + self.change(image)).clamp(0, 1)

@@ -1,0 +1,170 @@
+"""Networks: identity at the start, any size, statistics that move only in training."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from gazegan.modes import evaluating
+from gazegan.nets.critic import Critic, CriticConfig
+from gazegan.nets.layers import pad_to, standardise
+from gazegan.nets.refiner import Refiner, RefinerConfig, add_soft
+from gazegan.nets.regressor import Regressor, RegressorConfig
+
+SMALL = RefinerConfig(widths=(4, 8, 8), blocks=1)
+SIZES = st.tuples(st.integers(8, 45), st.integers(8, 45))
+
+
+def images(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stirred(module: nn.Module) -> nn.Module:
+    """Give every parameter a value that is not its initial one."""
+    torch.manual_seed(1)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return module
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    size=SIZES,
+    channels=st.sampled_from([1, 3]),
+    norm=st.sampled_from(["instance", "group", "batch", "none"]),
+    clamp=st.sampled_from(["hard", "soft"]),
+    skips=st.booleans(),
+)
+def test_untrained_refiner_is_the_identity(size, channels, norm, clamp, skips):
+    config = RefinerConfig(widths=(4, 8, 8), blocks=1, norm=norm, clamp=clamp, skips=skips)
+    image = images(2, channels, *size)
+    assert torch.equal(Refiner(config, channels)(image), image)
+
+
+@settings(deadline=None, max_examples=15)
+@given(size=SIZES, clamp=st.sampled_from(["hard", "soft"]))
+def test_refined_images_keep_shape_and_range(size, clamp):
+    refiner = stirred(Refiner(SMALL.model_copy(update={"clamp": clamp}), 1))
+    image = images(2, 1, *size)
+    refined = refiner(image)
+    assert refined.shape == image.shape
+    assert refined.min() >= 0
+    assert refined.max() <= 1
+    assert not torch.equal(refined, image)
+
+
+def test_refiner_treats_each_image_alone():
+    refiner, image = stirred(Refiner(SMALL, 3)), images(4, 3, 20, 30)
+    one_by_one = torch.cat([refiner(image[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(refiner(image), one_by_one)
+
+
+def test_decoder_is_made_of_transposed_convolutions():
+    ups = [m for m in Refiner(SMALL, 1).modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert len(ups) == len(SMALL.widths) - 1
+
+
+def test_skips_carry_detail():
+    with_skips = stirred(Refiner(SMALL, 1))
+    without = stirred(Refiner(SMALL.model_copy(update={"skips": False}), 1))
+    image = images(1, 1, 16, 16)
+    assert not torch.allclose(with_skips.change(image), without.change(image))
+
+
+def test_soft_limit_has_gradient_where_the_hard_one_has_none():
+    image = torch.tensor([0.2, 0.9], dtype=torch.float64)
+    change = torch.tensor([-3.0, 3.0], dtype=torch.float64, requires_grad=True)
+    moved = add_soft(image, change)
+    moved.sum().backward()
+    assert change.grad is not None
+    assert (change.grad > 0).all()
+    expected = torch.tensor([0.2 - 0.2 * torch.tanh(torch.tensor(3.0)), 0.9 + 0.1 * 0.995055])
+    torch.testing.assert_close(moved.detach().float(), expected)
+
+
+@settings(deadline=None, max_examples=15)
+@given(size=st.tuples(st.integers(1, 45), st.integers(1, 45)), channels=st.sampled_from([1, 3]))
+def test_critic_scores_any_size(size, channels):
+    critic = Critic(CriticConfig(widths=(4, 8, 8)), channels)
+    image = images(3, channels, *size)
+    scores = critic(image)
+    assert scores.whole.shape == (3,)
+    assert scores.patch.shape[0] == 3
+    torch.testing.assert_close(critic.value(image), scores.whole + scores.patch.mean(1))
+
+
+def test_critic_scores_do_not_depend_on_the_other_images():
+    """What the gradient penalty needs, and what batch normalisation would break."""
+    critic, image = stirred(Critic(CriticConfig(widths=(4, 8)), 1)), images(5, 1, 24, 30)
+    alone = torch.cat([critic.value(image[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(critic.value(image), alone)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in critic.modules())
+
+
+def test_patch_scores_are_local():
+    critic = stirred(Critic(CriticConfig(widths=(4, 8)), 1))
+    image = images(1, 1, 32, 32)
+    changed = image.clone()
+    changed[..., :4, :4] = 0
+    same = critic(image).patch.view(8, 8) == critic(changed).patch.view(8, 8)
+    assert same[4:, 4:].all()
+    assert not same[:2, :2].any()
+
+
+def test_regressor_size_and_shapes():
+    regressor = Regressor(RegressorConfig(), 1)
+    count = sum(p.numel() for p in regressor.parameters())
+    assert 250_000 <= count <= 500_000
+    for size in ((8, 8), (36, 60), (50, 31)):
+        assert regressor(images(3, 1, *size)).shape == (3, 2)
+    assert sum(isinstance(m, nn.Conv2d) for m in regressor.modules()) == 5
+
+
+def test_direction_is_a_unit_vector():
+    regressor = stirred(Regressor(RegressorConfig(target="direction"), 3)).eval()
+    assert regressor.target == "direction"
+    norm = regressor(images(6, 3, 20, 30)).norm(dim=1)
+    torch.testing.assert_close(norm, torch.ones(6))
+
+
+def test_batch_statistics_move_in_training_and_not_in_evaluation():
+    regressor, image = Regressor(RegressorConfig(), 1), images(4, 1, 16, 20)
+    buffers = {n: b.clone() for n, b in regressor.named_buffers() if "running" in n}
+    regressor.eval()(image)
+    assert all(torch.equal(b, regressor.get_buffer(n)) for n, b in buffers.items())
+    with evaluating(regressor.train()):
+        regressor(image)
+    assert all(torch.equal(b, regressor.get_buffer(n)) for n, b in buffers.items())
+    regressor(image)
+    assert not any(torch.equal(b, regressor.get_buffer(n)) for n, b in buffers.items())
+
+
+def test_evaluation_does_not_depend_on_the_other_images():
+    regressor, image = stirred(Regressor(RegressorConfig(), 1)).eval(), images(4, 1, 16, 20)
+    alone = torch.cat([regressor(image[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(regressor(image), alone, rtol=1e-4, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(gain=st.floats(0.3, 3), bias=st.floats(-0.5, 0.5))
+def test_standardising_undoes_brightness_and_contrast(gain, bias):
+    image = images(2, 3, 12, 15).double()
+    before, after = standardise(image, 1e-4), standardise(gain * image + bias, 1e-4)
+    torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(before.var((1, 2, 3), correction=0), torch.ones(2).double())
+
+
+def test_flat_images_stay_finite():
+    flat = torch.full((2, 1, 8, 8), 0.3, requires_grad=True)
+    standardise(flat, 0.02).square().sum().backward()
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("multiple", "least"), [(4, 8), (8, 8), (1, 16), (3, 1)])
+def test_padding_crops_back(multiple, least):
+    image = images(1, 2, 9, 14)
+    padded, (rows, columns) = pad_to(image, multiple, least)
+    assert torch.equal(padded[..., rows, columns], image)
+    assert all(s % multiple == 0 and s >= least for s in padded.shape[-2:])
