@@ -1,0 +1,1 @@
+"""Eyes on disk and eyes in motion: stores, streams, readers of real eyes, exports."""

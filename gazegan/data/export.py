@@ -1,0 +1,217 @@
+"""Exports: a store as plain files that need no gazegan to be read."""
+
+import contextlib
+import csv
+import json
+import math
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gazegan.data.files import make_folder
+from gazegan.data.readers import COLUMNS
+from gazegan.data.store import Store
+from gazegan.errors import DataError, UserError
+from gazegan.geometry import direction_deg, eccentricity_deg, vector_from_angles
+from gazegan.schema import ORIGINS, SIDES, UNKNOWN, EyeBatch
+
+Progress = Callable[[int], None]
+_BATCH = 256
+
+
+def export_folder(store: Store, out: Path, progress: Progress | None = None) -> None:
+    """Write images as PNG with one JSON object of labels an image.
+
+    `out` receives images/NNNNNN.png, masks/NAME/NNNNNN.png (coverage 0..255), labels.jsonl, and,
+    where gaze is known, labels.csv as `gazegan import folder --labels` reads it. Unknown labels
+    are null. The same store gives the same bytes; an `out` that holds them already is left as it
+    is, any other raises UserError. Raises DataError where `store` is damaged or the disk is full.
+    """
+    _refuse_early(out, _empty(out) or (out / "labels.jsonl").is_file())
+    with _published(out) as folder:
+        for name in ("images", *(f"masks/{mask}" for mask in store.manifest.masks)):
+            (folder / name).mkdir(parents=True)
+        rows = []
+        with (folder / "labels.jsonl").open("w", encoding="utf-8") as lines:
+            for start, batch in _batches(store, progress):
+                for k in range(len(batch)):
+                    record = _record(store, batch, k, start + k)
+                    lines.write(json.dumps(record, allow_nan=False) + "\n")
+                    rows.append([record[column] for column in COLUMNS])
+                _save_images(folder, store, batch, start)
+        if "gaze" in store.fields:
+            with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+
+def export_npz(store: Store, out: Path, progress: Progress | None = None) -> None:
+    """Write everything as NumPy arrays in one file, readable without pickle.
+
+    images uint8 [N, H, W, C]; gaze and head float32 [N, 2] (pitch, yaw) rad; masks uint8
+    [N, H, W, K]; landmarks float32 [N, L, 2] px; visible bool [N, L]; params float32 [N, P];
+    id, origin, side, subject int64 [N]; and the names of what they count. Labels that the store
+    lacks are absent. Entries are stored uncompressed with a fixed date, so the same store gives
+    the same bytes. Raises as `export_folder` does.
+    """
+    _refuse_early(out, out.is_file())
+    columns: dict[str, list[npt.NDArray[Any]]] = {}
+    for _, batch in _batches(store, progress):
+        for name in store.fields:
+            columns.setdefault(name, []).append(_plain(name, getattr(batch, name)))
+    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+    arrays["images"] = arrays.pop("image")
+    arrays |= {name: np.array(values) for name, values in _names(store).items() if values}
+    with _published(out) as file:
+        _write_npz(file, arrays)
+
+
+def _batches(store: Store, progress: Progress | None) -> Iterator[tuple[int, EyeBatch]]:
+    start = 0
+    for batch in store.batches(_BATCH):
+        yield start, batch
+        start += len(batch)
+        if progress:
+            progress(len(batch))
+
+
+def _bytes(values: Tensor) -> npt.NDArray[np.uint8]:
+    levels: npt.NDArray[np.uint8] = (values * 255).round().to(torch.uint8).numpy()
+    return levels
+
+
+def _plain(name: str, values: Tensor) -> npt.NDArray[Any]:
+    if name in ("image", "masks"):
+        return _bytes(values.movedim(1, -1))
+    array: npt.NDArray[Any] = values.numpy()
+    return array
+
+
+def _names(store: Store) -> dict[str, Sequence[str]]:
+    manifest = store.manifest
+    return {
+        "origin_names": ORIGINS,
+        "side_names": SIDES,
+        "mask_names": manifest.masks,
+        "landmark_names": manifest.landmarks,
+        "param_names": manifest.param_names,
+        "subject_names": manifest.subjects,
+        "file_names": manifest.names,
+    }
+
+
+def _write_npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in sorted(arrays.items()):
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
+
+
+def _save_images(folder: Path, store: Store, batch: EyeBatch, start: int) -> None:
+    for k, image in enumerate(_bytes(batch.image.movedim(1, -1))):
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        Image.fromarray(pixels).save(folder / "images" / f"{start + k:06d}.png")
+    if batch.masks is not None:
+        for k, masks in enumerate(_bytes(batch.masks)):
+            for name, mask in zip(store.manifest.masks, masks, strict=True):
+                Image.fromarray(mask).save(folder / "masks" / name / f"{start + k:06d}.png")
+
+
+def _record(store: Store, batch: EyeBatch, k: int, index: int) -> dict[str, Any]:
+    """Everything known of eye `k` of a batch, which is eye `index` of the store."""
+    m, file = store.manifest, f"{index:06d}.png"
+    points = None if batch.landmarks is None else batch.landmarks[k].tolist()
+    visible = None if batch.visible is None else batch.visible[k].tolist()
+    params = None if batch.params is None else batch.params[k].tolist()
+    return {
+        "file": f"images/{file}",
+        "id": int(batch.id[k]),
+        "name": m.names[index] if m.names else None,
+        "origin": ORIGINS[int(batch.origin[k])],
+        **_gaze(None if batch.gaze is None else batch.gaze[k]),
+        **_head(None if batch.head is None else batch.head[k]),
+        "side": _code(SIDES, batch.side, k),
+        "subject": _code(m.subjects, batch.subject, k),
+        "masks": {name: f"masks/{name}/{file}" for name in m.masks} or None,
+        "landmarks": points and dict(zip(m.landmarks, points, strict=True)),
+        "visible": visible and dict(zip(m.landmarks, visible, strict=True)),
+        "params": params and dict(zip(m.param_names, params, strict=True)),
+    }
+
+
+def _gaze(angles: Tensor | None) -> dict[str, Any]:
+    if angles is None:
+        names = ("pitch_deg", "yaw_deg", "vector", "direction_deg", "eccentricity_deg")
+        return dict.fromkeys(names)
+    exact = angles.double()
+    pitch, yaw = exact.tolist()
+    return {
+        "pitch_deg": math.degrees(pitch),
+        "yaw_deg": math.degrees(yaw),
+        "vector": vector_from_angles(exact).tolist(),
+        "direction_deg": float(direction_deg(exact)),
+        "eccentricity_deg": float(eccentricity_deg(exact)),
+    }
+
+
+def _head(angles: Tensor | None) -> dict[str, float | None]:
+    values = (math.nan, math.nan) if angles is None else angles.tolist()
+    known = [math.degrees(value) if math.isfinite(value) else None for value in values]
+    return {"head_pitch_deg": known[0], "head_yaw_deg": known[1]}
+
+
+def _code(names: Sequence[str], codes: Tensor | None, k: int) -> str | None:
+    return None if codes is None or int(codes[k]) == UNKNOWN else names[int(codes[k])]
+
+
+def _refuse_early(out: Path, could_be_export: bool) -> None:
+    if out.exists() and not could_be_export:
+        raise UserError(f"{out}: exists and is no such export; choose another --out")
+
+
+def _empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+@contextlib.contextmanager
+def _published(out: Path) -> Iterator[Path]:
+    """Yield a path to write to beside `out`; it takes the name when it is whole."""
+    make_folder(out.absolute().parent)
+    aside = out.absolute().parent / f".{out.absolute().name}.part"
+    try:
+        _remove(aside)
+        yield aside
+        if not out.exists() or _empty(out):
+            aside.replace(out)
+        elif not _same(aside, out):
+            raise UserError(f"{out}: exists and differs from this export; choose another --out")
+    except OSError as fault:
+        raise DataError(f"{out}: cannot be written ({fault.strerror})") from None
+    finally:
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Whether two files, or all files of two folders, hold the same bytes."""
+    if a.is_file() or b.is_file():
+        return a.is_file() and b.is_file() and a.read_bytes() == b.read_bytes()
+    return _files(a) == _files(b) and all(_same(a / name, b / name) for name in _files(a))

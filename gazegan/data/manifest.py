@@ -1,0 +1,134 @@
+"""The manifest of a store: what it holds, how it was made, and the SHA-256 of every byte of it."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gazegan.config import Config, differences, dump_json, validate
+from gazegan.data.files import parse_json, read_bytes, write_atomic
+from gazegan.errors import DataError, UserError
+from gazegan.schema import LANDMARKS, MASKS, SCHEMA_VERSION
+
+_LIMIT = 1 << 28
+_SHA256 = r"^[0-9a-f]{64}$"
+
+
+class Shard(Config):
+    """One file of a store; its name carries the first 16 digits of its SHA-256."""
+
+    file: str = Field(pattern=r"^shard-\d{5,9}-[0-9a-f]{16}\.safetensors$")
+    count: int = Field(gt=0)
+    sha256: str = Field(pattern=_SHA256)
+
+
+class Manifest(Config):
+    """What a store holds; without `fields` and `shards` it is the plan of a store to be written."""
+
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1)
+    kind: Literal["rendered", "refined", "real"]
+    count: int = Field(gt=0, le=1 << 40)
+    channels: Literal[1, 3]
+    height: int = Field(gt=0, le=8192)
+    width: int = Field(gt=0, le=8192)
+    recipe: dict[str, Any] | None = None
+    seed: int | None = None
+    masks: tuple[str, ...] = ()
+    landmarks: tuple[str, ...] = ()
+    param_names: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """File names of real eyes, one an image; empty otherwise."""
+    notes: dict[str, Any] = Field(default_factory=dict)
+    """Anything worth knowing later, e.g. the digest of the photographs."""
+    shard_size: int = Field(default=1024, gt=0)
+    """Images a shard; the last may hold fewer."""
+    fields: tuple[str, ...] = ()
+    """The fields of EyeBatch that are present, filled in when the store is finished."""
+    shards: tuple[Shard, ...] = ()
+    sha256: str = ""
+    """SHA-256 of the canonical JSON of this manifest with `sha256` empty."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.names and len(self.names) != self.count:
+            raise ValueError(f"{len(self.names)} names for {self.count} images")
+        if self.masks not in ((), MASKS) or self.landmarks not in ((), LANDMARKS):
+            raise ValueError("masks or landmarks that this version does not know")
+        if self.shards and not self._adds_up():
+            raise ValueError("the shards do not add up to the count")
+        return self
+
+    def _adds_up(self) -> bool:
+        # The first test keeps a forged count from filling the memory with the second.
+        expected = -(-self.count // self.shard_size)
+        return len(self.shards) == expected and [s.count for s in self.shards] == self.shard_counts
+
+    @property
+    def shard_counts(self) -> list[int]:
+        """How many images each shard holds."""
+        return [
+            min(self.shard_size, self.count - start)
+            for start in range(0, self.count, self.shard_size)
+        ]
+
+
+def seal(manifest: Manifest) -> Manifest:
+    """Return the manifest with the SHA-256 of its own contents filled in."""
+    bare = dump_json(manifest.model_copy(update={"sha256": ""}))
+    return manifest.model_copy(update={"sha256": hashlib.sha256(bare.encode()).hexdigest()})
+
+
+def _encode(manifest: Manifest) -> bytes:
+    return (dump_json(manifest) + "\n").encode()
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Seal and write a manifest, or a plan, atomically."""
+    write_atomic(path, _encode(seal(manifest)))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a sealed manifest; any changed byte is found.
+
+    Raises DataError naming the file, or UserError where another version of gazegan wrote it.
+    """
+    data = read_bytes(path, _LIMIT)
+    values = parse_json(data, path)
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: not a manifest")
+    version = values.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise UserError(f"{path}: written by a newer gazegan (schema {version}); upgrade gazegan")
+    try:
+        manifest = validate(Manifest, values, str(path))
+        intact = _encode(seal(manifest)) == data
+    except UserError as fault:
+        raise DataError(f"{fault}; the file is damaged or was edited") from None
+    except ValueError as fault:  # nested deeper than can be written
+        raise DataError(f"{path}: {fault}; the file is damaged or was edited") from None
+    if not intact:
+        raise DataError(f"{path}: damaged: its SHA-256 does not match; make the store again")
+    return manifest
+
+
+def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
+    """Raise UserError naming what differs where `new` is another plan than the `old` at `path`.
+
+    Notes that were added to the old store later do not count as differences.
+    """
+    found = differences(_plan(old, new.notes), _plan(new, new.notes))
+    if found:
+        shown = "; ".join(item if len(item) < 120 else item[:117] + "..." for item in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise UserError(
+            f"{path}: holds a store of another configuration ({shown}{more});"
+            " choose another --out or delete it"
+        )
+
+
+def _plan(manifest: Manifest, notes: dict[str, Any]) -> dict[str, Any]:
+    plan = manifest.model_dump(mode="json", exclude={"fields", "shards", "sha256"})
+    plan["notes"] = {key: value for key, value in plan["notes"].items() if key in notes}
+    return plan

@@ -1,0 +1,229 @@
+"""A store: labelled eyes in safetensors shards beside a manifest; written once, read for ever.
+
+Images and masks are kept as bytes. Every shard is hashed before it is parsed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gazegan.data.files import make_folder, only_writer, read_bytes, write_atomic
+from gazegan.data.manifest import (
+    Manifest,
+    Shard,
+    check_same_plan,
+    read_manifest,
+    write_manifest,
+)
+from gazegan.data.shards import (
+    FIELDS,
+    REQUIRED,
+    byte_limit,
+    decode,
+    encode,
+    present_fields,
+    unpack,
+)
+from gazegan.errors import DataError, UserError
+from gazegan.schema import EyeBatch
+
+MANIFEST = "manifest.json"
+PLAN = "plan.json"
+_SHARD_BYTES = 1 << 25
+_LARGEST = 1 << 40
+_AGAIN = "delete the store and repeat the command that wrote it"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store on disk; shards are read and verified when first needed, then kept."""
+
+    path: Path
+    manifest: Manifest
+    _cache: dict[int, EyeBatch] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return self.manifest.count
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.manifest.height, self.manifest.width
+
+    @property
+    def channels(self) -> int:
+        return self.manifest.channels
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields of EyeBatch that are present."""
+        return self.manifest.fields
+
+    def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
+        """Return the eyes at `indices` [B], in that order; images and masks as floats in 0..1.
+
+        Raises DataError naming a shard that is missing or damaged.
+        """
+        return unpack(gather(indices, self.manifest.shard_counts, self._rows))
+
+    def batches(self, size: int) -> Iterator[EyeBatch]:
+        """Yield every eye once, in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.read(range(start, min(start + size, len(self))))
+
+    def _rows(self, shard: int, rows: Tensor) -> EyeBatch:
+        if shard not in self._cache:
+            self._cache[shard] = _read_shard(self.path, self.manifest, shard)
+        return self._cache[shard][rows]
+
+
+def gather(
+    indices: Tensor | Sequence[int],
+    lengths: Sequence[int],
+    read: Callable[[int, Tensor], EyeBatch],
+) -> EyeBatch:
+    """Collect rows of parts that lie one after the other, reading each part once.
+
+    `indices` [B] count through all parts; `read(part, rows)` returns rows of one part. Raises
+    IndexError for an index outside the parts.
+    """
+    index = torch.as_tensor(indices, dtype=torch.int64)
+    ends = torch.tensor(lengths).cumsum(0)
+    if bool(((index < 0) | (index >= ends[-1])).any()):
+        raise IndexError(f"indices must lie in 0..{int(ends[-1]) - 1}")
+    part = torch.bucketize(index, ends, right=True)
+    chosen = sorted(set(part.tolist())) or [0]
+    places = [(part == p).nonzero().flatten() for p in chosen]
+    pieces = [
+        read(p, index[at] - (ends[p] - lengths[p])) for p, at in zip(chosen, places, strict=True)
+    ]
+    return EyeBatch.cat(pieces)[torch.cat(places).argsort()]
+
+
+def open_store(path: Path) -> Store:
+    """Open a finished store.
+
+    Raises UserError where there is none, DataError where it is unfinished or damaged.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path}: no such store")
+    if not (path / MANIFEST).exists():
+        if (path / PLAN).exists():
+            raise DataError(f"{path}: unfinished; repeat the command that writes it")
+        raise UserError(f"{path}: not a store ({MANIFEST} is missing)")
+    manifest = read_manifest(path / MANIFEST)
+    if not manifest.shards or not set(FIELDS) >= set(manifest.fields) >= REQUIRED:
+        raise DataError(f"{path / MANIFEST}: lists no shards or wrong fields; {_AGAIN}")
+    for shard in manifest.shards:
+        if not (path / shard.file).is_file():
+            raise DataError(f"{path / shard.file}: missing; {_AGAIN}")
+    return Store(path, manifest)
+
+
+def write_store(
+    path: Path,
+    plan: Manifest,
+    make: Callable[[range], EyeBatch],
+    *,
+    shard_size: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Store:
+    """Write the store that `plan` describes, asking `make` for each range of indices.
+
+    `make` must depend on the range alone. Each shard appears whole or not at all, so an
+    interrupted call is resumed by repeating it; finished shards are verified, not made again.
+    `shard_size` defaults to about 32 MiB, at most 1024 images. `progress` receives the number of
+    images of each shard. Raises UserError where `path` holds something else or another plan.
+    """
+    plan = plan.model_copy(update={"shard_size": shard_size or _default_shard_size(plan)})
+    make_folder(path)
+    with only_writer(path):
+        if not _begin(path, plan):
+            write_manifest(path / MANIFEST, _write_shards(path, plan, make, progress))
+        elif progress:
+            progress(plan.count)
+        (path / PLAN).unlink(missing_ok=True)
+    return open_store(path)
+
+
+def annotate(store: Store, notes: dict[str, Any]) -> Store:
+    """Add `notes` to the manifest of a finished store, e.g. a measurement made on the whole."""
+    manifest = store.manifest.model_copy(update={"notes": {**store.manifest.notes, **notes}})
+    with only_writer(store.path):
+        write_manifest(store.path / MANIFEST, manifest)
+    return open_store(store.path)
+
+
+def _default_shard_size(plan: Manifest) -> int:
+    image_bytes = plan.height * plan.width * (plan.channels + len(plan.masks))
+    return max(1, min(1024, _SHARD_BYTES // image_bytes))
+
+
+def _begin(path: Path, plan: Manifest) -> bool:
+    """Claim a folder for `plan` and clear strays; True where the store is finished already."""
+    finished = (path / MANIFEST).exists()
+    if finished or (path / PLAN).exists():
+        name = MANIFEST if finished else PLAN
+        check_same_plan(path, read_manifest(path / name), plan)
+        for stray in path.glob("*.tmp"):
+            stray.unlink()
+    elif {p.name for p in path.iterdir()} - {f"{PLAN}.tmp"}:
+        raise UserError(f"{path}: a folder that is not empty and no store; choose another --out")
+    else:
+        write_manifest(path / PLAN, plan)
+    return finished
+
+
+def _write_shards(
+    path: Path,
+    plan: Manifest,
+    make: Callable[[range], EyeBatch],
+    progress: Callable[[int], None] | None,
+) -> Manifest:
+    shards: list[Shard] = []
+    present: set[tuple[str, ...]] = set()
+    for k, count in enumerate(plan.shard_counts):
+        data = _intact_shard(path, k) or _make_shard(path, plan, k, make)
+        sha = hashlib.sha256(data).hexdigest()
+        shards.append(Shard(file=_shard_name(k, sha), count=count, sha256=sha))
+        present.add(present_fields(data, path / shards[-1].file))
+        if progress:
+            progress(count)
+    if len(present) > 1:
+        raise ValueError("the shards of a store must hold the same fields")
+    return plan.model_copy(update={"shards": tuple(shards), "fields": present.pop()})
+
+
+def _shard_name(k: int, sha: str) -> str:
+    return f"shard-{k:05d}-{sha[:16]}.safetensors"
+
+
+def _intact_shard(path: Path, k: int) -> bytes | None:
+    """Return the bytes of shard `k` if an interrupted run left it whole; drop it if not."""
+    for found in path.glob(f"shard-{k:05d}-*.safetensors"):
+        data = read_bytes(found, _LARGEST)
+        if found.name == _shard_name(k, hashlib.sha256(data).hexdigest()):
+            return data
+        found.unlink()
+    return None
+
+
+def _make_shard(path: Path, plan: Manifest, k: int, make: Callable[[range], EyeBatch]) -> bytes:
+    start, count = k * plan.shard_size, plan.shard_counts[k]
+    data = encode(make(range(start, start + count)), plan, count)
+    write_atomic(path / _shard_name(k, hashlib.sha256(data).hexdigest()), data)
+    return data
+
+
+def _read_shard(path: Path, manifest: Manifest, k: int) -> EyeBatch:
+    shard = manifest.shards[k]
+    file = path / shard.file
+    data = read_bytes(file, byte_limit(manifest, shard.count))
+    if hashlib.sha256(data).hexdigest() != shard.sha256:
+        raise DataError(f"{file}: damaged: its SHA-256 does not match; {_AGAIN}")
+    return decode(data, manifest, shard.count, file)

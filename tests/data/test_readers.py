@@ -1,0 +1,320 @@
+"""Readers turn names and tables into the right angles, and survive whatever lies in a folder."""
+
+import math
+import os
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from gazegan.data import images
+from gazegan.data.images import convert, decode, find_images
+from gazegan.data.photographs import Photographs, check_readable, import_photographs
+from gazegan.data.readers import Listing, Photo, parse_subjects, read_columbia, read_folder
+from gazegan.errors import DataError, UserError
+
+
+def encoded(pixels, format_="PNG", **options):
+    file = BytesIO()
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(file, format_, **options)
+    return file.getvalue()
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_columbia_names_become_angles(photos):
+    listing = read_columbia(photos)
+    first, second = listing.photos[:2]
+    assert first.name == "0026_2m_-30P_10V_-15H_L.jpg"
+    assert (first.gaze_deg, first.head_deg) == ((10, 15), (0, 30))
+    assert (first.subject, first.side) == ("0026", 0)
+    assert (second.gaze_deg, second.head_deg, second.side) == ((-10, -5), (0, 0), 1)
+    assert math.copysign(1, second.head_deg[1]) == 1
+    assert [name for name, _ in listing.skipped] == ["holiday.jpg"]
+
+
+def test_columbia_can_be_narrowed(photos):
+    assert [p.subject for p in read_columbia(photos, parse_subjects("27-31")).photos] == ["0031"]
+    assert [p.name[:9] for p in read_columbia(photos, None, (30.0,)).photos] == ["0026_2m_-"]
+    with pytest.raises(UserError, match="--subjects"):
+        read_columbia(photos, {99})
+
+
+def test_subjects_are_read_as_ranges():
+    assert parse_subjects("0026-0028, 40") == {26, 27, 28, 40}
+    for wrong in ("", "a", "5-3", "1,", "-4", "1-2-3", "99999"):
+        with pytest.raises(UserError, match="--subjects"):
+            parse_subjects(wrong)
+
+
+def test_the_genuine_crops(columbia):
+    listing = read_columbia(columbia)
+    assert (len(listing.photos), listing.skipped) == (4564, ())
+    assert {p.head_deg[1] for p in listing.photos} == {-30, -15, 0, 15, 30}
+    assert {p.gaze_deg for p in listing.photos} == {
+        (pitch, yaw) for pitch in (-10, 0, 10) for yaw in range(-15, 16, 5)
+    }
+    assert len({p.subject for p in listing.photos}) == 23
+
+
+def test_the_iris_of_genuine_crops_moves_as_the_labels_say(columbia):
+    listing = read_columbia(columbia, None, (0.0,))
+    batch = Photographs(listing.photos, (36, 60), 1).read(range(len(listing.photos)))
+    dark = (0.5 - batch.image[:, 0, 10:26]).clamp_min(0) ** 2
+    column = torch.arange(60) - 29.5
+    offset = (dark * column).sum((1, 2)) / dark.sum((1, 2))
+    yaw = batch.gaze[:, 1]
+    assert torch.corrcoef(torch.stack((offset, yaw)))[0, 1] < -0.3
+
+
+def table(tmp_path, text):
+    for name in ("a.png", "sub/b.png", "unnamed.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(noise(8, 8, 3)))
+    (tmp_path / "labels.csv").write_text(text)
+    return read_folder(tmp_path, tmp_path / "labels.csv")
+
+
+def test_a_table_labels_a_folder(tmp_path):
+    listing = table(
+        tmp_path,
+        "\ufeffyaw_deg, file ,pitch_deg,subject,side,head_yaw_deg\n"
+        "-5,sub/b.png,10,ann,R,\n1e1,./a.png,0.5,,,20\n",
+    )
+    b, a = listing.photos
+    assert (b.name, b.gaze_deg, b.subject, b.side) == ("sub/b.png", (10, -5), "ann", 1)
+    assert all(math.isnan(angle) for angle in b.head_deg)
+    assert (a.name, a.gaze_deg, a.subject, a.side, a.head_deg[1]) == (
+        "a.png",
+        (0.5, 10),
+        None,
+        -1,
+        20,
+    )
+    assert listing.skipped == (("unnamed.png", "no row in labels.csv"),)
+    batch = Photographs(listing.photos, (8, 8), 3).read([0, 1])
+    torch.testing.assert_close(torch.rad2deg(batch.gaze), torch.tensor([[10.0, -5], [0.5, 10]]))
+    assert batch.subject.tolist() == [0, -1]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "column 'file' is missing"),
+        ("file,pitch_deg,yaw_deg\n", "no rows"),
+        ("file,pitch_deg\na.png,1\n", "column 'yaw_deg' is missing"),
+        ("file,pitch_deg,yaw_degs\na.png,1,2\n", "did you mean 'yaw_deg'"),
+        ("file,pitch_deg,yaw_deg,yaw_deg\na.png,1,2,3\n", "twice"),
+        ("file,pitch_deg,yaw_deg\na.png,nan,2\n", "line 2, column pitch_deg"),
+        ("file,pitch_deg,yaw_deg\na.png,1,inf\n", "line 2, column yaw_deg"),
+        ("file,pitch_deg,yaw_deg\na.png,1,1e999\n", "line 2, column yaw_deg"),
+        ("file,pitch_deg,yaw_deg\na.png,1,\n", "line 2, column yaw_deg"),
+        ("file,pitch_deg,yaw_deg\na.png,1,abc\n", "line 2, column yaw_deg: 'abc'"),
+        ("file,pitch_deg,yaw_deg\na.png,91,0\n", "line 2, column pitch_deg"),
+        ("file,pitch_deg,yaw_deg\na.png,1,2\nz.png,1,2\n", "line 3, column file: no image 'z.png'"),
+        ("file,pitch_deg,yaw_deg\n../labels.csv,1,2\n", "no image"),
+        ("file,pitch_deg,yaw_deg\na.png,1,2\n./a.png,1,2\n", "line 3, column file: 'a.png'"),
+        ("file,pitch_deg,yaw_deg\na.png,1\n", "line 2"),
+        ("file,pitch_deg,yaw_deg\na.png,1,2,3\n", "line 2"),
+        ("file,pitch_deg,yaw_deg,side\na.png,1,2,left\n", "line 2, column side"),
+        ("file,pitch_deg,yaw_deg,head_yaw_deg\na.png,1,2,x\n", "line 2, column head_yaw_deg"),
+        ('file,pitch_deg,yaw_deg\n"a.png,1,2\n', "CSV"),
+        ("file,pitch_deg,yaw_deg\n" + "a" * 200_000 + ",1,2\n", "CSV"),
+    ],
+)
+def test_a_bad_table_is_one_line_naming_the_place(tmp_path, text, fault):
+    with pytest.raises(UserError, match=fault) as caught:
+        table(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_is_no_text(tmp_path):
+    table(tmp_path, "file,pitch_deg,yaw_deg\na.png,1,2\n")
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"labels\.csv"):
+        read_folder(tmp_path, tmp_path / "labels.csv")
+    with pytest.raises(UserError, match="no such file"):
+        read_folder(tmp_path, tmp_path / "none.csv")
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    for read in (read_folder, read_columbia):
+        with pytest.raises(UserError, match="holds no PNG or JPEG"):
+            read(tmp_path)
+        with pytest.raises(UserError, match="no such folder"):
+            read(tmp_path / "none")
+
+
+def test_images_are_found_below_in_order(tmp_path):
+    for name in ("b.PNG", "a/z.jpeg", "a/y.jpg", "c.gif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_images(tmp_path) == ["a/y.jpg", "a/z.jpeg", "b.PNG"]
+
+
+def test_an_image_of_the_wanted_size_is_left_as_it_is():
+    pixels = noise(36, 60, 3)
+    got = convert(decode(encoded(pixels), "x"), (36, 60), 3)
+    assert np.array_equal(got.permute(1, 2, 0), pixels)
+
+
+def test_grey_is_the_luma_of_bt601():
+    pixels = noise(20, 30, 3)
+    got = convert(decode(encoded(pixels), "x"), (20, 30), 1)[0]
+    luma = pixels @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(got.numpy() - luma).max() < 1
+
+
+def test_the_centre_is_cut_out():
+    pixels = np.zeros((64, 64))
+    pixels[9:55] = 200  # rows 12.8 to 51.2 are kept, and the window of the filter is 3 wide
+    assert (convert(decode(encoded(pixels), "x"), (36, 60), 1) == 200).all()
+    pixels[16:48] = 0
+    assert not (convert(decode(encoded(pixels), "x"), (36, 60), 1)[0, [0, -1]] < 150).any()
+
+
+def test_resizing_does_not_alias():
+    stripes = np.tile(np.array([0, 255], dtype=np.uint8), (240, 200))
+    got = convert(decode(encoded(stripes), "x"), (36, 60), 1).float()
+    assert got[:, :, 3:-3].sub(127.5).abs().max() < 10
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(8, 30), st.integers(8, 30)),
+    st.integers(0, 255),
+)
+@settings(deadline=None, max_examples=50)
+def test_flat_images_stay_flat_whatever_their_shape(shape, size, level):
+    got = convert(decode(encoded(np.full(shape, level)), "x"), size, 1)
+    assert got.shape == (1, *size) and (got == level).all()
+
+
+def test_exif_orientation_is_honoured():
+    pixels = noise(16, 24, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter clockwise for display
+    got = np.asarray(decode(encoded(pixels, exif=exif), "x"))
+    assert np.array_equal(got, np.rot90(pixels, -1))
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped():
+    file = BytesIO()
+    Image.fromarray(np.array([[0, 256, 32768, 65535]] * 2, dtype=np.uint16)).save(file, "PNG")
+    got = convert(decode(file.getvalue(), "x"), (2, 4), 1)
+    assert got[0, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_colour_mode_is_converted(mode, channels):
+    file = BytesIO()
+    image = Image.fromarray(noise(12, 20, 3)).convert(mode)
+    image.save(file, "JPEG" if mode == "CMYK" else "PNG")
+    got = convert(decode(file.getvalue(), "x"), (12, 20), channels)
+    assert got.shape == (channels, 12, 20) and got.dtype == torch.uint8
+
+
+def chunk(kind, data):
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def claimed(width, height):
+    """A PNG header that claims a size, with next to nothing behind it."""
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    data = zlib.compress(b"\0" * 100)
+    parts = ((b"IHDR", size + b"\x08\0\0\0\0"), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def text_bomb():
+    info = PngInfo()
+    info.add_text("comment", "a" * (200 << 20), zip=True)
+    return encoded(noise(4, 4), pnginfo=info)
+
+
+@pytest.mark.parametrize("size", [(8001, 8000), (10_000, 9_999), (30_000, 30_000), (2**31 - 1, 9)])
+def test_pixel_bombs_are_refused_before_decoding(size):
+    with pytest.raises(DataError, match="bomb: "):
+        decode(claimed(*size), "bomb")
+
+
+def test_text_bombs_are_refused():
+    with pytest.raises(DataError, match="bomb: "):
+        decode(text_bomb(), "bomb")
+
+
+def test_other_formats_are_refused():
+    for format_ in ("GIF", "BMP", "TIFF", "WEBP"):
+        with pytest.raises(DataError, match="not a PNG or JPEG"):
+            decode(encoded(noise(9, 9, 3), format_), "x")
+
+
+@given(st.sampled_from(["PNG", "JPEG"]), st.data())
+@settings(deadline=None, max_examples=300)
+def test_mutated_files_are_read_or_refused(format_, data):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    whole = bytearray(encoded(noise(16, 16, 3), format_, exif=exif))
+    for _ in range(data.draw(st.integers(1, 6))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(whole)))
+    for mutant in (bytes(whole), bytes(whole[:cut])):
+        try:
+            convert(decode(mutant, "x"), (9, 9), 1)
+        except DataError as fault:
+            assert str(fault).startswith("x: ")
+
+
+def test_damaged_photographs_are_listed_with_a_reason(photos):
+    listing, digest = check_readable(read_columbia(photos))
+    assert len(listing.photos) == 3
+    assert [name for name, _ in listing.skipped] == ["holiday.jpg", "0040_2m_0P_0V_0H_R.jpg"]
+    assert "decoded" in listing.skipped[1][1]
+    assert digest == check_readable(read_columbia(photos))[1]
+
+
+def test_a_changed_label_or_photograph_is_another_import(tmp_path):
+    first = table(tmp_path, "file,pitch_deg,yaw_deg\na.png,1,2\n")
+    listing, digest = check_readable(first)
+    out = tmp_path / "store"
+    import_photographs(listing, digest, out, size=(8, 8))
+    import_photographs(listing, digest, out, size=(8, 8))
+    changed = check_readable(table(tmp_path, "file,pitch_deg,yaw_deg\na.png,1,3\n"))
+    with pytest.raises(UserError, match="source_sha256"):
+        import_photographs(*changed, out, size=(8, 8))
+    with pytest.raises(UserError, match="height: 8 -> 9"):
+        import_photographs(listing, digest, out, size=(9, 8))
+
+
+def test_a_name_that_is_not_unicode_is_skipped(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(encoded(noise(9, 9)))
+    listing, _ = check_readable(read_folder(tmp_path))
+    assert listing.skipped == ((r"'\udcff.png'", "its name is not Unicode"),)
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no")
+    missing = Listing((Photo(tmp_path / "gone.png", "gone.png"), *read_folder(tmp_path).photos))
+    listing, digest = check_readable(missing)
+    assert len(listing.skipped) == 2
+    with pytest.raises(DataError, match="nothing to import"):
+        import_photographs(listing, digest, tmp_path / "out")
+
+
+def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MAX_BYTES", 10)
+    monkeypatch.setattr("gazegan.data.photographs.MAX_BYTES", 10)
+    (tmp_path / "a.png").write_bytes(encoded(noise(9, 9)))
+    listing, _ = check_readable(read_folder(tmp_path))
+    assert "larger" in listing.skipped[0][1]

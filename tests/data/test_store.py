@@ -1,0 +1,390 @@
+"""Stores give back what was put in, survive being killed, and notice every damaged bit."""
+
+import hashlib
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import safetensors.numpy
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gazegan.data.files import only_writer, parse_json, write_atomic
+from gazegan.data.store import annotate, open_store, write_store
+from gazegan.errors import DataError, UserError
+from gazegan.schema import EyeBatch
+
+MODEST = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def read_all(path):
+    store = open_store(path)
+    return store.read(range(len(store)))
+
+
+def reseal(store, **changes):
+    """Rewrite the manifest with a valid seal, as a forger would."""
+    path = store.path / "manifest.json"
+    values = {**json.loads(path.read_text()), **changes, "sha256": ""}
+    bare = json.dumps(values, sort_keys=True, indent=1)
+    values["sha256"] = hashlib.sha256(bare.encode()).hexdigest()
+    path.write_text(json.dumps(values, sort_keys=True, indent=1) + "\n")
+
+
+def forge_shard(store, data):
+    """Replace the first shard by `data`, with matching name and hashes."""
+    sha = hashlib.sha256(data).hexdigest()
+    shards = [shard.model_dump() for shard in store.manifest.shards]
+    shards[0] |= {"file": f"shard-00000-{sha[:16]}.safetensors", "sha256": sha}
+    (store.path / shards[0]["file"]).write_bytes(data)
+    reseal(store, shards=shards)
+
+
+def test_every_label_comes_back_exactly(store, eyes):
+    put, got = eyes(10), read_all(store.path)
+    for f in fields(EyeBatch):
+        a, b = getattr(put, f.name), getattr(got, f.name)
+        if f.name == "masks":
+            torch.testing.assert_close(b, a, atol=2.1 / 255, rtol=0)
+            torch.testing.assert_close(b.sum(1), torch.ones(10, 6, 10))
+        else:
+            torch.testing.assert_close(b, a, atol=0, rtol=0, equal_nan=True)
+
+
+def test_writing_what_was_read_changes_no_byte(store, plan, tmp_path):
+    again = write_store(tmp_path / "again", plan(10), lambda r: store.read(list(r)), shard_size=4)
+    assert contents(again.path) == contents(store.path)
+
+
+def test_hashes_and_shards_agree_with_other_readers(store):
+    values = json.loads((store.path / "manifest.json").read_text())
+    bare = json.dumps({**values, "sha256": ""}, sort_keys=True, indent=1)
+    assert values["sha256"] == hashlib.sha256(bare.encode()).hexdigest()
+    for shard, start in zip(values["shards"], (0, 4, 8), strict=True):
+        data = (store.path / shard["file"]).read_bytes()
+        assert shard["sha256"] == hashlib.sha256(data).hexdigest()
+        assert safetensors.numpy.load(data)["id"].tolist() == list(range(10))[start : start + 4]
+
+
+@MODEST
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12))
+def test_any_order_can_be_read(store, eyes, indices):
+    got = store.read(torch.tensor(indices))
+    assert got.id.tolist() == indices
+    torch.testing.assert_close(got.gaze, eyes(10).gaze[indices], atol=0, rtol=0)
+
+
+def test_batches_come_in_order_and_outside_is_an_error(store):
+    assert [batch.id.tolist() for batch in store.batches(6)] == [[*range(6)], [*range(6, 10)]]
+    for index in (-1, 10):
+        with pytest.raises(IndexError):
+            store.read([index])
+
+
+def test_unlabelled_eyes_have_no_labels(eyes, plan, tmp_path):
+    bare = EyeBatch(*(getattr(eyes(5, channels=3), name) for name in ("image", "id", "origin")))
+    plain = plan(5, channels=3, masks=(), landmarks=(), param_names=(), subjects=())
+    store = write_store(tmp_path / "s", plain, lambda r: bare[list(r)])
+    got = store.read([4, 0])
+    assert store.fields == ("image", "id", "origin")
+    assert got.gaze is None and got.masks is None and got.channels == 3
+
+
+def test_an_interrupted_write_resumes_where_it_stopped(store, eyes, plan, tmp_path):
+    asked, batch = [], eyes(10)
+
+    def make(r, fail_at=None):
+        asked.append(r.start)
+        if r.start == fail_at:
+            raise KeyboardInterrupt
+        return batch[list(r)]
+
+    out = tmp_path / "resumed"
+    with pytest.raises(KeyboardInterrupt):
+        write_store(out, plan(10), lambda r: make(r, 8), shard_size=4)
+    with pytest.raises(DataError, match="unfinished"):
+        open_store(out)
+    damaged = next(out.glob("shard-00001-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0")
+    (out / "manifest.json.tmp").write_text("half")
+    counted = []
+    write_store(out, plan(10), make, shard_size=4, progress=counted.append)
+    assert asked == [0, 4, 8, 4, 8]
+    assert counted == [4, 4, 2]
+    assert contents(out) == contents(store.path)
+    write_store(out, plan(10), make, shard_size=4)
+    assert len(asked) == 5
+
+
+SLOW_WRITER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from conftest import make_eyes, make_plan
+from gazegan.data.store import write_store
+def make(r):
+    time.sleep(float(sys.argv[3]))
+    return make_eyes(40)[list(r)]
+write_store(Path(sys.argv[2]), make_plan(40), make, shard_size=1)
+"""
+
+
+def test_kill_9_leaves_a_store_that_resumes_bit_for_bit(eyes, plan, tmp_path):
+    out, here = tmp_path / "killed", str(Path(__file__).parent)
+    child = subprocess.Popen([sys.executable, "-c", SLOW_WRITER, here, str(out), "0.01"])
+    give_up = time.monotonic() + 60
+    while len(list(out.glob("shard-*.safetensors"))) < 5 and time.monotonic() < give_up:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert (out / "plan.json").exists() and not (out / "manifest.json").exists()
+    batch = eyes(40)
+    write_store(out, plan(40), lambda r: batch[list(r)], shard_size=1)
+    write_store(tmp_path / "whole", plan(40), lambda r: batch[list(r)], shard_size=1)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@MODEST
+@given(data=st.data())
+def test_one_flipped_bit_is_found_and_named(store, data):
+    path = data.draw(st.sampled_from(sorted(store.path.iterdir())))
+    whole = path.read_bytes()
+    bit = data.draw(st.integers(0, 8 * len(whole) - 1))
+    flipped = bytearray(whole)
+    flipped[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(flipped)
+    try:
+        with pytest.raises((DataError, UserError), match=path.name):
+            read_all(store.path)
+    finally:
+        path.write_bytes(whole)
+
+
+def first_shards(store):
+    return [store.path / shard.file for shard in store.manifest.shards[:2]]
+
+
+def swap(a, b):
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second)
+    b.write_bytes(first)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda a, b: a.write_bytes(a.read_bytes()[:-7]),
+        lambda a, b: a.write_bytes(b""),
+        lambda a, b: a.write_bytes(a.read_bytes() * 9),
+        lambda a, b: a.unlink(),
+        swap,
+    ],
+    ids=["truncated", "empty", "grown", "missing", "swapped"],
+)
+def test_a_harmed_shard_is_a_named_error(store, harm):
+    first, second = first_shards(store)
+    harm(first, second)
+    with pytest.raises(DataError, match=first.name):
+        read_all(store.path)
+
+
+def test_another_plan_is_refused_with_its_difference(store, plan, eyes):
+    before = contents(store.path)
+    with pytest.raises(UserError, match=r"recipe\.blur: 0\.5 -> 0\.7"):
+        write_store(
+            store.path, plan(10, recipe={"name": "made up", "blur": 0.7}), eyes, shard_size=4
+        )
+    assert contents(store.path) == before
+
+
+def test_a_foreign_folder_is_left_alone(plan, eyes, tmp_path):
+    (tmp_path / "thesis.tmp").write_text("years of work")
+    with pytest.raises(UserError, match="no store"):
+        write_store(tmp_path, plan(3), lambda r: eyes(3))
+    assert contents(tmp_path) == {"thesis.tmp": b"years of work"}
+    with pytest.raises(UserError, match="folder"):
+        write_store(tmp_path / "thesis.tmp", plan(3), lambda r: eyes(3))
+
+
+def test_a_second_writer_is_refused(store, plan, eyes):
+    with only_writer(store.path), pytest.raises(UserError, match="another process"):
+        write_store(store.path, plan(10), lambda r: eyes(10), shard_size=4)
+
+
+def test_notes_can_be_added_and_do_not_change_the_plan(store, plan, eyes):
+    assert annotate(store, {"drift_px": 0.1}).manifest.notes == {"drift_px": 0.1}
+    again = write_store(store.path, plan(10), lambda r: eyes(10), shard_size=4)
+    assert again.manifest.notes == {"drift_px": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"image": None}, "image"),
+        ({"gaze": torch.full((4, 2), torch.nan)}, "gaze"),
+        ({"masks": torch.ones(4, 4, 6, 10)}, "sum to one"),
+        ({"params": torch.ones(4, 3)}, "params"),
+    ],
+)
+def test_wrong_batches_are_not_written(eyes, plan, tmp_path, change, fault):
+    wrong = replace(eyes(4), **({"image": eyes(4).image + 1} if "image" in change else change))
+    with pytest.raises(ValueError, match=fault):
+        write_store(tmp_path / "s", plan(4), lambda r: wrong)
+    assert set(contents(tmp_path / "s")) == {"plan.json"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1e999}',
+        '{"a": 1, "a": 2}',
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        "\udcff",
+        "",
+        "9" * 5000,
+    ],
+    ids=["nan", "inf", "overflow", "twice", "deep", "deep keys", "bytes", "empty", "long number"],
+)
+def test_hostile_json_is_a_one_line_error(text):
+    with pytest.raises(DataError, match="manifest") as fault:
+        parse_json(text.encode("utf-8", "surrogateescape"), "manifest.json")
+    assert len(str(fault.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"count": 9},
+        {"count": -1},
+        {"height": 10**9},
+        {"shards": []},
+        {"fields": ["image", "secret"]},
+        {"fields": ["image", "id"]},
+        {"fields": []},
+        {"names": ["a.png"]},
+        {"subjects": ["\ud800"]},
+        {"extra": 1},
+        {"schema_version": 99},
+        {"subjects": []},
+        {"landmarks": []},
+        {"shard_size": 0},
+        {"shard_size": 1, "count": 10**12},
+        {"count": 10**40},
+        {"masks": ["../../above"]},
+        {"fields": ["gaze"]},
+        {"schema_version": 0},
+        {"kind": "dreamt"},
+        {"shards": [{"file": "../../etc/passwd", "count": 10, "sha256": "0" * 64}]},
+    ],
+    ids=str,
+)
+def test_a_forged_manifest_is_a_one_line_error(store, changes):
+    reseal(store, **changes)
+    with pytest.raises(UserError) as fault:
+        read_all(store.path)
+    assert "\n" not in str(fault.value) and len(str(fault.value)) < 400
+
+
+@pytest.mark.parametrize("depth", [50, 150, 250, 400, 900, 2000])
+def test_deep_notes_are_read_or_refused(store, depth):
+    path = store.path / "manifest.json"
+    deep = "[" * depth + "]" * depth
+    path.write_text(path.read_text().replace('"notes": {}', f'"notes": {{"a": {deep}}}'))
+    with pytest.raises(DataError, match="manifest"):
+        read_all(store.path)
+
+
+def test_a_manifest_that_is_no_object(store):
+    (store.path / "manifest.json").write_text("[]")
+    with pytest.raises(DataError, match="not a manifest"):
+        read_all(store.path)
+
+
+def forged_tensors(store, **changes):
+    data = (store.path / store.manifest.shards[0].file).read_bytes()
+    return safetensors.torch.save({**safetensors.torch.load(data), **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gaze": torch.full((4, 2), torch.nan)},
+        {"gaze": torch.zeros(4, 2, dtype=torch.float64)},
+        {"gaze": torch.zeros(3, 2)},
+        {"subject": torch.full((4,), 2)},
+        {"origin": torch.full((4,), -1)},
+        {"side": torch.full((4,), -(2**62))},
+        {"more": torch.zeros(1)},
+    ],
+    ids=str,
+)
+def test_forged_tensors_are_refused(store, changes):
+    forge_shard(store, forged_tensors(store, **changes))
+    with pytest.raises(DataError, match="shard-00000"):
+        read_all(store.path)
+
+
+def header(text, payload=b""):
+    return len(text).to_bytes(8, "little") + text.encode() + payload
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 100,
+        (2**63 - 1).to_bytes(8, "little") + b"{}",
+        header("{}"),
+        header('{"image":{"dtype":"U8","shape":[9],"data_offsets":[0,4]}}', b"1234"),
+        header('{"image":{"dtype":"U8","shape":[4],"data_offsets":[1,5]}}', b"12345"),
+        header('{"image":{"dtype":"X9","shape":[4],"data_offsets":[0,4]}}', b"1234"),
+        header('{"image":{"dtype":"U8","shape":[0,99999999999999],"data_offsets":[0,0]}}'),
+        header("[" * 5000),
+        header("{" + ",".join(f'"{k}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'
+                              for k in range(20000)) + "}"),
+    ],
+    ids=["empty", "noise", "oversized header", "nothing", "shape", "hole", "dtype", "huge empty",
+         "deep", "very many"],
+)  # fmt: skip
+def test_hostile_safetensors_are_refused(store, data):
+    forge_shard(store, data)
+    with pytest.raises(DataError, match="shard-00000"):
+        read_all(store.path)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_no_store_there(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=name):
+        open_store(tmp_path / name)
+    with pytest.raises(UserError, match="not a store"):
+        open_store(tmp_path)
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    path = tmp_path / "weights"
+    write_atomic(path, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(DataError, match="weights: cannot be written"):
+            write_atomic(path, bytes(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents(tmp_path) == {"weights": b"old"}
