@@ -71,6 +71,13 @@ class Sweep:
     blind: Tensor
     """[N] bool: the gradient vanishes at the clean image, so that attacks see no way."""
 
+    @classmethod
+    def cat(cls, parts: Sequence["Sweep"]) -> "Sweep":
+        """Join sweeps of different images at the same radii."""
+        names = ("clean_deg", "noise_deg", "fgsm_deg", "pgd_deg", "blind")
+        joined = {name: torch.cat([getattr(p, name) for p in parts], dim=-1) for name in names}
+        return cls(parts[0].epsilons, **joined)
+
 
 def angle_error_deg(output: Tensor, truth: Tensor) -> Tensor:
     """Return the 3-D angle `[B]` in degrees between gazes `[B, 2]` (pitch, yaw) rad."""

@@ -1,0 +1,199 @@
+"""`gazegan evaluate`: how far off a gaze network is, beside the constant predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli import gaze, options
+
+if TYPE_CHECKING:
+    from gazegan.data.store import Store
+    from gazegan.metrics import Axis, Errors, Group, Report
+    from gazegan.nets.regressor import Regressor
+    from gazegan.predict import Predicted
+
+_MOST_ROWS = 24
+RESULT = "evaluation.json"
+
+
+@click.command()
+@gaze.WEIGHTS
+@click.option(
+    "--data", type=options.PATH, multiple=True, required=True, metavar="STORE",
+    help="Labelled store; repeatable, several are scored as one.",
+)  # fmt: skip
+@click.option(
+    "--out", type=options.PATH, default=None,
+    help="Folder for evaluation.json, curve.png, scatter.png and predictions.csv.",
+)  # fmt: skip
+@click.option(
+    "--batch", type=click.IntRange(1), default=256, show_default=True, help="Eyes at a time."
+)
+@click.option(
+    "--mirror-average", is_flag=True,
+    help="Average each eye with its left-right mirror image.",
+)  # fmt: skip
+@options.DEVICE
+@options.JSON
+def evaluate(
+    weights: Path,
+    data: tuple[Path, ...],
+    out: Path | None,
+    batch: int,
+    mirror_average: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Score a gaze network on labelled eyes, beside the constant predictor.
+
+    Errors are 3-D angles between predicted and true gaze, in degrees; for networks trained on
+    directions they are circular, and gazes into the camera are left out. The constant predictor
+    always answers the mean gaze of these very labels (constant_deg), or looks straight into the
+    camera (zero_deg). Slope is that of prediction on truth: below 1, the network is timid.
+
+    \b
+    gazegan evaluate --weights runs/gaze --data stores/test
+    gazegan evaluate --weights runs/gaze --data stores/test --out results/test
+    gazegan evaluate --weights runs/gaze --data stores/test --json
+    """
+    network, stores = gaze.open_network(weights, data, device)
+    gaze.need_labels(stores)
+    settings = {
+        "weights": str(weights),
+        "data": [str(path) for path in data],
+        "mirror_average": mirror_average,
+    }
+    if out:
+        gaze.claim(out, RESULT, settings)
+    with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:
+        found = _predict(network, stores, batch, mirror_average, device, advance)
+    report = _score(network.target, found, stores, weights)
+    values = {**report.to_dict(), "settings": settings}
+    if out:
+        _save(out, report, found, stores, values)
+    options.say(as_json, values, _text(report, f"{weights} on {', '.join(map(str, data))}"))
+
+
+def _predict(
+    network: Regressor, stores: list[Store], batch: int, mirrored: bool, device: str, advance: Any
+) -> list[Predicted]:
+    from gazegan.predict import mirror_average, predict
+
+    fn = mirror_average(network, network.target) if mirrored else network
+    return [predict(fn, store, batch, device, advance) for store in stores]
+
+
+def _score(target: str, found: list[Predicted], stores: list[Store], weights: Path) -> Report:
+    """Score all stores as one set; raises DataError where that is impossible."""
+    import torch
+
+    from gazegan.errors import DataError
+    from gazegan.metrics import direction_report, gaze_report
+
+    names = sorted({name for store in stores for name in store.manifest.subjects})
+    score = gaze_report if target == "angles" else direction_report
+    try:
+        return score(
+            torch.cat([part.output for part in found]),
+            torch.cat([part.gaze for part in found if part.gaze is not None]),
+            torch.cat([_heads(part) for part in found]),
+            torch.cat([_subjects(*pair, names) for pair in zip(found, stores, strict=True)]),
+            names,
+        )
+    except ValueError as fault:
+        raise DataError(f"{weights} cannot be scored on these eyes: {fault}") from None
+
+
+def _heads(part: Predicted) -> Any:
+    import torch
+
+    return torch.full_like(part.output, torch.nan) if part.head is None else part.head
+
+
+def _subjects(part: Predicted, store: Store, names: list[str]) -> Any:
+    """Number the subjects of one store by `names`, which cover all stores; -1 where unknown."""
+    import torch
+
+    if part.subject is None:
+        return torch.full_like(part.id, -1)
+    numbers = [names.index(name) for name in store.manifest.subjects]
+    return torch.tensor([numbers[i] if i >= 0 else -1 for i in part.subject.tolist()])
+
+
+def _save(
+    out: Path, report: Report, found: list[Predicted], stores: list[Store], values: dict[str, Any]
+) -> None:
+    import torch
+
+    from gazegan.cli.predictions import predictions_csv
+    from gazegan.data.files import write_atomic
+    from gazegan.plots import error_curve, truth_scatter
+
+    kind = "gaze" if report.target == "angles" else "direction"
+    title = f"Cumulative {kind} error of {len(report.errors)} eyes"
+    curve = error_curve({"network": report.errors.degrees}, report.constant.degrees, title)
+    write_atomic(out / "predictions.csv", predictions_csv(report.target, found, stores))
+    write_atomic(out / "curve.png", curve)
+    if report.target == "angles":
+        predicted = torch.rad2deg(torch.cat([part.output for part in found]))
+        true = torch.rad2deg(torch.cat([p.gaze for p in found if p.gaze is not None]))
+        write_atomic(out / "scatter.png", truth_scatter(predicted, true))
+    gaze.save_json(out / RESULT, values)
+
+
+def _text(report: Report, heading: str) -> str:
+    left_out = f" ({report.left_out} without a direction left out)" if report.left_out else ""
+    parts = [
+        f"{heading}: {len(report.errors)} eyes{left_out}, degrees",
+        _summary(report),
+        _axes(report),
+        _groups("subject", report.subjects),
+        _groups("head yaw, pitch", report.heads),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _summary(report: Report) -> str:
+    mean = "mean gaze" if report.target == "angles" else "mean direction"
+    rows = [_errors("network", report.errors), _errors(f"constant: {mean}", report.constant)]
+    if report.zero:
+        rows.append(_errors("constant: into the camera", report.zero))
+    return gaze.table(["", "mean", "median", "p95", "<= 5", "<= 7", "<= 10"], rows)
+
+
+def _errors(name: str, errors: Errors) -> list[str]:
+    shares = (f"{100 * errors.within(limit):.0f}%" for limit in (5, 7, 10))
+    numbers = (errors.mean_deg, errors.median_deg, errors.p95_deg)
+    return [name, *(f"{number:.2f}" for number in numbers), *shares]
+
+
+def _axes(report: Report) -> str:
+    rows = [[name, *_axis(axis)] for name, axis in report.axes.items()]
+    return gaze.table(["", "error", "bias", "slope"], rows)
+
+
+def _axis(axis: Axis) -> list[str]:
+    slope = "-" if axis.slope is None else f"{axis.slope:.2f}"
+    return [f"{axis.mean_abs_deg:.2f}", f"{axis.bias_deg:+.2f}", slope]
+
+
+def _groups(name: str, groups: tuple[Group, ...]) -> str:
+    if not groups:
+        return ""
+    if len(groups) > _MOST_ROWS:
+        return f"{len(groups)} groups by {name}: too many to show; --json and --out hold them"
+    biases = [f"{axis} bias" for axis in groups[0].axes]
+    rows = [
+        [
+            ", ".join(map(str, group.labels.values())),
+            str(len(group.errors)),
+            *(f"{e:.2f}" for e in (group.errors.mean_deg, group.errors.median_deg)),
+            *(f"{e:.2f}" for e in (group.errors.p95_deg, group.constant.mean_deg)),
+            *(f"{axis.bias_deg:+.2f}" for axis in group.axes.values()),
+        ]
+        for group in groups
+    ]
+    return gaze.table([name, "eyes", "mean", "median", "p95", "constant", *biases], rows)

@@ -1,0 +1,115 @@
+"""What evaluate, explain and attack share: the network, its data, and their results on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli import options
+from gazegan.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gazegan.data.store import Store
+    from gazegan.nets.regressor import Regressor
+
+WEIGHTS = click.option(
+    "--weights", type=options.PATH, required=True, metavar="RUN",
+    help="Run folder of `gazegan train gaze`, or a .safetensors file of it.",
+)  # fmt: skip
+
+
+def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regressor, list[Store]]:
+    """Load a gaze network and open the stores it is to see.
+
+    Raises UserError where a store differs in size or colour from the eyes of the training.
+    """
+    from gazegan.data.store import open_store
+    from gazegan.nets.regressor import Regressor
+    from gazegan.train.checkpoint import load_weights
+
+    network, info = load_weights(weights, "gaze", options.check_device(device))
+    assert isinstance(network, Regressor)
+    stores = [open_store(path) for path in data]
+    trained = info["data"]
+    wanted = _looks((trained["height"], trained["width"]), trained["channels"])
+    for store in stores:
+        if (found := _looks(store.size, store.channels)) != wanted:
+            raise UserError(
+                f"--weights {weights} was trained on {wanted} eyes, but --data {store.path} holds"
+                f" {found}; make the store again as {wanted}, or train on eyes like it"
+            )
+    return network, stores
+
+
+def _looks(size: tuple[int, int], channels: int) -> str:
+    return f"{size[0]}x{size[1]} {'grey' if channels == 1 else 'colour'}"
+
+
+def need_labels(stores: Sequence[Store]) -> None:
+    """Raise UserError naming the first store without gaze labels."""
+    for store in stores:
+        if "gaze" not in store.fields:
+            raise UserError(
+                f"--data {store.path}: these eyes have no gaze labels;"
+                " name a rendered store, or import with --labels"
+            )
+
+
+def choose(candidates: Tensor, count: int, seed: int, name: str) -> Tensor:
+    """Draw up to `count` of the indices `[N]` at random, returned in ascending order."""
+    import torch
+
+    from gazegan import rng
+
+    order = torch.randperm(len(candidates), generator=rng.stream(seed, name, "choose"))
+    return candidates[order[:count]].sort().values
+
+
+def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
+    """Make the folder `out`, or find that its `file` records the same settings.
+
+    Raises UserError where `file` records others: results of another question are not overwritten.
+    """
+    from gazegan.config import differences
+    from gazegan.data.files import make_folder, parse_json, read_bytes
+
+    make_folder(out)
+    for stray in out.glob("*.tmp"):
+        stray.unlink(missing_ok=True)
+    if not (out / file).exists():
+        return
+    old = parse_json(read_bytes(out / file, 1 << 30), out / file)
+    before = old.get("settings", {}) if isinstance(old, dict) else {}
+    if found := differences(before, json.loads(json.dumps(settings))):
+        raise UserError(
+            f"--out {out}: holds results of other settings ({'; '.join(found[:3])});"
+            " choose another --out or delete it"
+        )
+
+
+def save_json(path: Path, values: dict[str, Any]) -> None:
+    """Write results as JSON without NaN, atomically."""
+    from gazegan.data.files import write_atomic
+
+    write_atomic(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> str:
+    """Lay out text in columns under a rule; the first is flush left, the others flush right."""
+    grid = [list(columns), *map(list, rows)]
+    widths = [max(len(row[i]) for row in grid) for i in range(len(columns))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in grid
+    ]
+    rule = "─" * (sum(widths) + 2 * len(widths) - 2)
+    return "\n".join([*([title] if title else []), lines[0], rule, *lines[1:]])

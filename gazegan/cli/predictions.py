@@ -1,0 +1,72 @@
+"""Predictions as a table in CSV, one line an eye."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gazegan.data.store import Store
+    from gazegan.predict import Predicted
+
+COLUMNS = {
+    "angles": ("pitch_deg", "yaw_deg", "predicted_pitch_deg", "predicted_yaw_deg", "error_deg"),
+    "direction": ("direction_deg", "predicted_direction_deg", "error_deg"),
+}
+"""Columns of each target, after those that say which eye it is."""
+
+
+def predictions_csv(target: str, found: Sequence[Predicted], stores: Sequence[Store]) -> bytes:
+    """Write one line an eye: where it lies, whose it is, truth, prediction and error in degrees.
+
+    Unknown values are empty, as is the error of a direction that the gaze does not have.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    which = ("store", "index", "name", "subject", "head_pitch_deg", "head_yaw_deg")
+    writer.writerow((*which, *COLUMNS[target]))
+    for part, store in zip(found, stores, strict=True):
+        numbers = _numbers(target, part).tolist()
+        for who, row in zip(_which(part, store), numbers, strict=True):
+            writer.writerow((*who, *map(_number, row)))
+    return text.getvalue().encode()
+
+
+def _numbers(target: str, part: Predicted) -> Tensor:
+    """Return the columns of `target` [N, ...] in degrees; NaN where undefined."""
+    import torch
+
+    from gazegan import geometry
+    from gazegan.metrics import MIN_ECCENTRICITY_DEG
+
+    assert part.gaze is not None
+    if target == "angles":
+        error = geometry.angular_error_deg(part.output, part.gaze)[:, None]
+        return torch.cat((torch.rad2deg(part.gaze), torch.rad2deg(part.output), error), dim=1)
+    true = geometry.direction_deg(part.gaze)
+    guess = geometry.direction_from_cos_sin(part.output)
+    error = geometry.circular_difference_deg(guess, true).abs()
+    defined = geometry.eccentricity_deg(part.gaze) >= MIN_ECCENTRICITY_DEG
+    return torch.stack((true, guess, error.where(defined, torch.nan)), dim=1)
+
+
+def _which(part: Predicted, store: Store) -> Iterator[tuple[Any, ...]]:
+    import torch
+
+    names, subjects = store.manifest.names, store.manifest.subjects
+    heads = [] if part.head is None else torch.rad2deg(part.head).tolist()
+    whose = [] if part.subject is None else part.subject.tolist()
+    for row in range(len(part.id)):
+        name = names[row] if names else ""
+        subject = subjects[whose[row]] if whose and whose[row] >= 0 else ""
+        head = [_number(angle) for angle in heads[row]] if heads else ["", ""]
+        yield (store.path.name, row, name, subject, *head)
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"

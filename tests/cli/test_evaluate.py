@@ -1,0 +1,153 @@
+"""`gazegan evaluate` says what the metrics say, and refuses what it cannot score."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gazegan import geometry, metrics
+from gazegan.data.store import open_store
+from gazegan.train.checkpoint import load_weights
+
+
+def direct(places, target="angles", mirrored=False):
+    """Outputs of the network on the labelled store, without the command's help."""
+    network, _ = load_weights(places / f"{target}.safetensors", "gaze")
+    batch = open_store(places / "labelled").read(range(20))
+    with torch.no_grad():
+        output = network(batch.image)
+        if mirrored:
+            back = network(batch.image.flip(-1))
+            sign = torch.tensor([1.0, -1.0] if target == "angles" else [-1.0, 1.0])
+            output = (output + back * sign) / 2
+    return output, batch
+
+
+def rows_of(out):
+    text = (out / "predictions.csv").read_text()
+    return list(csv.DictReader(text.splitlines()))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_json_is_one_object_of_the_metrics(places, gazegan, mirrored):
+    flags = ["--mirror-average"] if mirrored else []
+    weights, store = places / "angles.safetensors", places / "labelled"
+    done = gazegan(
+        "evaluate", "--weights", weights, "--data", store, "--batch", 7, "--json", *flags
+    )
+    values = json.loads(done.stdout)
+    output, batch = direct(places, mirrored=mirrored)
+    report = metrics.gaze_report(output, batch.gaze)
+    assert values["count"] == 20
+    for key in ("mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "within_10_deg"):
+        assert values[key] == pytest.approx(report.to_dict()[key], rel=1e-5)
+    assert [group["subject"] for group in values["subjects"]] == ["ann", "bob"]
+    assert [group["head_yaw_deg"] for group in values["heads"]] == [-15, 15]
+    assert sum(group["count"] for group in values["heads"]) == 19
+
+
+def test_table_sets_the_constant_beside_the_network(places, gazegan):
+    weights, store = places / "angles.safetensors", places / "labelled"
+    text = gazegan("evaluate", "--weights", weights, "--data", store).stdout
+    values = json.loads(gazegan("evaluate", "--weights", weights, "--data", store, "--json").stdout)
+    lines = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert f"{values['mean_deg']:.2f}" in lines["network"]
+    assert f"{values['constant_deg']:.2f}" in lines["constant: mean gaze"]
+    assert f"{values['vertical_slope']:.2f}" in lines["vertical"]
+    assert {"ann", "bob", "-15, 0", "15, 0"} <= set(lines)
+
+
+def test_files_hold_every_prediction(places, gazegan, tmp_path):
+    weights, store = places / "angles.safetensors", places / "labelled"
+    arguments = ("evaluate", "--weights", weights, "--data", store, "--out", tmp_path / "out")
+    gazegan(*arguments)
+    out = tmp_path / "out"
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(files) == {"evaluation.json", "curve.png", "scatter.png", "predictions.csv"}
+    rows = rows_of(out)
+    output, batch = direct(places)
+    errors = geometry.angular_error_deg(output, batch.gaze)
+    np.testing.assert_allclose([float(r["error_deg"]) for r in rows], errors, atol=2e-3)
+    assert [row["subject"] for row in rows[:4]] == ["", "ann", "bob", ""]
+    assert rows[0]["head_yaw_deg"] == "" and float(rows[1]["head_yaw_deg"]) == 15
+    mean = json.loads(files["evaluation.json"])["mean_deg"]
+    assert mean == pytest.approx(np.mean([float(r["error_deg"]) for r in rows]), abs=1e-3)
+    with Image.open(out / "curve.png") as picture:
+        assert picture.size[0] > 400
+    gazegan(*arguments)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == files
+
+
+def test_several_stores_are_scored_as_one(places, gazegan, tmp_path):
+    done = gazegan(
+        "evaluate", "--weights", places / "angles.safetensors", "--data", places / "labelled",
+        "--data", places / "more", "--out", tmp_path, "--json",
+    )  # fmt: skip
+    values = json.loads(done.stdout)
+    assert values["count"] == 27
+    assert [group["count"] for group in values["subjects"]] == [7, 6]
+    rows = rows_of(tmp_path)
+    assert [row["store"] for row in rows] == ["labelled"] * 20 + ["more"] * 7
+
+
+def test_directions_are_scored_around_the_circle(places, gazegan, tmp_path):
+    weights, store = places / "direction.safetensors", places / "labelled"
+    done = gazegan("evaluate", "--weights", weights, "--data", store, "--out", tmp_path, "--json")
+    values = json.loads(done.stdout)
+    output, batch = direct(places, "direction")
+    report = metrics.direction_report(output, batch.gaze)
+    assert values["target"] == "direction" and values["zero_deg"] is None
+    assert values["mean_deg"] == pytest.approx(report.errors.mean_deg, rel=1e-5)
+    assert values["constant_deg"] == pytest.approx(report.constant.mean_deg, rel=1e-5)
+    rows = rows_of(tmp_path)
+    errors = [float(row["error_deg"]) for row in rows if row["error_deg"]]
+    assert len(errors) == values["count"] == 20 - values["left_out"]
+    assert math.isclose(np.mean(errors), values["mean_deg"], abs_tol=1e-3)
+    assert "direction" in gazegan("evaluate", "--weights", weights, "--data", store).stdout
+
+
+@pytest.mark.parametrize(
+    ("weights", "store", "code", "said"),
+    [
+        ("angles.safetensors", "unlabelled", 2, ["--data", "no gaze labels", "--labels"]),
+        ("angles.safetensors", "colour", 2, ["16x24 grey", "16x24 colour", "--weights", "--data"]),
+        ("angles.safetensors", "nowhere", 2, ["nowhere"]),
+        ("nothing.safetensors", "labelled", 2, ["nothing.safetensors"]),
+        ("labelled/manifest.json", "labelled", 1, ["manifest.json"]),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(places, fault_of, weights, store, code, said):
+    fault = fault_of("evaluate", "--weights", places / weights, "--data", places / store)
+    assert fault.exit_code == code
+    for part in said:
+        assert part in fault.format_message()
+
+
+def test_an_unknown_device_is_one_line(places, fault_of):
+    fault = fault_of(
+        "evaluate", "--weights", places / "angles.safetensors", "--data", places / "labelled",
+        "--device", "abacus",
+    )  # fmt: skip
+    assert fault.exit_code == 2 and "--device" in fault.format_message()
+
+
+def test_results_of_other_settings_are_not_overwritten(places, gazegan, fault_of, tmp_path):
+    start = ("evaluate", "--weights", places / "angles.safetensors", "--out", tmp_path, "--data")
+    gazegan(*start, places / "labelled")
+    before = (tmp_path / "evaluation.json").read_bytes()
+    fault = fault_of(*start, places / "more")
+    assert fault.exit_code == 2 and "choose another --out" in fault.format_message()
+    assert (tmp_path / "evaluation.json").read_bytes() == before
+
+
+def test_stray_temporaries_are_cleared(places, gazegan, tmp_path):
+    (tmp_path / "curve.png.tmp").write_bytes(b"half")
+    gazegan(
+        "evaluate", "--weights", places / "angles.safetensors", "--data", places / "labelled",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert not list(tmp_path.glob("*.tmp"))

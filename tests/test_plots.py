@@ -1,0 +1,105 @@
+"""Pictures have the sizes, colours and labels that they promise."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gazegan import plots
+
+RNG = np.random.default_rng(0)
+
+
+def opened(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def holds(picture: np.ndarray, colour: str) -> bool:
+    wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    return bool((np.abs(picture.astype(int) - wanted).max(-1) < 12).any())
+
+
+def figures() -> dict[str, bytes]:
+    errors, truth = np.abs(RNG.normal(0, 6, 50)), RNG.uniform(-20, 20, (50, 2))
+    return {
+        "curve": plots.error_curve({"network": errors}, torch.tensor(2 * errors)),
+        "epsilon": plots.epsilon_curve([0.01, 0.02], 5.0, {"PGD": [9, 12], "FGSM": [8, 9]}, 12.0),
+        "scatter": plots.truth_scatter(0.5 * truth, truth),
+    }
+
+
+@pytest.mark.parametrize(("name", "picture"), figures().items())
+def test_figures_are_drawn_in_the_palette_and_clip_nothing(name, picture):
+    pixels = opened(picture)
+    assert holds(pixels, plots.SERIES[0]) and holds(pixels, plots.FAINT)
+    edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    assert bool((edges == 255).all()), f"ink touches the border of {name}"
+
+
+def test_equal_figures_give_equal_bytes():
+    arguments = ([0.01, 0.04], 5.0, {"PGD": [9.0, 12.0]})
+    assert plots.epsilon_curve(*arguments) == plots.epsilon_curve(*arguments)
+
+
+@pytest.mark.parametrize("errors", [[0.0], [0.0, 0.0], [170.0, 1.0]])
+def test_extreme_errors_can_be_drawn(errors):
+    assert opened(plots.error_curve({"network": errors}, errors)).ndim == 3
+
+
+def test_a_single_point_can_be_scattered():
+    assert opened(plots.truth_scatter([[1.0, 2.0]], [[3.0, 3.0]])).ndim == 3
+
+
+def test_overlay_is_grey_without_attribution_and_coloured_by_sign():
+    image, signed = np.full((1, 4, 6), 0.5), np.zeros((1, 4, 6))
+    signed[0, 0, 0], signed[0, 3, 5] = 2.0, -2.0
+    mixed = plots.overlay(image, signed)
+    assert mixed.shape == (3, 4, 6)
+    np.testing.assert_allclose(mixed[:, 1, 1], mixed[0, 1, 1])
+    assert mixed[0, 0, 0] > mixed[2, 0, 0] and mixed[2, 3, 5] > mixed[0, 3, 5]
+
+
+@given(st.integers(0, 1000), st.sampled_from([1, 3]))
+@settings(deadline=None, max_examples=20)
+def test_overlays_stay_in_range(seed, channels):
+    generator = np.random.default_rng(seed)
+    image = generator.random((channels, 5, 7))
+    signed = generator.normal(size=(channels, 5, 7)) * generator.choice([0, 1e-9, 1, 1e9])
+    for mixed in (plots.overlay(image, signed), plots.heat(image, signed)):
+        assert mixed.shape == (3, 5, 7) and np.isfinite(mixed).all()
+        assert mixed.min() >= 0 and mixed.max() <= 1
+
+
+def test_heat_is_strongest_where_the_map_is():
+    image, signed = np.full((1, 21, 21), 0.5), np.zeros((1, 21, 21))
+    signed[0, 4, 15] = -1
+    warmth = np.subtract(*plots.heat(image, signed)[[0, 2]])
+    assert np.unravel_index(warmth.argmax(), warmth.shape) == (4, 15)
+
+
+def test_sheet_shows_each_image_unchanged_at_a_whole_factor():
+    images = [RNG.random((channels, 12, 20)) for channels in (1, 3)]
+    rows = [plots.Row("eye", images, ["1°", "2°"]), plots.Row("again", images)]
+    sheet = np.asarray(plots.contact_sheet(rows, "Title", "note", cell=60))
+    shown = np.rint(255 * images[1]).astype(np.uint8).transpose(1, 2, 0)
+    block = shown.repeat(3, 0).repeat(3, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, block.shape)[:, :, 0]
+    found = (windows[:, :, ::17, ::13] == block[::17, ::13]).all((-3, -2, -1))
+    assert found.sum() == 2, "once in each row"
+
+
+@pytest.mark.parametrize("title", ["", "A title much longer than the one small image below it"])
+def test_no_label_of_a_sheet_is_clipped(title):
+    rows = [plots.Row("a long name", [np.ones((1, 8, 8))], ["a caption wider than the image"])]
+    sheet = np.asarray(plots.contact_sheet(rows, title, "a note that is long as well", cell=8))
+    edges = np.concatenate([sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]])
+    assert bool((edges == 255).all())
+
+
+def test_png_keeps_the_pixels():
+    sheet = plots.contact_sheet([plots.Row("", [RNG.random((3, 9, 9))])])
+    np.testing.assert_array_equal(opened(plots.png(sheet)), np.asarray(sheet))
