@@ -1,0 +1,46 @@
+"""Glasses: a rim around the lens in a plane before the face, and the lens' veiling reflection."""
+
+import torch
+from torch import Tensor
+
+from gazegan.render import shape
+from gazegan.render.params import EyeParams
+from gazegan.render.shape import Pose, Rays
+from gazegan.render.texture import lattice, value_noise
+
+_BEFORE_EYE = 26.0
+"""Distance of the rim's plane from the eyeball's centre, mm: vertex distance 13 mm."""
+
+
+def wear(
+    p: EyeParams, seed: Tensor, level: Tensor, where: Pose, rays: Rays, seen: Tensor
+) -> Tensor:
+    """Lay glasses over light `seen` `[3, B, H, W]` where the scene has them.
+
+    `level` `[B, 1, 1]` is the light that the skin around sends.
+    """
+    u, v = _plane(p, where, rays)
+    inside = _inside(p, u, v)
+    mottle = value_noise(lattice(seed, "glare", 8, 8), u / 12 + 4, v / 12 + 4)
+    veil = p.lens_glare * level * (0.5 + 0.5 * mottle) * shape.coverage(inside)
+    lit = 0.6 - 0.4 * torch.sigmoid(2 * inside / p.rim_width)
+    rim = level * (0.01 + (1 - p.rim_dark) * lit)
+    half_rim = torch.sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
+    cover = shape.coverage(0.5 * p.rim_width - inside.abs()) * half_rim
+    worn = (seen + veil) * (1 - cover) + rim * cover
+    return seen + p.glasses * (worn - seen)
+
+
+def _plane(p: EyeParams, where: Pose, rays: Rays) -> tuple[Tensor, Tensor]:
+    """Where rays cross the plane of the glasses, (u, v) mm."""
+    at, way = shape.to_frame(where.head, rays.at), shape.to_frame(where.head, rays.way)
+    t = (-_BEFORE_EYE - at[2]) / way[2]
+    return p.side * (at[0] + t * way[0]), -(at[1] + t * way[1])
+
+
+def _inside(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
+    """Signed distance, mm, inside the middle line of the rim, a superellipse."""
+    x = ((u - p.lens_nasal).abs() / p.lens_half_width).clamp(min=1e-3)
+    y = ((v + p.lens_drop).abs() / p.lens_half_height).clamp(min=1e-3)
+    level = (x**p.lens_round + y**p.lens_round) ** (1 / p.lens_round)
+    return (1 - level) * torch.minimum(p.lens_half_width, p.lens_half_height)

@@ -1,0 +1,181 @@
+"""Every parameter of a scene: its unit, the range that is possible at all, and its usual spread.
+
+One dataclass is the only list; priors, recipes and stored labels are derived from it. Lengths
+are millimetres in a frame fixed to the head with its origin at the eyeball's centre: u toward
+the nose, v upward, h toward the viewer. Angles are degrees and follow `gazegan.geometry`.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is possible for one parameter and how it spreads unless a recipe says otherwise."""
+
+    low: float
+    high: float
+    default: Any
+    doc: str
+
+
+def _p(default: Any, low: float, high: float, doc: str) -> Any:
+    return field(metadata={"spec": Spec(low, high, default, doc)})
+
+
+def _normal(mean: float, sd: float, low: float, high: float) -> dict[str, float]:
+    return {"mean": mean, "sd": sd, "low": low, "high": high}
+
+
+@dataclass(frozen=True)
+class EyeParams:
+    """Scene parameters of B eyes, every field a float32 tensor `[B]`."""
+
+    # Gaze and head
+    gaze_pitch: Tensor = _p([-20, 20], -60, 60, "visual axis, deg, up")
+    gaze_yaw: Tensor = _p([-25, 25], -70, 70, "visual axis, deg, image left")
+    head_pitch: Tensor = _p(_normal(0, 6, -25, 25), -40, 40, "head's facing direction, deg, up")
+    head_yaw: Tensor = _p(_normal(0, 8, -40, 40), -50, 50, "head's facing direction, deg, left")
+    head_roll: Tensor = _p(_normal(0, 3, -15, 15), -45, 45, "head tilt, deg, clockwise")
+    side: Tensor = _p({"choice": [-1, 1]}, -1, 1, "+1 the eye at the image's left, -1 at its right")
+    # Eyeball (Gross anatomy: Bekerman et al., J. Ophthalmol. 2014; optics: Guestrin & Eizenman,
+    # IEEE TBME 2006)
+    eyeball_radius: Tensor = _p(_normal(12.0, 0.35, 11, 13), 9, 15, "scleral sphere, mm")
+    cornea_radius: Tensor = _p(_normal(7.8, 0.25, 7.2, 8.5), 6.5, 9.5, "corneal sphere, mm")
+    limbus_radius: Tensor = _p(_normal(5.85, 0.2, 5.3, 6.4), 4.5, 6.45, "visible iris, mm")
+    chamber_depth: Tensor = _p(_normal(3.3, 0.25, 2.7, 3.9), 2, 4.5, "corneal apex to iris, mm")
+    pupil_radius: Tensor = _p([1.1, 3.1], 0.75, 4.2, "mm")
+    pupil_nasal: Tensor = _p(_normal(0.2, 0.12, -0.1, 0.5), -0.8, 0.8, "decentration, mm")
+    pupil_up: Tensor = _p(_normal(0.0, 0.1, -0.3, 0.3), -0.8, 0.8, "decentration, mm")
+    kappa_horizontal: Tensor = _p(_normal(3.2, 1.2, 0.5, 6), -8, 10, "optical axis temporal, deg")
+    kappa_vertical: Tensor = _p(_normal(0.8, 1.0, -1.5, 3), -6, 6, "optical axis below visual, deg")
+    # Lids
+    canthus_inner: Tensor = _p(_normal(14.1, 0.9, 12, 16.5), 10, 20, "u of the inner canthus, mm")
+    canthus_outer: Tensor = _p(_normal(15.5, 0.9, 13, 18), 10, 20, "-u of the outer canthus, mm")
+    canthus_drop: Tensor = _p(_normal(3.0, 0.8, 1.2, 5), -3, 8, "canthi below the eyeball axis, mm")
+    canthus_tilt: Tensor = _p(_normal(0.9, 1.1, -1.6, 3.5), -6, 6, "outer above inner canthus, mm")
+    upper_lid: Tensor = _p(_normal(6.8, 1.0, 4, 9.5), 0, 13, "arch above the canthal line, mm")
+    lower_lid: Tensor = _p(_normal(2.5, 0.7, 0.8, 4.6), -1, 8, "arch below the canthal line, mm")
+    upper_follow: Tensor = _p([0.5, 1.05], 0, 1.2, "upper lid's share of the eye's pitch")
+    lower_follow: Tensor = _p([0.1, 0.55], 0, 1, "lower lid's share of the eye's pitch")
+    upper_peak: Tensor = _p(
+        _normal(0.53, 0.05, 0.4, 0.66), 0.25, 0.75, "0 outer .. 1 inner canthus"
+    )
+    lower_peak: Tensor = _p(
+        _normal(0.43, 0.05, 0.3, 0.56), 0.25, 0.75, "0 outer .. 1 inner canthus"
+    )
+    upper_round: Tensor = _p([1.2, 2.0], 0.7, 3, "1 full arch, larger is more pointed")
+    lower_round: Tensor = _p([1.2, 2.0], 0.7, 3, "1 full arch, larger is more pointed")
+    lid_thickness: Tensor = _p([1.6, 2.4], 1.5, 4, "lid sheet over the eyeball, mm")
+    waterline: Tensor = _p([0.1, 0.8], 0, 2, "visible lower lid margin, mm")
+    fold_gap: Tensor = _p([1.2, 4.5], 0.3, 9, "crease above the upper margin, mm")
+    fold_depth: Tensor = _p([0.0, 0.85], 0, 1, "darkness of the crease")
+    caruncle: Tensor = _p([1.0, 2.4], 0, 4, "radius of the caruncle, mm")
+    # Orbit and face
+    orbit_depth: Tensor = _p(_normal(2.6, 1.5, -2, 7), -5, 14, "h of the face around the lids, mm")
+    orbit_tilt: Tensor = _p(_normal(0.13, 0.05, 0, 0.28), -0.3, 0.6, "rise of the face per mm of u")
+    dome_width: Tensor = _p(_normal(12.2, 0.5, 11, 13.5), 9, 20, "the lids' rise falls off, mm")
+    dome_height: Tensor = _p([11, 16], 9, 30, "the lids' rise falls off, mm")
+    brow_ridge: Tensor = _p([3.0, 9.0], 0, 20, "rise of the brow bone, mm")
+    cheek: Tensor = _p([1.0, 7.0], -5, 15, "rise of the cheek, mm")
+    nose_rise: Tensor = _p([8, 18], 0, 30, "rise of the nose's side, mm")
+    nose_at: Tensor = _p(_normal(23, 1.6, 19, 27), 15, 35, "u of the nose's side, mm")
+    bag: Tensor = _p([0.0, 0.35], 0, 1, "shade under the lower lid")
+    orbit_shade: Tensor = _p([0.0, 0.5], 0, 1, "shade of the whole orbit")
+    socket_shade: Tensor = _p(
+        [0.0, 0.6], 0, 1, "shade from the upper lid to the brow, more toward the nose"
+    )
+    nasal_shade: Tensor = _p([0.1, 0.75], 0, 1, "shade of all that lies toward the nose")
+    brow_at: Tensor = _p(_normal(17, 2.5, 11, 24), 8, 40, "v of the eyebrow, mm")
+    brow_dark: Tensor = _p([0.1, 0.9], 0, 1, "cover of the eyebrow")
+    # Lashes and make-up
+    lash_dark: Tensor = _p([0.5, 1.0], 0, 1, "cover of the lash line")
+    lash_width: Tensor = _p([0.7, 2.2], 0.05, 4, "of the dark upper line, mm")
+    lash_length: Tensor = _p([2.0, 6.0], 0, 12, "mm")
+    lower_line: Tensor = _p([0.0, 0.6], 0, 1, "cover of the lower lash line")
+    # Colours
+    skin_melanin: Tensor = _p([0.15, 2.2], 0, 4, "optical depth of the skin's pigment")
+    skin_blood: Tensor = _p([0.1, 0.8], 0, 3, "optical depth of the skin's blood")
+    skin_texture: Tensor = _p([0.02, 0.14], 0, 0.6, "contrast of the skin's texture")
+    skin_gloss: Tensor = _p([0.0, 0.12], 0, 0.6, "specular share of the skin")
+    iris_pigment: Tensor = _p([0.0, 1.0], 0, 1, "0 blue, 0.5 hazel, 1 dark brown")
+    iris_contrast: Tensor = _p([0.1, 0.6], 0, 1, "of the fibres")
+    iris_bright: Tensor = _p([0.3, 1.2], 0.1, 4, "gain of the iris")
+    limbal_ring: Tensor = _p([0.1, 0.8], 0, 1, "darkness of the limbal ring")
+    limbal_soft: Tensor = _p([0.3, 1.0], 0.05, 2, "width of the limbus, mm")
+    sclera_white: Tensor = _p([0.15, 0.5], 0.05, 1, "reflectance of the sclera")
+    sclera_warm: Tensor = _p([0.0, 0.25], 0, 1, "yellow and red of the sclera")
+    veins: Tensor = _p([0.0, 0.5], 0, 1, "strength of the veins")
+    # Light
+    light_azimuth: Tensor = _p([-70, 70], -180, 180, "key light, deg, image right")
+    light_elevation: Tensor = _p([10, 75], -90, 90, "key light, deg, up")
+    light_key: Tensor = _p([0.2, 1.4], 0, 5, "key light's irradiance")
+    light_ambient: Tensor = _p([0.3, 0.8], 0, 5, "ambient irradiance")
+    light_warmth: Tensor = _p(_normal(0.08, 0.1, -0.15, 0.4), -1, 1, "red over blue")
+    lid_shadow: Tensor = _p([0.3, 0.9], 0, 1, "shadow of the upper lid on the eyeball")
+    corner_shade: Tensor = _p([0.3, 0.9], 0, 1, "shadow in the canthi")
+    lid_shadow_length: Tensor = _p([1.0, 4.5], 0.1, 8, "mm")
+    glint: Tensor = _p([0.0, 1.2], 0, 10, "brightness of the key light's reflection")
+    glint_size: Tensor = _p([1.5, 5.0], 0.3, 30, "angular radius of the key light, deg")
+    fill_azimuth: Tensor = _p([-60, 60], -180, 180, "second reflection, deg, image right")
+    fill_elevation: Tensor = _p([-20, 60], -90, 90, "second reflection, deg, up")
+    fill_glint: Tensor = _p([0.0, 0.5], 0, 10, "brightness of the second reflection")
+    # Glasses
+    glasses: Tensor = _p(0, 0, 1, "1 wears glasses")
+    rim_width: Tensor = _p([0.8, 4.0], 0.3, 12, "mm")
+    rim_dark: Tensor = _p([0.2, 1.0], 0, 1, "1 black, 0 bright metal")
+    lens_half_width: Tensor = _p([19, 27], 12, 40, "mm")
+    lens_half_height: Tensor = _p([11, 18], 7, 35, "mm")
+    lens_nasal: Tensor = _p([-6, 2], -15, 15, "u of the lens' centre, mm")
+    rim_below: Tensor = _p({"choice": [0, 1]}, 0, 1, "0 half-rim, 1 rim all round")
+    lens_drop: Tensor = _p([2, 10], -15, 20, "lens centre below the eyeball axis, mm")
+    lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
+    lens_glare: Tensor = _p([0.0, 0.5], 0, 1, "veiling reflection on the lens")
+    # Camera
+    distance: Tensor = _p([500, 800], 15, 20000, "camera to eyeball centre, mm")
+    fill: Tensor = _p([0.66, 0.95], 0.02, 3, "canthus to canthus over image width")
+    shift_nasal: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
+    shift_down: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
+    blur: Tensor = _p([0.2, 1.1], 0, 4, "standard deviation of the optics' blur, px")
+    exposure: Tensor = _p(_normal(0.0, 0.4, -1.2, 1.2), -4, 4, "compensation, stops")
+    metering: Tensor = _p(
+        [0.4, 0.95], 0, 1, "share of the skin's brightness that exposure evens out"
+    )
+    contrast: Tensor = _p([0.9, 1.5], 0.2, 3, "slope at mid-grey")
+    vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners")
+    noise: Tensor = _p([0.0, 0.02], 0, 0.3, "standard deviation of read noise, of full scale")
+
+    def __getitem__(self, index: slice | Tensor) -> Self:
+        return type(self)(*(getattr(self, name)[index] for name in PARAM_NAMES))
+
+    def flat(self) -> Tensor:
+        """Return all parameters as one tensor `[B, P]` in the order of PARAM_NAMES."""
+        return torch.stack([getattr(self, name) for name in PARAM_NAMES], dim=1)
+
+    @classmethod
+    def from_flat(cls, values: Tensor) -> Self:
+        """Rebuild the record from a tensor `[B, P]`."""
+        return cls(*values.unbind(1))
+
+
+SPECS: dict[str, Spec] = {f.name: f.metadata["spec"] for f in fields(EyeParams)}
+PARAM_NAMES: tuple[str, ...] = tuple(SPECS)
+MIRRORED = (
+    "gaze_yaw",
+    "head_yaw",
+    "head_roll",
+    "side",
+    "light_azimuth",
+    "fill_azimuth",
+)
+"""The parameters that change sign when the image is mirrored left to right."""
+
+
+def mirrored(params: EyeParams) -> EyeParams:
+    """Return the scene whose image is the left-right mirror image."""
+    values = {name: getattr(params, name) for name in PARAM_NAMES}
+    values |= {name: -values[name] for name in MIRRORED}
+    return EyeParams(**values)

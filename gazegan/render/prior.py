@@ -1,0 +1,167 @@
+"""Recipes: how the parameters of a population of eyes spread, and how to draw from them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
+from torch import Tensor
+
+from gazegan import config, rng
+from gazegan.config import Config
+from gazegan.errors import UserError
+from gazegan.render.params import SPECS, EyeParams
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+"""Recipes that ship with the package and may be named without a path."""
+
+
+class Distribution(Config):
+    """One parameter's spread: uniform, normal cut off at `low` and `high`, or a weighted choice.
+
+    In a recipe a number is a constant and `[low, high]` is uniform; `{mean, sd, low, high}` and
+    `{choice, weights}` are written out.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    sd: float | None = Field(default=None, gt=0)
+    choice: tuple[float, ...] | None = Field(default=None, min_length=1)
+    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Distribution":
+        if self.choice is not None:
+            weights = self.weights or (1.0,) * len(self.choice)
+            if len(weights) != len(self.choice) or sum(weights) <= 0:
+                raise ValueError("weights must match choice in number and not all be 0")
+            return self
+        if self.low is None or self.high is None or (self.mean is None) != (self.sd is None):
+            raise ValueError("give a number, [low, high], {mean, sd, low, high} or {choice}")
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} lies above high {self.high}; swap them")
+        if self.weights is not None:
+            raise ValueError("weights need a choice")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and largest value that can be drawn."""
+        if self.choice is not None:
+            return min(self.choice), max(self.choice)
+        assert self.low is not None and self.high is not None
+        return self.low, self.high
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Map uniform draws `u` in (0, 1) to this distribution (inverse of its CDF)."""
+        if self.choice is not None:
+            return self._choose(u)
+        low, high = self.bounds
+        if self.mean is None or self.sd is None:
+            return low + (high - low) * u
+        cut = torch.tensor([(low - self.mean) / self.sd, (high - self.mean) / self.sd])
+        a, b = torch.special.ndtr(cut.double()).to(u.dtype)
+        drawn = self.mean + self.sd * torch.special.ndtri(a + (b - a) * u)
+        return drawn.clamp(low, high)
+
+    def _choose(self, u: Tensor) -> Tensor:
+        assert self.choice is not None
+        weights = torch.tensor(self.weights or (1.0,) * len(self.choice), dtype=torch.float64)
+        edges = (weights.cumsum(0) / weights.sum())[:-1].to(u.dtype)
+        return torch.tensor(self.choice, dtype=u.dtype)[torch.bucketize(u, edges, right=True)]
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not true or false")
+    if isinstance(value, int | float):
+        return {"low": value, "high": value}
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise ValueError("a range is [low, high]")
+        return {"low": value[0], "high": value[1]}
+    return value
+
+
+Spread = Annotated[Distribution, BeforeValidator(_read)]
+
+
+class _PriorBase(Config):
+    @field_validator("*", mode="after")
+    @classmethod
+    def _possible(cls, value: Distribution, info: Any) -> Distribution:
+        spec = SPECS[info.field_name]
+        low, high = value.bounds
+        if low < spec.low or high > spec.high:
+            raise ValueError(f"must stay within {spec.low:g} .. {spec.high:g} ({spec.doc})")
+        return value
+
+    @model_validator(mode="after")
+    def _anatomy(self) -> "_PriorBase":
+        limbus, pupil = self._bounds("limbus_radius"), self._bounds("pupil_radius")
+        if pupil[1] >= limbus[0]:
+            raise ValueError("pupil_radius must stay below limbus_radius")
+        if self._bounds("cornea_radius")[0] <= limbus[1]:
+            raise ValueError("limbus_radius must stay below cornea_radius")
+        if self._bounds("eyeball_radius")[0] <= self._bounds("cornea_radius")[1]:
+            raise ValueError("cornea_radius must stay below eyeball_radius")
+        return self
+
+    def _bounds(self, name: str) -> tuple[float, float]:
+        spread: Distribution = getattr(self, name)
+        return spread.bounds
+
+
+Prior: type[Config] = create_model(
+    "Prior",
+    __base__=_PriorBase,
+    **{
+        name: (Spread, Field(default=spec.default, description=spec.doc, validate_default=True))
+        for name, spec in SPECS.items()
+    },
+)  # type: ignore[call-overload]
+
+
+class Image(Config):
+    """What the camera delivers and how the eye is framed in it."""
+
+    height: int = Field(default=36, ge=8, le=8192)
+    width: int = Field(default=60, ge=8, le=8192)
+    channels: Literal[1, 3] = 1
+    framing: Literal["landmarks", "normalised"] = "landmarks"
+    """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
+    do. normalised: focal length 960 px a 60 px width, centred on the canthi, as MPIIGaze."""
+
+
+class Recipe(Config):
+    """A population of eyes and the camera that sees them."""
+
+    name: str = Field(default="default", pattern=r"^[\w-]+$")
+    about: str = ""
+    image: Image = Image()
+    eyes: Prior = Field(default_factory=Prior)  # type: ignore[valid-type]
+
+
+def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
+    """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
+    return EyeParams(
+        **{
+            name: getattr(recipe.eyes, name).quantile(rng.uniform(indices, seed, "eye", name))
+            for name in SPECS
+        }
+    )
+
+
+def load_recipe(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe from a TOML file, or by the name of one that ships with the package.
+
+    Raises UserError where there is none, or where a value is unknown or impossible.
+    """
+    path = Path(source)
+    if not path.suffix and not path.exists():
+        path = RECIPES / f"{path}.toml"
+        if not path.exists():
+            known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+            raise UserError(f"{source}: no such recipe; give a .toml file or one of: {known}")
+    return config.load(Recipe, path, overrides)

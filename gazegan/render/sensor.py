@@ -1,0 +1,79 @@
+"""The camera's optics and electronics: blur, vignetting, exposure, noise, transfer curve."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gazegan import rng
+from gazegan.render.params import EyeParams
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def develop(p: EyeParams, seed: Tensor, light: Tensor, channels: int) -> Tensor:
+    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1."""
+    image = blur(light * _vignette(p, light), p.blur)
+    image = transfer(image, p.contrast).transpose(0, 1)
+    if channels == 1:
+        image = grey(image)
+    return (image + p.noise[:, None] * gaussian(seed, image)).clamp(0, 1)
+
+
+def metered(p: EyeParams, seen: Tensor) -> Tensor:
+    """Gain `[B, 1, 1]` with which automatic exposure brings light `seen` toward mid-grey."""
+    return (0.22 / seen.clamp(min=1e-4)) ** p.metering * torch.exp2(p.exposure)
+
+
+def grey(image: Tensor) -> Tensor:
+    """Luma `[B, 1, H, W]` of RGB `[B, 3, H, W]` (ITU-R BT.601)."""
+    r, g, b = image.split(1, dim=1)
+    return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
+
+
+def transfer(light: Tensor, contrast: Tensor) -> Tensor:
+    """Encode linear light: gamma 1/2.2, contrast about mid-grey, a soft shoulder near white."""
+    encoded = light.clamp(min=1e-5) ** (1 / 2.2)
+    encoded = 0.45 + (encoded - 0.45) * contrast
+    knee = 0.8
+    over = (encoded - knee).clamp(min=0)
+    return torch.minimum(encoded, torch.full_like(encoded, knee)) + over / (1 + over / (1 - knee))
+
+
+def blur(image: Tensor, sigma: Tensor) -> Tensor:
+    """Blur `[..., B, H, W]` by Gaussians of `sigma` `[B, 1, 1]` px.
+
+    Written as shifted sums because their bits do not depend on the batch, which a library's
+    grouped convolution does not promise.
+    """
+    radius = max(1, math.ceil(2.5 * float(sigma.max())))
+    weights = [torch.exp(-0.5 * (k / sigma.clamp(min=0.05)) ** 2) for k in range(radius + 1)]
+    total = weights[0] + 2 * sum(weights[1:])
+    for axis in (-1, -2):
+        pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
+        wide = F.pad(image, pad, mode="replicate")
+        length = image.shape[axis]
+        image = weights[0] * image
+        for k in range(1, radius + 1):
+            image = image + weights[k] * (
+                wide.narrow(axis, radius - k, length) + wide.narrow(axis, radius + k, length)
+            )
+        image = image / total
+    return image
+
+
+def gaussian(seed: Tensor, like: Tensor) -> Tensor:
+    """Standard normal noise shaped `like` `[B, C, H, W]`, a function of `seed` `[B]` and place."""
+    place = torch.arange(like[0].numel(), device=seed.device)
+    spread = seed.to(torch.int32)[:, None]
+    first = rng.unit(rng.hash32(rng.bits(place, 0, "noise radius") + spread))
+    second = rng.unit(rng.hash32(rng.bits(place, 0, "noise angle") + spread))
+    return ((-2 * first.log()).sqrt() * (2 * math.pi * second).cos()).view(like.shape)
+
+
+def _vignette(p: EyeParams, light: Tensor) -> Tensor:
+    height, width = light.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=light.device, dtype=light.dtype)[:, None]
+    x = torch.linspace(-1, 1, width, device=light.device, dtype=light.dtype)
+    return 1 - p.vignette * 0.5 * (x * x + y * y)

@@ -1,0 +1,295 @@
+"""Where light's path meets the eye: rays, the face with its lids, eyeball, cornea and iris.
+
+Vectors over pixels are component-first, `[3, B, H, W]`, in millimetres from the eyeball's centre
+with the axes of the camera; scalars per eye are `[B, 1, 1]`. The functions of (u, v) also serve
+landmarks, whose two last axes are points instead of pixels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gazegan import geometry
+from gazegan.render.params import PARAM_NAMES, EyeParams
+
+AQUEOUS = 1.336
+"""Refractive index behind the cornea (the keratometric single-surface model)."""
+
+_TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where eye and head point, derived from the parameters; frames are `[B, 3, 3]`."""
+
+    head: Tensor
+    eye: Tensor
+    axis: Tensor
+    """[3, B, 1, 1] the optical axis, a unit vector from the eyeball's centre to the viewer."""
+    lift: Tensor
+    """[B, 1, 1] rise of the pupil above the head's axis, mm: what the lids follow."""
+
+
+def per_pixel(params: EyeParams) -> EyeParams:
+    """Return the parameters reshaped from `[B]` to `[B, 1, 1]`, ready to meet pixels."""
+    return EyeParams(**{name: getattr(params, name)[:, None, None] for name in PARAM_NAMES})
+
+
+def pose(p: EyeParams) -> Pose:
+    """Orient head and eye; the optical axis lies temporal to and below the visual axis (kappa)."""
+    side = p.side.flatten()
+    visual = torch.stack((p.gaze_pitch.flatten(), p.gaze_yaw.flatten()), -1)
+    kappa = torch.stack((-p.kappa_vertical.flatten(), side * p.kappa_horizontal.flatten()), -1)
+    optical = torch.deg2rad(visual + kappa)
+    head_angles = torch.deg2rad(torch.stack((p.head_pitch.flatten(), p.head_yaw.flatten()), -1))
+    roll = torch.deg2rad(p.head_roll.flatten())
+    head, eye = geometry.rotation(head_angles, roll), geometry.rotation(optical, roll)
+    axis = -eye[:, :, 2].T[:, :, None, None]
+    in_head = sum(head[:, i, 1, None, None] * axis[i] for i in range(3))
+    return Pose(head, eye, axis, -in_head * p.eyeball_radius)
+
+
+def to_frame(frame: Tensor, vector: Tensor) -> Tensor:
+    """Express camera-axis vectors `[3, B, ...]` in a frame `[B, 3, 3]` (its transpose applied)."""
+    rows = [
+        sum(frame[:, j, i, None, None] * vector[j] for j in range(3))  # type: ignore[misc]
+        for i in range(3)
+    ]
+    return torch.stack(rows)
+
+
+def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
+    """Express vectors `[3, B, ...]` given in a frame `[B, 3, 3]` along the camera's axes."""
+    return to_frame(frame.mT, vector)
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return the scalar product over the leading component axis."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """Square root with a floor, so that its gradient stays finite at and below zero."""
+    return x.clamp(min=_TINY).sqrt()
+
+
+def coverage(f: Tensor) -> Tensor:
+    """Return the share of each pixel `[B, H, W]` in which the implicit function f is positive.
+
+    Exact for straight edges to first order: f over its change across a pixel.
+    """
+    dx = torch.cat(
+        (f[..., 1:2] - f[..., :1], f[..., 2:] - f[..., :-2], f[..., -1:] - f[..., -2:-1]), -1
+    )
+    dy = torch.cat(
+        (
+            f[..., 1:2, :] - f[..., :1, :],
+            f[..., 2:, :] - f[..., :-2, :],
+            f[..., -1:, :] - f[..., -2:-1, :],
+        ),
+        -2,
+    )
+    dx[..., 1:-1] *= 0.5
+    dy[..., 1:-1, :] *= 0.5
+    return (0.5 + f / sqrt(dx * dx + dy * dy + 1e-8)).clamp(0, 1)
+
+
+# The face: a height h(u, v) toward the viewer, and the lids' margins drawn on it
+
+
+def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
+    """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm."""
+    base = p.orbit_depth + p.brow_ridge * torch.sigmoid((v - 11) / 2.5)
+    base = base + p.nose_rise * torch.sigmoid((u - p.nose_at) / 3)
+    base = base + p.cheek * torch.sigmoid((-v - 13) / 3)
+    base = base - 0.012 * (u + 14).clamp(max=0) ** 2 + p.orbit_tilt * u
+    dome = torch.exp(-((u / p.dome_width) ** 2) - ((v + 0.5) / p.dome_height) ** 2)
+    return base + (p.eyeball_radius + p.lid_thickness - p.orbit_depth) * dome
+
+
+def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return height v of the upper margin, of the lower margin, and the place 0..1 along the lids.
+
+    The margins follow the eye's pitch, meet in the canthi, and never cross.
+    """
+    along = ((u + p.canthus_outer) / (p.canthus_inner + p.canthus_outer)).clamp(0, 1)
+    line = -p.canthus_drop + p.canthus_tilt * (0.5 - along)
+    low = p.lower_lid - p.lower_follow * lift
+    high = torch.maximum(p.upper_lid + p.upper_follow * lift, 0.3 - low)
+    upper = line + high * _arch(along, p.upper_peak, p.upper_round)
+    lower = line - low * _arch(along, p.lower_peak, p.lower_round)
+    return torch.maximum(upper, lower), lower, along
+
+
+def _arch(along: Tensor, peak: Tensor, rounding: Tensor) -> Tensor:
+    """A bump from 0 over 1 at `peak` to 0; `rounding` 1 is nearly elliptic, larger pointed."""
+    left, right = along / peak, (1 - along) / (1 - peak)
+    nearest = torch.minimum(left, right).clamp(0, 1)
+    return sqrt(1 - (1 - nearest) ** 2 + _TINY) ** rounding
+
+
+@dataclass(frozen=True)
+class Lids:
+    """Where pixels `[B, H, W]` lie relative to the lids, mm on the face."""
+
+    along: Tensor
+    """0 at the outer canthus and beyond, 1 at the inner."""
+    bulge: Tensor
+    """0 at the canthi, 1 between them."""
+    above: Tensor
+    """Height above the upper margin."""
+    below: Tensor
+    """Depth below the lower margin."""
+    open: Tensor
+    """Positive between the margins."""
+    bare: Tensor
+    """Positive where neither lid nor the lower margin's thickness covers the eyeball."""
+    gap: Tensor
+    """Height of the crease above the upper margin."""
+
+
+def lids(p: EyeParams, lift: Tensor, u: Tensor, v: Tensor) -> Lids:
+    """Place points (u, v) of the face relative to the lids."""
+    upper, lower, along = margins(p, lift, u)
+    under, rise = upper - v, v - lower
+    bulge = sqrt(4 * along * (1 - along))
+    bare = torch.minimum(under - 0.15, rise - p.waterline * bulge)
+    gap = p.fold_gap * (0.4 + 0.6 * bulge) - 0.25 * lift
+    return Lids(along, bulge, -under, -rise, torch.minimum(under, rise), bare, gap)
+
+
+# Hits
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Lines of sight: points `at + t * way`, with `way` of unit depth."""
+
+    at: Tensor
+    """[3, B, H, W] where each ray crosses the plane through the eyeball's centre, mm."""
+    way: Tensor
+    """[3, B, H, W]"""
+
+
+def rays(focal_px: Tensor, centre_px: Tensor, distance: Tensor, height: int, width: int) -> Rays:
+    """Return the rays through all pixel centres; arguments `[B]`, `[B, 2]`, `[B]`.
+
+    Starting them at the eyeball's depth keeps float32 exact to microns at any distance.
+    """
+    y, x = torch.meshgrid(
+        torch.arange(height, device=focal_px.device, dtype=focal_px.dtype) + 0.5,
+        torch.arange(width, device=focal_px.device, dtype=focal_px.dtype) + 0.5,
+        indexing="ij",
+    )
+    scale = 1 / focal_px[:, None, None]
+    dx = (x - centre_px[:, 0, None, None]) * scale
+    dy = (y - centre_px[:, 1, None, None]) * scale
+    far = distance[:, None, None]
+    return Rays(
+        torch.stack((dx * far, dy * far, torch.zeros_like(dx))),
+        torch.stack((dx, dy, torch.ones_like(dx))),
+    )
+
+
+@dataclass(frozen=True)
+class FaceHit:
+    """Where rays meet the face."""
+
+    u: Tensor
+    v: Tensor
+    point: Tensor
+    """[3, B, H, W] mm, camera axes."""
+
+
+def hit_face(p: EyeParams, head: Tensor, r: Rays) -> FaceHit:
+    """Meet the face by secant steps on its height field."""
+    at, way = to_frame(head, r.at), to_frame(head, r.way)
+    slope_x, slope_y = way[0] / way[2], way[1] / way[2]
+    x0, y0 = at[0] - at[2] * slope_x, at[1] - at[2] * slope_y
+
+    def height(h: Tensor) -> Tensor:
+        return face_height(p, p.side * (x0 - h * slope_x), h * slope_y - y0)
+
+    before = (p.eyeball_radius * 0.8).expand_as(x0)
+    met = height(before)
+    h = met
+    for _ in range(3):
+        now = height(h)
+        change = h - before
+        steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
+        before, met, h = h, now, (now - steep * h) / (1 - steep)
+    u, v = p.side * (x0 - h * slope_x), -(y0 - h * slope_y)
+    return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
+
+
+@dataclass(frozen=True)
+class EyeHit:
+    """Where rays meet the eyeball, and after refraction the plane of the iris."""
+
+    edge: Tensor
+    """[B, H, W] mm inside the eyeball's silhouette, negative outside."""
+    sclera: Tensor
+    """[3, B, H, W] point on the scleral sphere, mm."""
+    cornea: Tensor
+    """[3, B, H, W] point on the corneal sphere, mm."""
+    normal: Tensor
+    """[3, B, H, W] outward unit normal of the cornea there."""
+    limbus: Tensor
+    """[B, H, W] mm inside the limbus' plane, negative outside the cornea."""
+    iris: Tensor
+    """[2, B, H, W] (u, v) mm on the iris from the optical axis."""
+    pupil: Tensor
+    """[B, H, W] mm inside the pupil's edge, negative outside."""
+
+
+def limbus_depth(p: EyeParams) -> Tensor:
+    """Distance of the limbus' plane from the eyeball's centre, mm."""
+    return sqrt(p.eyeball_radius**2 - p.limbus_radius**2)
+
+
+def cornea_offset(p: EyeParams) -> Tensor:
+    """Distance of the cornea's centre from the eyeball's; both spheres meet at the limbus."""
+    return limbus_depth(p) - sqrt(p.cornea_radius**2 - p.limbus_radius**2)
+
+
+def iris_depth(p: EyeParams) -> Tensor:
+    """Distance of the iris' plane from the eyeball's centre, mm."""
+    return cornea_offset(p) + p.cornea_radius - p.chamber_depth
+
+
+def hit_sphere(r: Rays, centre: Tensor | float, radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the near point `[3, ...]` on a sphere, and how far inside its silhouette, mm.
+
+    Rays that pass by get the point nearest to the sphere.
+    """
+    at = r.at - centre
+    a, b = dot(r.way, r.way), dot(at, r.way)
+    nearest2 = dot(at, at) - b * b / a
+    back = sqrt((radius * radius - nearest2) / a)
+    return r.at + (-b / a - back) * r.way, radius - sqrt(nearest2)
+
+
+def refract(way: Tensor, normal: Tensor, index: float) -> Tensor:
+    """Refract unit directions at outward unit normals into a medium of `index` (Snell's law)."""
+    cos_in = -dot(way, normal).clamp(max=-1e-3)
+    eta = 1 / index
+    cos_out = sqrt(1 - eta * eta * (1 - cos_in * cos_in))
+    return eta * way + (eta * cos_in - cos_out) * normal
+
+
+def hit_eye(p: EyeParams, where: Pose, r: Rays) -> EyeHit:
+    """Meet sclera and cornea, refract, and land on the plane of the iris."""
+    sclera, edge = hit_sphere(r, 0.0, p.eyeball_radius)
+    centre = cornea_offset(p) * where.axis
+    cornea, _ = hit_sphere(r, centre, p.cornea_radius)
+    normal = (cornea - centre) / p.cornea_radius
+    height = dot(cornea, where.axis)
+    inside = refract(r.way / sqrt(dot(r.way, r.way)), normal, AQUEOUS)
+    fall = dot(inside, where.axis).clamp(max=-0.05)
+    landing = cornea + (iris_depth(p) - height) / fall * inside
+    local = to_frame(where.eye, landing)
+    iris = torch.stack((p.side * local[0], -local[1]))
+    off_u, off_v = iris[0] - p.pupil_nasal, iris[1] - p.pupil_up
+    pupil = p.pupil_radius - sqrt(off_u * off_u + off_v * off_v)
+    return EyeHit(edge, sclera, cornea, normal, height - limbus_depth(p), iris, pupil)
