@@ -1,7 +1,9 @@
 """The command line. Nothing here imports torch: each command does so inside its body."""
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import rich_click as click
 
@@ -22,12 +24,6 @@ COMMANDS = {
 """Command name -> `module:function`, in the order of the road."""
 
 
-class _OneLine(click.ClickException):
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(" ".join(message.split()))
-        self.exit_code = exit_code  # type: ignore[misc]
-
-
 class _Road(click.RichGroup):
     """A group that imports a command only when it is asked for, and shows faults in one line."""
 
@@ -41,13 +37,29 @@ class _Road(click.RichGroup):
         command: click.Command = getattr(import_module(module), function)
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        """Run the command line; faults end it with one line, drawn boxes would wrap paths."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **extra)
         try:
-            return super().invoke(ctx)
+            code = super().main(args, standalone_mode=False, **extra)
         except UserError as fault:
-            raise _OneLine(str(fault), fault.exit_code) from None
-        except KeyboardInterrupt:
-            raise _OneLine("interrupted; repeat the command to resume", 130) from None
+            _end(str(fault), fault.exit_code)
+        except click.UsageError as fault:
+            where = fault.ctx.command_path if fault.ctx else "gazegan"
+            _end(f"{fault.format_message()} See '{where} --help'.", fault.exit_code)
+        except click.ClickException as fault:
+            _end(fault.format_message(), fault.exit_code)
+        except click.Abort:
+            _end("interrupted; repeat the command to resume", 130)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
 
 
 @click.group(cls=_Road, context_settings={"help_option_names": ["-h", "--help"]})

@@ -42,8 +42,7 @@ def normal_of(point: Tensor) -> Tensor:
     dy = torch.cat(
         (point[..., 1:, :] - point[..., :-1, :], point[..., -1:, :] - point[..., -2:-1, :]), -2
     )
-    normal = torch.linalg.cross(dy, dx, dim=0)
-    return normal / shape.sqrt(shape.dot(normal, normal))
+    return shape.unit(torch.linalg.cross(dy, dx, dim=0))
 
 
 def irradiance(p: EyeParams, lamp: Lamps, normal: Tensor) -> Tensor:
@@ -55,7 +54,8 @@ def irradiance(p: EyeParams, lamp: Lamps, normal: Tensor) -> Tensor:
 
 def schlick(cosine: Tensor, base: float) -> Tensor:
     """Fresnel reflectance by Schlick's approximation (Comput. Graph. Forum 1994, eq. 15)."""
-    return base + (1 - base) * (1 - cosine.clamp(0, 1)) ** 5
+    share: Tensor = base + (1 - base) * (1 - cosine.clamp(0, 1)) ** 5
+    return share
 
 
 def mirror(way: Tensor, normal: Tensor) -> Tensor:

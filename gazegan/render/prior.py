@@ -62,7 +62,7 @@ class Distribution(Config):
             return low + (high - low) * u
         cut = torch.tensor([(low - self.mean) / self.sd, (high - self.mean) / self.sd])
         a, b = torch.special.ndtr(cut.double()).to(u.dtype)
-        drawn = self.mean + self.sd * torch.special.ndtri(a + (b - a) * u)
+        drawn: Tensor = self.mean + self.sd * torch.special.ndtri(a + (b - a) * u)
         return drawn.clamp(low, high)
 
     def _choose(self, u: Tensor) -> Tensor:
@@ -113,14 +113,15 @@ class _PriorBase(Config):
         return spread.bounds
 
 
+_fields: Any = {
+    name: (Spread, Field(default=spec.default, description=spec.doc, validate_default=True))
+    for name, spec in SPECS.items()
+}
 Prior: type[Config] = create_model(
     "Prior",
     __base__=_PriorBase,
-    **{
-        name: (Spread, Field(default=spec.default, description=spec.doc, validate_default=True))
-        for name, spec in SPECS.items()
-    },
-)  # type: ignore[call-overload]
+    **_fields,
+)
 
 
 class Image(Config):
@@ -140,7 +141,7 @@ class Recipe(Config):
     name: str = Field(default="default", pattern=r"^[\w-]+$")
     about: str = ""
     image: Image = Image()
-    eyes: Prior = Field(default_factory=Prior)  # type: ignore[valid-type]
+    eyes: Prior = Field(default_factory=Prior)
 
 
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:

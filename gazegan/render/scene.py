@@ -1,5 +1,7 @@
 """From parameters to labelled images: the list of passes."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -89,14 +91,15 @@ def _shade(
 def _grey_card(p: EyeParams) -> Tensor:
     """Light `[B, 1, 1]` that even skin would send: what the camera's meter sees."""
     red, green, blue = surface.skin_tone(p)
-    return (0.3 * red + 0.6 * green + 0.1 * blue) * (0.8 * p.light_ambient + 0.5 * p.light_key)
+    skin: Tensor = 0.3 * red + 0.6 * green + 0.1 * blue
+    return skin * (0.8 * p.light_ambient + 0.5 * p.light_key)
 
 
 def _eyeball(
     p: EyeParams, seed: Tensor, lamp: Lamps, rays: Rays, eye: EyeHit, lids: Lids, pixel_mm: Tensor
 ) -> Tensor:
     """Light from sclera, iris and the mirror images on the cornea."""
-    way = rays.way / shape.sqrt(shape.dot(rays.way, rays.way))
+    way = shape.unit(rays.way)
     white = surface.sclera(p, seed, eye, lids.along, pixel_mm)
     white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius)
     coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, eye.normal)
@@ -123,20 +126,23 @@ def _skin(
     half = lamp.key + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
-    half = half / shape.sqrt(shape.dot(half, half))
-    gloss = p.skin_gloss * p.light_key * shape.dot(normal, half).clamp(min=0) ** 12
+    gloss = p.skin_gloss * p.light_key * shape.dot(normal, shape.unit(half)).clamp(min=0) ** 12
     return colour * light.irradiance(p, lamp, normal) + gloss
 
 
-def render_indices(recipe: Recipe, seed: int, indices: Tensor) -> EyeBatch:
-    """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone."""
-    params = sample(recipe, seed, indices)
-    textures = rng.bits(indices, seed, "texture")
+def render_indices(
+    recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str = "cpu"
+) -> EyeBatch:
+    """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone.
+
+    Parameters are drawn on the CPU and moved, so that every device sees the same eyes.
+    """
+    params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
+    textures = rng.bits(indices, seed, "texture").to(device)
     size = recipe.image.height * recipe.image.width
     step = max(1, _CHUNK_PIXELS // size)
     parts = [
         render(params[at : at + step], textures[at : at + step], recipe.image)
         for at in range(0, len(indices), step)
     ]
-    batch = EyeBatch.cat(parts)
-    return EyeBatch(**{**vars(batch), "id": indices})
+    return replace(EyeBatch.cat(parts), id=indices.to(device))

@@ -28,8 +28,7 @@ def metered(p: EyeParams, seen: Tensor) -> Tensor:
 
 def grey(image: Tensor) -> Tensor:
     """Luma `[B, 1, H, W]` of RGB `[B, 3, H, W]` (ITU-R BT.601)."""
-    r, g, b = image.split(1, dim=1)
-    return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
+    return _LUMA[0] * image[:, :1] + _LUMA[1] * image[:, 1:2] + _LUMA[2] * image[:, 2:]
 
 
 def transfer(light: Tensor, contrast: Tensor) -> Tensor:

@@ -46,17 +46,15 @@ def pose(p: EyeParams) -> Pose:
     roll = torch.deg2rad(p.head_roll.flatten())
     head, eye = geometry.rotation(head_angles, roll), geometry.rotation(optical, roll)
     axis = -eye[:, :, 2].T[:, :, None, None]
-    in_head = sum(head[:, i, 1, None, None] * axis[i] for i in range(3))
-    return Pose(head, eye, axis, -in_head * p.eyeball_radius)
+    lift = -to_frame(head, axis)[1] * p.eyeball_radius
+    return Pose(head, eye, axis, lift)
 
 
 def to_frame(frame: Tensor, vector: Tensor) -> Tensor:
     """Express camera-axis vectors `[3, B, ...]` in a frame `[B, 3, 3]` (its transpose applied)."""
-    rows = [
-        sum(frame[:, j, i, None, None] * vector[j] for j in range(3))  # type: ignore[misc]
-        for i in range(3)
-    ]
-    return torch.stack(rows)
+    x, y, z = vector
+    columns = frame[:, :, :, None, None].unbind(2)
+    return torch.stack([c[:, 0] * x + c[:, 1] * y + c[:, 2] * z for c in columns])
 
 
 def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
@@ -72,6 +70,11 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 def sqrt(x: Tensor) -> Tensor:
     """Square root with a floor, so that its gradient stays finite at and below zero."""
     return x.clamp(min=_TINY).sqrt()
+
+
+def unit(a: Tensor) -> Tensor:
+    """Scale vectors over the leading component axis to length 1."""
+    return a / sqrt(dot(a, a))
 
 
 def coverage(f: Tensor) -> Tensor:
@@ -285,7 +288,7 @@ def hit_eye(p: EyeParams, where: Pose, r: Rays) -> EyeHit:
     cornea, _ = hit_sphere(r, centre, p.cornea_radius)
     normal = (cornea - centre) / p.cornea_radius
     height = dot(cornea, where.axis)
-    inside = refract(r.way / sqrt(dot(r.way, r.way)), normal, AQUEOUS)
+    inside = refract(unit(r.way), normal, AQUEOUS)
     fall = dot(inside, where.axis).clamp(max=-0.05)
     landing = cornea + (iris_depth(p) - height) / fall * inside
     local = to_frame(where.eye, landing)

@@ -1,0 +1,45 @@
+"""A recipe's eyes, written to a store with every label."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gazegan.data.manifest import Manifest
+from gazegan.data.store import Store, write_store
+from gazegan.render.params import PARAM_NAMES
+from gazegan.render.prior import Recipe
+from gazegan.render.scene import render_indices
+from gazegan.schema import LANDMARKS, MASKS, EyeBatch
+
+
+def write_rendered(
+    recipe: Recipe,
+    seed: int,
+    count: int,
+    out: Path,
+    device: str = "cpu",
+    progress: Callable[[int], None] | None = None,
+) -> Store:
+    """Render the first `count` eyes of a recipe into a store; resumed by repeating.
+
+    `progress` receives the number of images of each finished shard. Raises UserError where `out`
+    holds something else.
+    """
+    plan = Manifest(
+        kind="rendered",
+        count=count,
+        channels=recipe.image.channels,
+        height=recipe.image.height,
+        width=recipe.image.width,
+        recipe=recipe.model_dump(mode="json"),
+        seed=seed,
+        masks=MASKS,
+        landmarks=LANDMARKS,
+        param_names=PARAM_NAMES,
+    )
+
+    def make(indices: range) -> EyeBatch:
+        return render_indices(recipe, seed, torch.as_tensor(indices), device).to("cpu")
+
+    return write_store(out, plan, make, progress=progress)
