@@ -1,0 +1,188 @@
+"""`gazegan train refiner` and `gazegan train gaze`."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli.options import (
+    DEVICE,
+    JSON,
+    OVERRIDES,
+    PATH,
+    SEED,
+    check_device,
+    out,
+    progress,
+    say,
+)
+
+if TYPE_CHECKING:
+    from gazegan.train.loop import Stage
+
+STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
+BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
+
+
+@click.group()
+def train() -> None:
+    """Train the refiner or the gaze network into a run folder.
+
+    \b
+    A run is resumed by repeating its command; Ctrl-C saves first. Watch it with
+      tensorboard --logdir RUN
+    """
+
+
+@train.command()
+@click.option("--synthetic", type=PATH, required=True, help="Store of renders, or a recipe.")
+@click.option("--real", type=PATH, required=True, help="Store or folder of real eyes; no labels.")
+@out("Run folder; resumed if it holds this run.")
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="Eyes to render where --synthetic is a recipe; a store is used whole.",
+)
+@STEPS
+@BATCH
+@SEED
+@DEVICE
+@OVERRIDES
+@JSON
+def refiner(
+    synthetic: Path,
+    real: Path,
+    out: Path,
+    count: int,
+    steps: int | None,
+    batch: int | None,
+    seed: int,
+    device: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Learn to make renders look like real eyes while they keep their labels.
+
+    \b
+    Examples:
+      gazegan train refiner --synthetic stores/renders --real stores/columbia --out runs/refiner
+      gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
+      gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=5
+    """
+    from gazegan.data.store import Store
+    from gazegan.data.stream import open_samples
+    from gazegan.train.refiner import RefinerTraining, refiner_stage
+    from gazegan.train.setup import hold
+
+    cfg = _config(RefinerTraining, {"steps": steps, "batch": batch, "seed": seed}, overrides)
+    check_device(device)
+    renders = open_samples(synthetic, seed=seed, count=count)
+    eyes = open_samples(real, size=renders.size, channels=renders.channels)
+    if not isinstance(renders, Store):
+        with progress("render", len(renders), quiet=as_json) as advance:
+            renders = hold(renders, advance)
+    _run(refiner_stage(cfg, renders, eyes, device), out, as_json)
+
+
+@train.command()
+@click.option("--data", type=PATH, multiple=True, required=True, help="Labelled store; repeatable.")
+@out("Run folder; resumed if it holds this run.")
+@STEPS
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
+@BATCH
+@click.option(
+    "--target",
+    type=click.Choice(["angles", "direction"]),
+    help="Pitch and yaw (default), or the direction in 0..360 degrees.",
+)
+@click.option("--optimiser", type=click.Choice(["rmsprop", "sgd"]), help="Default: rmsprop.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Initial learning rate.")
+@click.option("--lr-cut", type=click.FloatRange(0, 1, min_open=True), help="Factor of each cut.")
+@click.option(
+    "--lr-every", type=click.FloatRange(0, min_open=True), help="Epochs between two cuts."
+)
+@SEED
+@DEVICE
+@OVERRIDES
+@JSON
+def gaze(
+    data: tuple[Path, ...],
+    out: Path,
+    steps: int | None,
+    epochs: float | None,
+    batch: int | None,
+    target: str | None,
+    optimiser: str | None,
+    lr: float | None,
+    lr_cut: float | None,
+    lr_every: float | None,
+    seed: int,
+    device: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Learn where an eye looks from labelled images.
+
+    \b
+    Examples:
+      gazegan train gaze --data stores/renders --out runs/gaze --epochs 6
+      gazegan train gaze --data stores/a --data stores/b --out runs/both --set held_out=0.1
+      gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05 \\
+          --lr-cut 0.3 --lr-every 2
+      gazegan train gaze --data stores/renders --out runs/direction --target direction
+    """
+    from gazegan.data.stream import JoinedSamples, open_samples
+    from gazegan.train.gaze import GazeTraining, gaze_stage
+
+    values = {
+        "steps": steps,
+        "batch": batch,
+        "seed": seed,
+        "network": {"target": target},
+        "optimiser": {"kind": optimiser, "lr": lr},
+        "schedule": {"cut": lr_cut, "every": lr_every},
+    }
+    cfg = _config(GazeTraining, values, overrides)
+    check_device(device)
+    parts = tuple(open_samples(path, seed=seed) for path in data)
+    samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
+    if epochs is not None:
+        if steps is not None:
+            raise click.UsageError("--epochs and --steps exclude each other; give one")
+        taught = len(samples) - round(len(samples) * cfg.held_out)
+        cfg = cfg.model_copy(update={"steps": max(1, math.ceil(epochs * taught / cfg.batch))})
+    _run(gaze_stage(cfg, samples, device), out, as_json)
+
+
+def _config(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:
+    from gazegan.config import apply_overrides, validate
+
+    return validate(model, apply_overrides(_given(values), overrides), "settings")
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop what was not given on the command line, so that the defaults stand."""
+    nested = {k: _given(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}
+
+
+def _run(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
+    from gazegan.train.log import read_log
+    from gazegan.train.loop import run
+
+    images = stage.config.steps * stage.config.batch
+    with progress(f"train {stage.name}", images, quiet=as_json) as advance:
+        run(stage, run_dir, advance, _notify)
+    last: dict[str, Any] = {"run": str(run_dir)}
+    for line in read_log(run_dir):
+        last |= line
+    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
+    say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
+
+
+def _notify(message: str) -> None:
+    click.echo(message, err=True)

@@ -1,0 +1,1 @@
+"""Training: the loop, its checkpoints and log, and one stage a file."""

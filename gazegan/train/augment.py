@@ -1,0 +1,87 @@
+"""Changes of an eye image that leave its gaze as it is, or change it in a known way."""
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor
+
+from gazegan.config import Config
+from gazegan.geometry import mirror_angles
+
+
+class AugmentConfig(Config):
+    """How far images are varied; each amount is drawn for each image, 0 switches it off."""
+
+    shift: float = Field(0.05, ge=0, le=0.5)
+    """Largest shift, as a share of the sides."""
+    scale: float = Field(0.08, ge=0, le=0.5)
+    """Largest relative change of size."""
+    brightness: float = Field(0.1, ge=0, le=1)
+    contrast: float = Field(0.2, ge=0, le=0.9)
+    """Largest relative change of contrast."""
+    gamma: float = Field(0.2, ge=0, le=0.9)
+    """Largest change of the exponent, as a natural logarithm."""
+    blur: float = Field(0.8, ge=0, le=10)
+    """Largest standard deviation of a Gaussian blur, px."""
+    noise: float = Field(0.03, ge=0, le=1)
+    """Largest standard deviation of white noise."""
+    mirror: float = Field(0.5, ge=0, le=1)
+    """Share of images that are mirrored left to right, with the yaw negated."""
+
+
+def augment(
+    config: AugmentConfig, image: Tensor, gaze: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Return varied images `[B, C, H, W]` in 0..1 and their gazes `[B, 2]` (pitch, yaw) rad.
+
+    Draws on the CPU, so that every device sees the same images.
+    """
+
+    def draw(low: float, high: float, *shape: int) -> Tensor:
+        unit = torch.rand(len(image), *shape, generator=generator)
+        return (low + (high - low) * unit).to(image.device)
+
+    mirrored = draw(0, 1) < config.mirror
+    image = torch.where(mirrored.view(-1, 1, 1, 1), image.flip(-1), image)
+    gaze = torch.where(mirrored.view(-1, 1), mirror_angles(gaze), gaze)
+    if config.shift or config.scale:
+        scale = 1 + draw(-config.scale, config.scale)
+        # Grids run from -1 to 1, so a share of the side is twice as much there.
+        image = reframe(image, scale, 2 * draw(-config.shift, config.shift, 2))
+    if config.blur:
+        image = blur(image, draw(0, config.blur))
+    bias = draw(-config.brightness, config.brightness, 1, 1, 1)
+    gain = 1 + draw(-config.contrast, config.contrast, 1, 1, 1)
+    power = draw(-config.gamma, config.gamma, 1, 1, 1).exp()
+    image = ((image.clamp(1e-4, 1) ** power - 0.5) * gain + 0.5 + bias).clamp(0, 1)
+    if config.noise:
+        white = torch.randn(image.shape, generator=generator).to(image.device)
+        image = (image + draw(0, config.noise, 1, 1, 1) * white).clamp(0, 1)
+    return image, gaze
+
+
+def reframe(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Enlarge images `[B, C, H, W]` by `scale` `[B]` about a point moved by `shift` `[B, 2]`.
+
+    `shift` is (x, y) in units of half a side; borders are repeated.
+    """
+    theta = torch.zeros(len(image), 2, 3, dtype=image.dtype, device=image.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 / scale
+    theta[:, :, 2] = -shift
+    grid = F.affine_grid(theta, list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def blur(image: Tensor, sigma: Tensor) -> Tensor:
+    """Blur images `[B, C, H, W]` by Gaussians of standard deviations `sigma` `[B]` px."""
+    reach = max(1, int(3 * float(sigma.max()) + 0.5))
+    offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]).square())
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    b, c, h, w = image.shape
+    flat = F.pad(image, (reach, reach, reach, reach), mode="replicate").view(
+        1, b * c, h + 2 * reach, -1
+    )
+    kernel = kernel.repeat_interleave(c, 0)[:, None]
+    rows = F.conv2d(flat, kernel[..., None, :], groups=b * c)
+    return F.conv2d(rows, kernel[..., :, None], groups=b * c).view(b, c, h, w)

@@ -1,0 +1,185 @@
+"""The gaze stage: a network learns where an eye looks from labelled images."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+
+from gazegan import rng
+from gazegan.data.stream import Samples, batch_indices
+from gazegan.errors import UserError
+from gazegan.geometry import (
+    angular_error_deg,
+    circular_difference_deg,
+    direction_deg,
+    direction_from_cos_sin,
+)
+from gazegan.losses import gaze as losses
+from gazegan.modes import evaluating
+from gazegan.nets.regressor import Regressor, RegressorConfig
+from gazegan.optim import (
+    OptimiserConfig,
+    ScheduleConfig,
+    gradient_norm,
+    learning_rate,
+    make_optimiser,
+    set_learning_rate,
+    update_average,
+)
+from gazegan.schema import EyeBatch
+from gazegan.train.augment import AugmentConfig, augment
+from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
+from gazegan.train.setup import describe, seeded, stack_rows
+
+_CHUNK = 256
+
+
+class GazeTraining(LoopConfig):
+    """Configuration of the gaze stage."""
+
+    batch: int = Field(64, ge=2, le=65536)
+    network: RegressorConfig = RegressorConfig()
+    loss: Literal["smooth_l1", "cosine", "angular"] = "smooth_l1"
+    """For the target angles; directions always take the circular loss."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    augment: AugmentConfig = AugmentConfig()
+    held_out: float = Field(0.0, ge=0, le=0.9)
+    """Share of the images that is kept from training to measure the error on."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay of the weight average that is evaluated and kept as the result; 0 for none."""
+
+
+@dataclass
+class GazeState:
+    """Everything a resumed run needs."""
+
+    regressor: Regressor
+    average: Regressor
+    optimiser: Optimizer
+    step: int = 0
+
+
+def init(cfg: GazeTraining, channels: int, device: str) -> GazeState:
+    """Return the state before the first step."""
+    with seeded(cfg.seed, "gaze"):
+        regressor = Regressor(cfg.network, channels).to(device)
+    return GazeState(
+        regressor=regressor,
+        average=copy.deepcopy(regressor).requires_grad_(False),
+        optimiser=make_optimiser(cfg.optimiser, regressor.parameters()),
+    )
+
+
+def step(
+    cfg: GazeTraining, state: GazeState, batch: EyeBatch, epochs: float, generator: Generator
+) -> Scalars:
+    """Update the regressor once; `epochs` is how often the data were seen. Returns what to log."""
+    rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs)
+    set_learning_rate(state.optimiser, rate)
+    image, gaze = augment(cfg.augment, batch.image, labels(batch), generator)
+    state.regressor.train()
+    output = state.regressor(image)
+    loss = loss_of(cfg)(output, gaze).mean()
+    state.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = gradient_norm(state.regressor.parameters())
+    state.optimiser.step()
+    update_average(state.average, state.regressor, cfg.average, state.step)
+    error = errors_deg(cfg, output.detach(), gaze).mean()
+    return {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
+
+
+def labels(batch: EyeBatch) -> Tensor:
+    """Return the gazes `[B, 2]` of a batch; raises UserError where it has none."""
+    if batch.gaze is None:
+        raise UserError("--data: these images have no gaze labels; name a labelled store")
+    return batch.gaze
+
+
+def loss_of(cfg: GazeTraining) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the configured loss: (output, gaze) `[B, 2]` -> `[B]`."""
+    if cfg.network.target == "direction":
+        return losses.circular
+    return {"smooth_l1": losses.smooth_l1, "cosine": losses.cosine, "angular": losses.angular}[
+        cfg.loss
+    ]
+
+
+def errors_deg(cfg: GazeTraining, output: Tensor, gaze: Tensor) -> Tensor:
+    """Return the errors `[B]` in degrees of outputs `[B, 2]`: 3-D angle, or angle of direction."""
+    if cfg.network.target == "angles":
+        return angular_error_deg(output, gaze)
+    return circular_difference_deg(direction_from_cos_sin(output), direction_deg(gaze)).abs()
+
+
+def result(cfg: GazeTraining, state: GazeState) -> Regressor:
+    """Return the network that the run is for: the average, or where there is none the last."""
+    return state.average if cfg.average else state.regressor
+
+
+def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices to train on and those held out, drawn image by image from `seed`.
+
+    Images of one person fall on both sides; the held-out error says nothing about other people.
+    """
+    order = torch.randperm(count, generator=rng.stream(seed, "gaze", "held-out"))
+    cut = round(count * held_out)
+    return order[cut:].sort().values, order[:cut].sort().values
+
+
+def constant_output(cfg: GazeTraining, gaze: Tensor) -> Tensor:
+    """Return the output `[1, 2]` that suits the gazes `[N, 2]` best without seeing an image."""
+    if cfg.network.target == "angles":
+        return gaze.mean(0, keepdim=True)
+    return losses.direction_vector(gaze).mean(0, keepdim=True)
+
+
+def evaluate(cfg: GazeTraining, state: GazeState, held_out: EyeBatch, constant: Tensor) -> Scalars:
+    """Return the mean error on held-out eyes beside that of a constant, both in degrees."""
+    network, gaze = result(cfg, state), labels(held_out)
+    with evaluating(network), torch.no_grad():
+        output = torch.cat([network(image) for image in torch.split(held_out.image, _CHUNK)])
+    return {
+        "held_out_deg": float(errors_deg(cfg, output, gaze).mean()),
+        "constant_deg": float(errors_deg(cfg, constant.expand_as(output), gaze).mean()),
+    }
+
+
+def gaze_stage(cfg: GazeTraining, data: Samples, device: str = "cpu") -> Stage[GazeState]:
+    """Bind the stage to its data; raises UserError where they hold no gaze or are too few."""
+    train, kept = split(len(data), cfg.held_out, cfg.seed)
+    if len(train) < 2:
+        raise UserError(f"--data: {len(data)} images are too few to train on; render more")
+    validation = data.read(kept[:2048]).to(device) if len(kept) else None
+    constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
+
+    def batches(at: int) -> Batches:
+        chosen = batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")
+        return {"data": data.read(train[chosen]).to(device)}
+
+    def show(state: GazeState) -> tuple[Scalars, Images]:
+        first = batches(0)["data"]
+        generator = rng.stream(cfg.seed, "gaze", "show")
+        varied, _ = augment(cfg.augment, first.image, labels(first), generator)
+        images = {"raw_augmented": stack_rows(first.image[:12], varied[:12])}
+        scalars = evaluate(cfg, state, validation, constant) if validation else {}
+        return scalars, images
+
+    return Stage(
+        name="gaze",
+        config=cfg,
+        data=describe(data),
+        init=lambda: init(cfg, data.channels, device),
+        batches=batches,
+        step=lambda state, b, g: step(
+            cfg, state, b["data"], state.step * cfg.batch / len(train), g
+        ),
+        evaluate=show,
+        weights=lambda state: result(cfg, state),
+    )

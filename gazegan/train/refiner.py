@@ -1,0 +1,207 @@
+"""The refiner stage: a generator learns to make renders look real and keep their labels."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+
+from gazegan.data.stream import Samples, batch_indices
+from gazegan.drift import pupil_shift, summary
+from gazegan.losses.adversarial import (
+    gradient_penalty,
+    least_squares_critic,
+    least_squares_generator,
+    wasserstein_critic,
+    wasserstein_generator,
+)
+from gazegan.losses.selfreg import region_weight, weighted_l1
+from gazegan.modes import evaluating
+from gazegan.nets.critic import Critic, CriticConfig, Scores
+from gazegan.nets.refiner import Refiner, RefinerConfig
+from gazegan.optim import OptimiserConfig, gradient_norm, make_optimiser, update_average
+from gazegan.schema import EyeBatch
+from gazegan.train.history import mix_history
+from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
+from gazegan.train.setup import describe, seeded, stack_rows
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class RefinerTraining(LoopConfig):
+    """Configuration of the refiner stage; `steps` count generator steps."""
+
+    batch: int = Field(24, ge=2, le=65536)
+    network: RefinerConfig = RefinerConfig()
+    critic: CriticConfig = CriticConfig()
+    loss: Literal["wasserstein", "least_squares"] = "wasserstein"
+    critic_steps: int = Field(3, ge=1, le=100)
+    """Critic steps before each generator step, each on its own batch."""
+    critic_lead: int = Field(50, ge=0)
+    """First steps in which the critic learns alone: an untrained one misleads the generator."""
+    penalty: Weight = 10.0
+    """Weight of the gradient penalty; wasserstein only."""
+    keep: Weight = 20.0
+    """Weight of the self-regularisation against the adversarial loss."""
+    regions: tuple[Weight, Weight, Weight, Weight] = (0.5, 1.0, 3.0, 3.0)
+    """How strongly skin, sclera, iris and pupil are kept."""
+    generator: OptimiserConfig = OptimiserConfig(kind="adam", lr=2e-4)
+    discriminator: OptimiserConfig = OptimiserConfig(kind="adam", lr=4e-4)
+    history: int = Field(0, ge=0, le=1 << 20)
+    """Refined images remembered for the critic; 0 for none."""
+    average: float = Field(0.995, ge=0, lt=1)
+    """Decay of the weight average that is kept as the result; 0 for none."""
+
+
+@dataclass
+class RefinerState:
+    """Everything a resumed run needs."""
+
+    refiner: Refiner
+    critic: Critic
+    average: Refiner
+    refiner_optimiser: Optimizer
+    critic_optimiser: Optimizer
+    history: Tensor
+    """[N, C, H, W], of which the first `remembered` are filled."""
+    remembered: int = 0
+    step: int = 0
+
+
+def init(cfg: RefinerTraining, channels: int, size: tuple[int, int], device: str) -> RefinerState:
+    """Return the state before the first step: the refiner is the identity."""
+    with seeded(cfg.seed, "refiner"):
+        refiner = Refiner(cfg.network, channels).to(device)
+        critic = Critic(cfg.critic, channels).to(device)
+    return RefinerState(
+        refiner=refiner,
+        critic=critic,
+        average=copy.deepcopy(refiner).requires_grad_(False),
+        refiner_optimiser=make_optimiser(cfg.generator, refiner.parameters()),
+        critic_optimiser=make_optimiser(cfg.discriminator, critic.parameters()),
+        history=torch.zeros(cfg.history, channels, *size, device=device),
+    )
+
+
+def step(
+    cfg: RefinerTraining,
+    state: RefinerState,
+    synthetic: EyeBatch,
+    real: EyeBatch,
+    generator: Generator,
+) -> Scalars:
+    """Update the critic `critic_steps` times and the generator once; returns what to log.
+
+    Both batches hold `critic_steps` times `batch` eyes, on the state's device; the generator
+    learns from the last part of the synthetic ones.
+    """
+    scalars: Scalars = {}
+    parts = torch.split(synthetic.image, cfg.batch), torch.split(real.image, cfg.batch)
+    for raw, true in zip(*parts, strict=True):
+        scalars = _critic_step(cfg, state, raw, true, generator)
+    if state.step >= cfg.critic_lead:
+        scalars |= _generator_step(cfg, state, synthetic[-cfg.batch :])
+        update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
+    return scalars
+
+
+def _critic_step(
+    cfg: RefinerTraining, state: RefinerState, raw: Tensor, real: Tensor, generator: Generator
+) -> Scalars:
+    with torch.no_grad():
+        fresh = state.refiner(raw)
+    fake, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
+    real_scores, fake_scores = state.critic(real), state.critic(fake)
+    scalars: Scalars = {}
+    if cfg.loss == "wasserstein":
+        distance = -_both_heads(wasserstein_critic, real_scores, fake_scores)
+        mixing = torch.rand(len(real), generator=generator).to(real.device)
+        penalty, norms = gradient_penalty(state.critic.value, real, fake, mixing)
+        loss = cfg.penalty * penalty - distance
+        scalars |= {"wasserstein": distance.item(), "critic/slope": norms.mean().item()}
+    else:
+        loss = _both_heads(least_squares_critic, real_scores, fake_scores)
+    state.critic_optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = gradient_norm(state.critic.parameters())
+    state.critic_optimiser.step()
+    return {**scalars, "critic/loss": loss.item(), "critic/gradient": norm}
+
+
+def _generator_step(cfg: RefinerTraining, state: RefinerState, batch: EyeBatch) -> Scalars:
+    raw = batch.image
+    refined = state.refiner(raw)
+    loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
+    # The critic is only looked through here; its own gradients are not needed.
+    state.critic.requires_grad_(False)
+    adversarial = _both_heads(loss_of, state.critic(refined))
+    state.critic.requires_grad_(True)
+    weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions)
+    keep = weighted_l1(refined, raw, weight)
+    loss = adversarial + cfg.keep * keep
+    state.refiner_optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = gradient_norm(state.refiner.parameters())
+    state.refiner_optimiser.step()
+    return {
+        "refiner/loss": loss.item(),
+        "refiner/adversarial": adversarial.item(),
+        "refiner/keep": keep.item(),
+        "refiner/gradient": norm,
+    }
+
+
+def _both_heads(loss: Callable[..., Tensor], *scores: Scores) -> Tensor:
+    """Add a loss over the whole-image scores and the same over the patch scores."""
+    whole, patch = zip(*scores, strict=True)
+    return loss(*whole) + loss(*patch)
+
+
+def evaluate(
+    cfg: RefinerTraining, state: RefinerState, raw: EyeBatch, real: EyeBatch
+) -> tuple[Scalars, Images]:
+    """Refine fixed eyes: how far pupils moved, and a grid of raw above refined above real."""
+    refiner = result(cfg, state)
+    with evaluating(refiner), torch.no_grad():
+        refined = refiner(raw.image)
+    scalars = {"change": float((refined - raw.image).abs().mean())}
+    if raw.masks is not None:
+        shift = pupil_shift(raw.image, refined, raw.masks).norm(dim=1)
+        scalars |= {f"pupil_shift/{name}": value for name, value in summary(shift).items()}
+    return scalars, {"raw_refined_real": stack_rows(raw.image, refined, real.image)}
+
+
+def result(cfg: RefinerTraining, state: RefinerState) -> Refiner:
+    """Return the refiner that the run is for: the average, or where there is none the last."""
+    return state.average if cfg.average else state.refiner
+
+
+def refiner_stage(
+    cfg: RefinerTraining, synthetic: Samples, real: Samples, device: str = "cpu"
+) -> Stage[RefinerState]:
+    """Bind the stage to its data, which must agree in size and channels."""
+    size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
+    shown = min(12, len(synthetic), len(real))
+    fixed = synthetic.read(range(shown)).to(device), real.read(range(shown)).to(device)
+
+    def batches(at: int) -> Batches:
+        sources = {"synthetic": synthetic, "real": real}
+        return {
+            name: source.read(batch_indices(len(source), images, at, cfg.seed, name)).to(device)
+            for name, source in sources.items()
+        }
+
+    return Stage(
+        name="refiner",
+        config=cfg,
+        data={**describe(synthetic), "real": describe(real)},
+        init=lambda: init(cfg, channels, size, device),
+        batches=batches,
+        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g),
+        evaluate=lambda state: evaluate(cfg, state, *fixed),
+        weights=lambda state: result(cfg, state),
+    )

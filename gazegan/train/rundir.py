@@ -1,0 +1,54 @@
+"""Who owns a run folder: one stage, one configuration, one set of data."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gazegan.config import differences
+from gazegan.data.files import parse_json, read_bytes, write_atomic
+from gazegan.errors import DataError, UserError
+
+CONFIG = "config.json"
+
+
+def claim(run_dir: Path, record: Mapping[str, Any], notify: Callable[[str], None]) -> None:
+    """Make the existing `run_dir` the folder of the run `record`, or find that it already is.
+
+    Left-over temporary files are removed. Another number of threads or version than the run was
+    begun with is told through `notify`: bits may then differ from an uninterrupted run's. Raises
+    UserError where the folder belongs to something else, DataError where it is damaged.
+    """
+    path = run_dir / CONFIG
+    environment = {"threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    for aside in run_dir.glob("*.tmp"):
+        aside.unlink(missing_ok=True)
+    if not path.is_file():
+        if any(run_dir.iterdir()):
+            raise UserError(f"--out {run_dir}: holds something else; name a new or empty folder")
+        text = json.dumps({**record, "environment": environment}, sort_keys=True, indent=1)
+        write_atomic(path, text.encode())
+        return
+    old = _read(path)
+    before = old.pop("environment", {})
+    # Through JSON, so that tuples compare equal to the lists they were saved as.
+    new = json.loads(json.dumps(record))
+    if found := _stage_only(old, new) or differences(old, new):
+        shown = "; ".join(found[:5]) + (f" (and {len(found) - 5} more)" if found[5:] else "")
+        raise UserError(f"--out {run_dir}: holds a run with other settings: {shown}; name another")
+    for change in differences(before, environment):
+        notify(f"resuming with {change}: bits may differ from an uninterrupted run")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = parse_json(read_bytes(path, 1 << 26), path)
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: damaged; remove the run or name another")
+    return values
+
+
+def _stage_only(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    # Between stages everything differs; only the stage is worth saying.
+    return differences({"stage": old.get("stage")}, {"stage": new.get("stage")})

@@ -1,0 +1,214 @@
+"""`gazegan train` and `gazegan refine` as a user meets them, signals included."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from gazegan.cli import main
+from gazegan.data.manifest import Manifest
+from gazegan.data.store import open_store, write_store
+from gazegan.drift import pupil_shift
+from gazegan.schema import MASKS, ORIGINS, EyeBatch
+from gazegan.train.checkpoint import WEIGHTS, load_weights
+
+TINY_GAZE = (
+    "--steps", "12", "--batch", "8", "--set", "network.widths=[4,4,4,4,4]", "--set", "save_every=2",
+    "--set", "evaluate_every=6", "--set", "held_out=0.2",
+)  # fmt: skip
+TINY_REFINER = (
+    "--steps", "6", "--batch", "4", "--set", "network.widths=[4,8]", "--set", "critic.widths=[4,8]",
+    "--set", "critic_lead=1", "--set", "history=6", "--set", "save_every=2",
+)  # fmt: skip
+
+
+def eyes(indices, seed, labelled=True, size=(16, 20), channels=1):
+    g = torch.Generator().manual_seed(seed)
+    count = len(indices)
+    masks = torch.rand(count, len(MASKS), *size, generator=g)
+    return EyeBatch(
+        image=torch.rand(count, channels, *size, generator=g),
+        id=torch.tensor(list(indices)),
+        origin=torch.zeros(count, dtype=torch.int64),
+        gaze=torch.randn(count, 2, generator=g) * 0.2 if labelled else None,
+        masks=masks / masks.sum(1, keepdim=True) if labelled else None,
+    )
+
+
+def store_at(path, count=40, seed=0, labelled=True, channels=1, size=(16, 20)):
+    plan = Manifest(
+        kind="rendered" if labelled else "real", count=count, channels=channels,
+        height=size[0], width=size[1], masks=MASKS if labelled else (),
+    )  # fmt: skip
+    make = lambda indices: eyes(indices, seed + indices.start, labelled, size, channels)  # noqa: E731
+    return write_store(path, plan, make, shard_size=16)
+
+
+@pytest.fixture
+def stores(tmp_path):
+    store_at(tmp_path / "renders")
+    store_at(tmp_path / "real", 30, 1, labelled=False)
+    return tmp_path
+
+
+def gazegan(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def fault(*arguments, code=2):
+    """Run a command that must fail in one readable line, and return its message."""
+    result = gazegan(*arguments, code=code)
+    assert "Traceback" not in result.output
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def train_refiner(stores, run="refiner", *more, code=0):
+    return gazegan(
+        "train", "refiner", "--synthetic", stores / "renders", "--real", stores / "real",
+        "--out", stores / run, *TINY_REFINER, *more, code=code,
+    )  # fmt: skip
+
+
+def train_gaze(stores, *more, run="gaze", code=0):
+    return gazegan(
+        "train", "gaze", "--data", stores / "renders", "--out", stores / run, *TINY_GAZE, *more,
+        code=code,
+    )  # fmt: skip
+
+
+def test_the_road_from_renders_to_refined_renders(stores):
+    train_refiner(stores)
+    arguments = ("refine", stores / "renders", "--weights", stores / "refiner", "--out")
+    result = gazegan(*arguments, stores / "refined", "--json")
+    raw, refined = open_store(stores / "renders"), open_store(stores / "refined")
+    a, b = raw.read(range(40)), refined.read(range(40))
+    assert torch.equal(a.gaze, b.gaze)
+    assert torch.equal(a.masks, b.masks)
+    assert torch.equal(a.id, b.id)
+    assert (b.origin == ORIGINS.index("refined")).all()
+    module, info = load_weights(stores / "refiner", "refiner")
+    expected = module(a.image)
+    torch.testing.assert_close(b.image, expected, atol=0.5 / 255 + 1e-6, rtol=0)
+    moved = json.loads(result.stdout)["pupil_shift"]
+    shift = pupil_shift(a.image, b.image, a.masks).norm(dim=1)
+    assert moved["median_px"] == pytest.approx(shift.double().median().item(), abs=1e-6)
+    manifest = refined.manifest
+    assert manifest.kind == "refined"
+    assert manifest.notes["refined_from"] == raw.manifest.sha256
+    assert manifest.notes["refiner"] == info["sha256"]
+    assert manifest.notes["pupil_shift"] == moved
+    before = (stores / "refined" / "manifest.json").read_bytes()
+    assert "the pupil centre moved" in gazegan(*arguments, stores / "refined").output
+    assert (stores / "refined" / "manifest.json").read_bytes() == before
+
+
+def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
+    store_at(stores / "more", 24, 7)
+    gazegan(
+        "train", "gaze", "--data", stores / "renders", "--data", stores / "more", "--out",
+        stores / "run", "--epochs", "2", "--batch", "16", "--target", "direction", "--optimiser",
+        "sgd", "--lr", "0.01", "--lr-cut", "0.5", "--lr-every", "3", "--seed", "4",
+        "--set", "network.widths=[4,4,4,4,4]",
+    )  # fmt: skip
+    config = json.loads((stores / "run" / "config.json").read_text())["config"]
+    assert config["steps"] == 8
+    assert (config["batch"], config["seed"]) == (16, 4)
+    assert config["optimiser"]["kind"] == "sgd"
+    assert config["optimiser"]["lr"] == 0.01
+    assert config["schedule"] == {"cut": 0.5, "every": 3.0}
+    assert load_weights(stores / "run", "gaze")[0].target == "direction"
+
+
+def test_json_prints_one_object(stores):
+    values = json.loads(train_gaze(stores, "--json").stdout)
+    assert values["step"] == 12
+    assert values["held_out_deg"] > 0
+    assert values["constant_deg"] > 0
+
+
+def test_a_recipe_is_rendered_for_the_refiner(stores):
+    store_at(stores / "real36", 12, 3, labelled=False, size=(36, 60))
+    gazegan(
+        "train", "refiner", "--synthetic", "columbia", "--count", "10", "--real",
+        stores / "real36", "--out", stores / "run", *TINY_REFINER,
+    )  # fmt: skip
+    assert json.loads((stores / "run" / "config.json").read_text())["data"]["count"] == 10
+
+
+def test_repeating_a_command_resumes_and_another_configuration_is_refused(stores):
+    train_gaze(stores)
+    before = (stores / "gaze" / WEIGHTS).read_bytes()
+    train_gaze(stores)
+    assert (stores / "gaze" / WEIGHTS).read_bytes() == before
+    result = train_gaze(stores, "--seed", "3", code=2)
+    assert "config.seed: 0 -> 3" in " ".join(result.output.split())
+    assert (stores / "gaze" / WEIGHTS).read_bytes() == before
+
+
+def test_bad_requests_are_one_line(stores):
+    data, out = ("--data", stores / "renders"), ("--out", stores / "run")
+    gaze = ("train", "gaze", *data, *out)
+    assert "did you mean 'steps'" in fault(*gaze, "--set", "stepz=3")
+    assert "momentum" in fault(*gaze, "--set", "optimiser.momentum=nan")
+    assert "steps" in fault(*gaze, "--set", "steps=-1")
+    assert "exclude each other" in fault(*gaze, "--steps", "3", "--epochs", "1")
+    assert "no such" in fault("train", "gaze", "--data", stores / "none", *out)
+    assert "--device" in fault(*gaze, "--device", "quantum")
+    assert "no gaze labels" in fault("train", "gaze", "--data", stores / "real", *out)
+    store_at(stores / "colour", channels=3)
+    assert "do not fit together" in fault("train", "gaze", *data, "--data", stores / "colour", *out)
+    pair = ("--synthetic", stores / "colour", "--real", stores / "real")
+    assert "is needed" in fault("train", "refiner", *pair, *out)
+    assert not (stores / "run").exists()
+
+
+def test_wrong_weights_are_refused(stores):
+    train_gaze(stores)
+    refine = ("refine", stores / "renders", "--out", stores / "out", "--weights")
+    assert "'gaze', where 'refiner' is needed" in fault(*refine, stores / "gaze")
+    assert "no weights there" in fault(*refine, stores / "renders")
+    train_refiner(stores)
+    path = stores / "refiner" / WEIGHTS
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert "damaged" in fault(*refine, stores / "refiner", code=1)
+    store_at(stores / "colour", channels=3)
+    path.unlink()
+    train_refiner(stores)
+    assert "3 channels" in fault("refine", stores / "colour", *refine[2:], stores / "refiner")
+    assert not (stores / "out").exists()
+
+
+def start(stores, out, arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "gazegan", "train", *map(str, arguments), "--out", str(out)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def test_sigterm_leaves_a_resumable_run(stores):
+    arguments = ("gaze", "--data", stores / "renders", *TINY_GAZE[2:], "--steps", "100000")
+    process = start(stores, stores / "run", arguments)
+    while not list((stores / "run").glob("state-*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert b"saved at step" in said
+    assert b"Traceback" not in said
+
+
+def test_help_shows_examples():
+    for command in (("train",), ("train", "refiner"), ("train", "gaze"), ("refine",)):
+        assert "gazegan" in gazegan(*command, "--help").output or command == ("train",)

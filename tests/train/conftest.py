@@ -1,0 +1,100 @@
+"""Tiny eyes and tiny stages, so that a training takes a second."""
+
+import pytest
+import torch
+
+from gazegan.data.stream import MemorySamples
+from gazegan.nets.critic import CriticConfig
+from gazegan.nets.refiner import RefinerConfig
+from gazegan.nets.regressor import RegressorConfig
+from gazegan.optim import OptimiserConfig
+from gazegan.schema import EyeBatch
+from gazegan.train.gaze import GazeTraining, gaze_stage
+from gazegan.train.refiner import RefinerTraining, refiner_stage
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Bits depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _eyes(count=40, seed=0, size=(16, 20), labelled=True, channels=1):
+    """Dark discs whose place tells the gaze."""
+    g = torch.Generator().manual_seed(seed)
+    gaze = 0.5 * (torch.rand(count, 2, generator=g) - 0.5)
+    h, w = size
+    ys, xs = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
+    cx, cy = w / 2 - gaze[:, 1] * w, h / 2 - gaze[:, 0] * h
+    distance = torch.hypot(xs - cx.view(-1, 1, 1), ys - cy.view(-1, 1, 1))
+    iris, pupil = (4.5 - distance).clamp(0, 1), (2.5 - distance).clamp(0, 1)
+    image = 0.8 - 0.3 * iris - 0.3 * pupil + 0.02 * torch.rand(count, h, w, generator=g)
+    masks = torch.stack((torch.zeros_like(iris), 1 - iris, iris - pupil, pupil), dim=1)
+    return MemorySamples(
+        EyeBatch(
+            image=image[:, None].expand(-1, channels, -1, -1).clamp(0, 1),
+            id=torch.arange(count),
+            origin=torch.zeros(count, dtype=torch.int64),
+            gaze=gaze if labelled else None,
+            masks=masks if labelled else None,
+        )
+    )
+
+
+def _refiner(**changes):
+    """A refiner stage that takes milliseconds a step; every part of its state is in use."""
+    values = {
+        "steps": 6, "batch": 4, "critic_steps": 2, "critic_lead": 1, "history": 6,
+        "log_every": 1, "evaluate_every": 3, "save_every": 2,
+        "network": RefinerConfig(widths=(4, 8), blocks=1),
+        "critic": CriticConfig(widths=(4, 8), grid=(2, 2)),
+    }  # fmt: skip
+    cfg = RefinerTraining(**{**values, **changes})
+    return refiner_stage(cfg, _eyes(), _eyes(30, 1, labelled=False))
+
+
+def _gaze(samples=None, **changes):
+    """A gaze stage that takes milliseconds a step."""
+    values = {
+        "steps": 6, "batch": 8, "held_out": 0.2,
+        "log_every": 1, "evaluate_every": 3, "save_every": 2,
+        "network": RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8),
+        "optimiser": OptimiserConfig(kind="rmsprop", lr=1e-3),
+    }  # fmt: skip
+    return gaze_stage(
+        GazeTraining(**{**values, **changes}), _eyes() if samples is None else samples
+    )
+
+
+STAGES = {
+    "refiner": _refiner,
+    "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
+    "gaze": _gaze,
+    "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
+}
+
+
+@pytest.fixture(params=list(STAGES))
+def make_stage(request):
+    """Each kind of training in turn, as a function of changed settings."""
+    return STAGES[request.param]
+
+
+@pytest.fixture(name="make_eyes")
+def _make_eyes():
+    return _eyes
+
+
+@pytest.fixture
+def refiner_of():
+    """Builds a tiny refiner stage with changed settings."""
+    return _refiner
+
+
+@pytest.fixture
+def gaze_of():
+    """Builds a tiny gaze stage with other samples or changed settings."""
+    return _gaze
