@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import standardise
+from gazegan.nets.layers import equalise, standardise
 
 Target = Literal["angles", "direction"]
 """angles: (pitch, yaw) rad. direction: (cos, sin) of the direction in 0..360 degrees."""
@@ -23,6 +23,8 @@ class RegressorConfig(Config):
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns that the features keep: gaze is a matter of where things are."""
     hidden: Width = 64
+    knots: int = Field(17, ge=0, le=257)
+    """Quantiles of the histogram equalisation of the input; 0 only standardises it."""
     epsilon: float = Field(0.02, gt=0, le=1)
     """Spread, in units of the image's 0..1, below which contrast is not amplified."""
 
@@ -62,7 +64,11 @@ class Regressor(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images `[B, C, H, W]` in 0..1 to `[B, 2]`: (pitch, yaw) rad or (cos, sin)."""
-        features = self.trunk(standardise(image, self.config.epsilon))
+        if self.config.knots > 1:
+            even = equalise(image, self.config.knots)
+        else:
+            even = standardise(image, self.config.epsilon)
+        features = self.trunk(even)
         pooled = F.adaptive_avg_pool2d(features, self.config.grid)
         out: Tensor = self.head(pooled.flatten(1))
         # The floor keeps the gradient finite where the raw output passes through zero.
