@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gazegan import plots
+from gazegan.schema import LANDMARKS
 
 RNG = np.random.default_rng(0)
 
@@ -29,13 +30,14 @@ def figures() -> dict[str, bytes]:
         "curve": plots.error_curve({"network": errors}, torch.tensor(2 * errors)),
         "epsilon": plots.epsilon_curve([0.01, 0.02], 5.0, {"PGD": [9, 12], "FGSM": [8, 9]}, 12.0),
         "scatter": plots.truth_scatter(0.5 * truth, truth),
+        "training": plots.training_curves({"a": {"x": ([0, 1], [3, 4]), "y": ([0], [1])}}),
     }
 
 
 @pytest.mark.parametrize(("name", "picture"), figures().items())
 def test_figures_are_drawn_in_the_palette_and_clip_nothing(name, picture):
     pixels = opened(picture)
-    assert holds(pixels, plots.SERIES[0]) and holds(pixels, plots.FAINT)
+    assert holds(pixels, plots.SERIES[0]) and holds(pixels, plots.INK)
     edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     assert bool((edges == 255).all()), f"ink touches the border of {name}"
 
@@ -79,6 +81,39 @@ def test_heat_is_strongest_where_the_map_is():
     signed[0, 4, 15] = -1
     warmth = np.subtract(*plots.heat(image, signed)[[0, 2]])
     assert np.unravel_index(warmth.argmax(), warmth.shape) == (4, 15)
+
+
+def test_tint_colours_the_eye_and_leaves_the_skin():
+    masks = torch.eye(4).reshape(4, 2, 2)  # one pixel each of skin, sclera, iris and pupil
+    red, green, blue = plots.tint(np.full((1, 2, 2), 0.5), masks)
+    assert red[0, 0] == green[0, 0] == blue[0, 0] == 0.5
+    assert green[0, 1] > max(red[0, 1], blue[0, 1])
+    assert blue[1, 0] > max(red[1, 0], green[1, 0])
+    assert red[1, 1] > max(green[1, 1], blue[1, 1])
+
+
+@pytest.mark.parametrize(
+    ("gaze_deg", "side"),
+    [((0, 25), (-1, 0)), ((0, -25), (1, 0)), ((25, 0), (0, -1)), ((-25, 0), (0, 1))],
+)
+def test_the_arrow_points_where_the_eye_looks(gaze_deg, side):
+    drawn = plots.annotate(np.zeros((1, 36, 60)), np.radians(gaze_deg))
+    rows, columns = drawn.max(0).nonzero()
+    away = np.array((columns.mean() - 120, rows.mean() - 72))
+    assert away @ side > 8 and abs(away @ side[::-1]) < 1
+
+
+def test_points_are_drawn_where_the_labels_say():
+    points = torch.full((len(LANDMARKS), 2), 5.0)
+    points[LANDMARKS.index("iris_00")] = torch.tensor([20.5, 10.5])
+    visible = torch.zeros(len(LANDMARKS), dtype=torch.bool)
+    visible[LANDMARKS.index("iris_00")] = True
+    image = np.zeros((1, 16, 32))
+    drawn = plots.annotate(image, [0.0, 0.0], points, visible, scale=5).max(0)
+    assert drawn[52, 102] > 0.5
+    assert drawn[60:, 60:].max() == 0
+    visible[:] = False
+    assert plots.annotate(image, [0, 0], points, visible, scale=5).max(0)[:, 60:].max() == 0
 
 
 def test_sheet_shows_each_image_unchanged_at_a_whole_factor():

@@ -1,0 +1,27 @@
+"""Pictures of results: curves, scatter, overlays and sheets of eyes.
+
+Every function takes plain arrays (NumPy, CPU tensors or lists) and keeps no global state.
+"""
+
+from gazegan.plots.curves import epsilon_curve, error_curve, training_curves, truth_scatter
+from gazegan.plots.overlays import annotate, heat, overlay, tint
+from gazegan.plots.palette import FAINT, GRID, INK, SERIES
+from gazegan.plots.sheets import Row, contact_sheet, png
+
+__all__ = [
+    "FAINT",
+    "GRID",
+    "INK",
+    "SERIES",
+    "Row",
+    "annotate",
+    "contact_sheet",
+    "epsilon_curve",
+    "error_curve",
+    "heat",
+    "overlay",
+    "png",
+    "tint",
+    "training_curves",
+    "truth_scatter",
+]

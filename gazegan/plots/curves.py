@@ -1,0 +1,143 @@
+"""Figures with axes: error curves, errors under attack, scatter, the course of training."""
+
+import io
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from gazegan.plots.palette import FAINT, GRID, INK, SERIES, Floats, floats
+
+Corner = Literal["upper left", "lower right", "best"]
+
+
+def error_curve(
+    errors: Mapping[str, ArrayLike], constant: ArrayLike, title: str = "Cumulative gaze error"
+) -> bytes:
+    """Draw which share of eyes stays within each error, beside the constant predictor, as PNG.
+
+    `errors` maps a name to the errors `[N]` in degrees of one predictor; `constant` holds those
+    of the constant predictor.
+    """
+    figure, axes = _figure(title, "angular error (degrees)", "share of eyes (%)")
+    named = {name: floats(values) for name, values in errors.items()}
+    named["constant predictor"] = floats(constant)
+    for (name, values), style in zip(named.items(), _styles(len(errors)), strict=True):
+        share = np.r_[0, 100 * np.arange(1, len(values) + 1) / len(values), 100]
+        label = f"{name}: median {np.median(values):.1f}°, mean {values.mean():.1f}°"
+        axes.step(np.r_[0, np.sort(values), 180], share, where="post", label=label, **style)
+    farthest = max(1.0, *(float(np.quantile(values, 0.98)) for values in named.values()))
+    axes.axhline(50, color=GRID, linewidth=1.6, zorder=0)
+    axes.set(xlim=(0, 1.04 * farthest), ylim=(0, 101))
+    _legend(axes, loc="lower right")
+    return _png(figure)
+
+
+def epsilon_curve(
+    epsilons: ArrayLike,
+    clean_deg: float,
+    errors: Mapping[str, ArrayLike],
+    constant_deg: float | None = None,
+    title: str = "Gaze error under attack",
+) -> bytes:
+    """Draw mean errors in degrees against the size of the change of the image, as PNG.
+
+    `epsilons` `[E]` are fractions of the range 0..1; `errors` maps a name to `[E]` degrees.
+    `constant_deg` is the error of the constant predictor, which no attack can reach.
+    """
+    figure, axes = _figure(title, "largest change of a pixel (1/255)", "mean error (degrees)")
+    x = np.r_[0, 255 * floats(epsilons)]
+    order = np.argsort(x, kind="stable")
+    for (name, values), style in zip(errors.items(), _styles(len(errors)), strict=False):
+        y = np.r_[clean_deg, floats(values)]
+        axes.plot(x[order], y[order], marker="o", markersize=4.5, label=name, **style)
+    axes.axhline(clean_deg, color=FAINT, linestyle=(0, (1, 2)), linewidth=1.6, label="unchanged")
+    if constant_deg is not None:
+        axes.axhline(constant_deg, label="constant predictor", **_styles(0)[-1])
+    axes.set(xlim=(0, 1.03 * float(x.max()) or 1.0), ylim=(0, None))
+    _legend(axes, loc="upper left")
+    return _png(figure)
+
+
+def truth_scatter(predicted_deg: ArrayLike, true_deg: ArrayLike) -> bytes:
+    """Draw predicted on true pitch and yaw, both `[N, 2]` degrees, with the fitted line, as PNG."""
+    figure = Figure(figsize=(9, 4.6), dpi=110, layout="constrained")
+    names = ("vertical (pitch)", "horizontal (yaw)")
+    columns = zip(names, floats(true_deg).T, floats(predicted_deg).T, strict=True)
+    for place, (name, x, y) in enumerate(columns, start=1):
+        axes = figure.add_subplot(1, 2, place)
+        _dress(axes, name, "true (degrees)", "predicted (degrees)")
+        _scatter(axes, x, y)
+    return _png(figure)
+
+
+def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> bytes:
+    """Draw how values went over the steps of training, one small figure a panel, as PNG.
+
+    `panels` maps a title to named lines, each a pair of steps `[N]` and values `[N]`.
+    """
+    figure = Figure(figsize=(4.2 * len(panels), 3.2), dpi=110, layout="constrained")
+    for place, (title, lines) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        _dress(axes, title, "step", "")
+        for (name, (steps, values)), style in zip(lines.items(), _styles(len(lines)), strict=False):
+            axes.plot(floats(steps), floats(values), label=name, **{**style, "linewidth": 1.5})
+        if len(lines) > 1:
+            _legend(axes, loc="best")
+    return _png(figure)
+
+
+def _scatter(axes: Axes, x: Floats, y: Floats) -> None:
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    pad = 0.05 * (high - low) or 1.0
+    limits = np.array((low - pad, high + pad))
+    axes.plot(limits, limits, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.4, label="perfect")
+    opacity = float(np.clip(10 / np.sqrt(len(x)), 0.15, 0.7))
+    axes.scatter(x, y, s=11, color=SERIES[0], alpha=opacity, linewidths=0)
+    if np.ptp(x) > 0:
+        slope = float(np.cov(x, y, bias=True)[0, 1] / x.var())
+        fitted = y.mean() + slope * (limits - x.mean())
+        axes.plot(limits, fitted, color=SERIES[1], linewidth=2, label=f"fit, slope {slope:.2f}")
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    _legend(axes, loc="upper left")
+
+
+def _styles(count: int) -> list[dict[str, Any]]:
+    """Line styles of `count` series, and the dashed one of a baseline last."""
+    lines = [{"color": SERIES[i % len(SERIES)], "linewidth": 2.2} for i in range(count)]
+    return [*lines, {"color": FAINT, "linewidth": 1.8, "linestyle": (0, (4, 3))}]
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.2, 4.6), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    _dress(axes, title, x, y)
+    return figure, axes
+
+
+def _dress(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=10)
+    axes.set_xlabel(x, color=INK, fontsize=10.5)
+    axes.set_ylabel(y, color=INK, fontsize=10.5)
+    axes.grid(color=GRID, linewidth=0.9)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9.5)
+
+
+def _legend(axes: Axes, loc: Corner) -> None:
+    axes.legend(
+        loc=loc, fontsize=9.5, labelcolor=INK, facecolor="white", framealpha=0.9, edgecolor="none"
+    )
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
