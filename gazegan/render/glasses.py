@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gazegan.render import shape
+from gazegan.render.elementary import power, sigmoid
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import Pose, Rays
 from gazegan.render.texture import lattice, value_noise
@@ -23,9 +24,9 @@ def wear(
     inside = _inside(p, u, v)
     mottle = value_noise(lattice(seed, "glare", 8, 8), u / 12 + 4, v / 12 + 4)
     veil = p.lens_glare * level * (0.5 + 0.5 * mottle) * shape.coverage(inside)
-    lit = 0.6 - 0.4 * torch.sigmoid(2 * inside / p.rim_width)
+    lit = 0.6 - 0.4 * sigmoid(2 * inside / p.rim_width)
     rim = level * (0.01 + (1 - p.rim_dark) * lit)
-    half_rim = torch.sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
+    half_rim = sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
     cover = shape.coverage(0.5 * p.rim_width - inside.abs()) * half_rim
     worn = (seen + veil) * (1 - cover) + rim * cover
     return seen + p.glasses * (worn - seen)
@@ -34,13 +35,13 @@ def wear(
 def _plane(p: EyeParams, where: Pose, rays: Rays) -> tuple[Tensor, Tensor]:
     """Where rays cross the plane of the glasses, (u, v) mm."""
     at, way = shape.to_frame(where.head, rays.at), shape.to_frame(where.head, rays.way)
-    t = (-_BEFORE_EYE - at[2]) / way[2]
+    t = (-_BEFORE_EYE - at[2]) / way[2].clamp(min=0.05)
     return p.side * (at[0] + t * way[0]), -(at[1] + t * way[1])
 
 
 def _inside(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     """Signed distance, mm, inside the middle line of the rim, a superellipse."""
-    x = ((u - p.lens_nasal).abs() / p.lens_half_width).clamp(min=1e-3)
-    y = ((v + p.lens_drop).abs() / p.lens_half_height).clamp(min=1e-3)
-    level = (x**p.lens_round + y**p.lens_round) ** (1 / p.lens_round)
+    x = ((u - p.lens_nasal).abs() / p.lens_half_width).clamp(1e-3, 50)
+    y = ((v + p.lens_drop).abs() / p.lens_half_height).clamp(1e-3, 50)
+    level = power(power(x, p.lens_round) + power(y, p.lens_round), 1 / p.lens_round)
     return (1 - level) * torch.minimum(p.lens_half_width, p.lens_half_height)

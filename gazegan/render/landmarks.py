@@ -22,7 +22,7 @@ class Camera:
 
     def project(self, points: Tensor) -> Tensor:
         """Project points `[3, B, 1, N]` mm from the eyeball's centre to pixels `[B, N, 2]`."""
-        depth = self.distance[:, None] + points[2, :, 0]
+        depth = (self.distance[:, None] + points[2, :, 0]).clamp(min=1)  # not behind the camera
         xy = torch.stack((points[0, :, 0], points[1, :, 0]), -1) / depth[..., None]
         return xy * self.focal[:, None, None] + self.centre[:, None]
 
@@ -33,7 +33,7 @@ def frame(p: EyeParams, where: Pose, image: Image) -> Camera:
     unit = torch.ones_like(distance)
     lids = on_face(p, where, *_six_points(p, where))
     seen = Camera(unit, torch.zeros_like(unit)[:, None].expand(-1, 2), distance).project(lids)
-    fissure = (seen[:, 0, 0] - seen[:, 3, 0]).abs()
+    fissure = (seen[:, 0, 0] - seen[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm
     if image.framing == "landmarks":
         focal, middle = p.fill.flatten() * image.width / fissure, seen.mean(1)
     else:

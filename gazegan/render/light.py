@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gazegan.render import shape
+from gazegan.render.elementary import fourth
 from gazegan.render.params import EyeParams
 
 
@@ -38,10 +39,7 @@ def toward(azimuth: Tensor, elevation: Tensor) -> Tensor:
 
 def normal_of(point: Tensor) -> Tensor:
     """Unit normals `[3, B, H, W]` toward the viewer of a surface given by its visible points."""
-    dx = torch.cat((point[..., 1:] - point[..., :-1], point[..., -1:] - point[..., -2:-1]), -1)
-    dy = torch.cat(
-        (point[..., 1:, :] - point[..., :-1, :], point[..., -1:, :] - point[..., -2:-1, :]), -2
-    )
+    dx, dy = shape.slopes(point)
     return shape.unit(torch.linalg.cross(dy, dx, dim=0))
 
 
@@ -54,7 +52,8 @@ def irradiance(p: EyeParams, lamp: Lamps, normal: Tensor) -> Tensor:
 
 def schlick(cosine: Tensor, base: float) -> Tensor:
     """Fresnel reflectance by Schlick's approximation (Comput. Graph. Forum 1994, eq. 15)."""
-    share: Tensor = base + (1 - base) * (1 - cosine.clamp(0, 1)) ** 5
+    rest = 1 - cosine.clamp(0, 1)
+    share: Tensor = base + (1 - base) * fourth(rest) * rest
     return share
 
 

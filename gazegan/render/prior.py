@@ -1,5 +1,6 @@
 """Recipes: how the parameters of a population of eyes spread, and how to draw from them."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,10 @@ from gazegan.render.params import SPECS, EyeParams
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 """Recipes that ship with the package and may be named without a path."""
+
+
+_FORMS = "give a number, [low, high], {mean, sd, low, high} or {choice, weights}"
+_FAR = 30
 
 
 class Distribution(Config):
@@ -32,18 +37,30 @@ class Distribution(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Distribution":
-        if self.choice is not None:
-            weights = self.weights or (1.0,) * len(self.choice)
-            if len(weights) != len(self.choice) or sum(weights) <= 0:
-                raise ValueError("weights must match choice in number and not all be 0")
-            return self
-        if self.low is None or self.high is None or (self.mean is None) != (self.sd is None):
-            raise ValueError("give a number, [low, high], {mean, sd, low, high} or {choice}")
-        if self.low > self.high:
-            raise ValueError(f"low {self.low} lies above high {self.high}; swap them")
+        bounded = self.low is not None and self.high is not None
+        whole = bounded and (self.mean is None) == (self.sd is None)
+        bare = self.low is self.high is self.mean is self.sd is None
+        if not (whole if self.choice is None else bare):
+            raise ValueError(_FORMS)
+        self._check_choice() if self.choice is not None else self._check_range()
+        return self
+
+    def _check_choice(self) -> None:
+        assert self.choice is not None
+        weights = self.weights or (1.0,) * len(self.choice)
+        if len(weights) != len(self.choice) or not 0 < sum(weights) < math.inf:
+            raise ValueError("weights must match choice in number and not all be 0")
+
+    def _check_range(self) -> None:
+        low, high = self.bounds
         if self.weights is not None:
             raise ValueError("weights need a choice")
-        return self
+        if low > high:
+            raise ValueError(f"low {low} lies above high {high}; swap them")
+        if self.mean is None or self.sd is None or low == high:
+            return
+        if low > self.mean + _FAR * self.sd or high < self.mean - _FAR * self.sd:
+            raise ValueError(f"low .. high lies more than {_FAR} sd from the mean; widen it")
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -59,17 +76,24 @@ class Distribution(Config):
             return self._choose(u)
         low, high = self.bounds
         if self.mean is None or self.sd is None:
-            return low + (high - low) * u
-        cut = torch.tensor([(low - self.mean) / self.sd, (high - self.mean) / self.sd])
-        a, b = torch.special.ndtr(cut.double()).to(u.dtype)
-        drawn: Tensor = self.mean + self.sd * torch.special.ndtri(a + (b - a) * u)
-        return drawn.clamp(low, high)
+            return (low + (high - low) * u).clamp(low, high)
+        return _cut_normal(u, self.mean, self.sd, low, high)
 
     def _choose(self, u: Tensor) -> Tensor:
         assert self.choice is not None
         weights = torch.tensor(self.weights or (1.0,) * len(self.choice), dtype=torch.float64)
         edges = (weights.cumsum(0) / weights.sum())[:-1].to(u.dtype)
         return torch.tensor(self.choice, dtype=u.dtype)[torch.bucketize(u, edges, right=True)]
+
+
+def _cut_normal(u: Tensor, mean: float, sd: float, low: float, high: float) -> Tensor:
+    """Quantiles of a normal cut off at `low` and `high`; exact in the tails, on either side."""
+    flip = 1.0 if low + high < 2 * mean else -1.0  # reckons in the lower tail, where CDFs are exact
+    ends = sorted((flip * (low - mean) / sd, flip * (high - mean) / sd))
+    a, b = torch.special.ndtr(torch.tensor(ends, dtype=torch.float64))
+    part = u.double() if flip > 0 else 1 - u.double()
+    drawn: Tensor = mean + flip * sd * torch.special.ndtri(a + (b - a) * part)
+    return drawn.clamp(low, high).to(u.dtype)
 
 
 def _read(value: Any) -> Any:
@@ -81,6 +105,8 @@ def _read(value: Any) -> Any:
         if len(value) != 2:
             raise ValueError("a range is [low, high]")
         return {"low": value[0], "high": value[1]}
+    if not isinstance(value, dict | Distribution):
+        raise ValueError(_FORMS)
     return value
 
 
@@ -104,13 +130,19 @@ class _PriorBase(Config):
             raise ValueError("pupil_radius must stay below limbus_radius")
         if self._bounds("cornea_radius")[0] <= limbus[1]:
             raise ValueError("limbus_radius must stay below cornea_radius")
+        sides = self._spread("side").choice or set(self._bounds("side"))
+        if not set(sides) <= {-1, 1} or sides == {-1, 1}:
+            raise ValueError("side must be -1, 1 or a choice of both")
         if self._bounds("eyeball_radius")[0] <= self._bounds("cornea_radius")[1]:
             raise ValueError("cornea_radius must stay below eyeball_radius")
         return self
 
-    def _bounds(self, name: str) -> tuple[float, float]:
+    def _spread(self, name: str) -> Distribution:
         spread: Distribution = getattr(self, name)
-        return spread.bounds
+        return spread
+
+    def _bounds(self, name: str) -> tuple[float, float]:
+        return self._spread(name).bounds
 
 
 _fields: Any = {
@@ -160,7 +192,7 @@ def load_recipe(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises UserError where there is none, or where a value is unknown or impossible.
     """
     path = Path(source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = RECIPES / f"{path}.toml"
         if not path.exists():
             known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))

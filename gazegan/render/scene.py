@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import glasses, landmarks, light, sensor, shape, surface
+from gazegan.render import elementary, glasses, landmarks, light, sensor, shape, surface
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
@@ -71,20 +71,20 @@ def _shade(
     """Linear light `[3, B, H, W]` that reaches the camera, back to front."""
     lamp = light.lamps(p)
     pixel_mm = (camera.distance / camera.focal)[:, None, None]
-    depth = lids.above.clamp(max=0).abs()
-    shadow = 1 - p.lid_shadow * torch.exp(-((depth / p.lid_shadow_length) ** 1.5))
+    far = lids.above.clamp(max=0).abs() / p.lid_shadow_length
+    shadow = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
     shadow = shadow * (1 - p.corner_shade * (1 - lids.bulge**2))
     ball = _eyeball(p, seed, lamp, rays, eye, lids, pixel_mm)
     wet = surface.flesh(p) * (p.light_ambient + 0.5 * p.light_key)
-    wet = surface.blend(0.5 * ball, wet, torch.sigmoid(face.u))
-    inner = surface.blend(wet, ball, torch.sigmoid(2.5 * eye.edge) * shape.coverage(lids.bare))
+    wet = surface.blend(0.5 * ball, wet, elementary.sigmoid(face.u))
+    inner = surface.blend(wet, ball, elementary.sigmoid(2.5 * eye.edge) * shape.coverage(lids.bare))
     inner = surface.blend(inner, wet, _caruncle(p, face)) * shadow
     out = surface.blend(
         _skin(p, seed, lamp, face, lids, pixel_mm), inner, shape.coverage(lids.open)
     )
     hair = surface.bristle(out) * (p.light_ambient + 0.5 * p.light_key)
     out = surface.blend(out, hair, surface.hair_cover(p, seed, face, lids, pixel_mm))
-    out = out * (1 - p.nasal_shade * torch.sigmoid((face.u - 7) / 3))
+    out = out * (1 - p.nasal_shade * elementary.sigmoid((face.u - 7) / 3))
     return glasses.wear(p, seed, _grey_card(p), where, rays, lamp.colour * out)
 
 
@@ -104,7 +104,7 @@ def _eyeball(
     white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius)
     coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, eye.normal)
     soft = p.limbal_soft + pixel_mm * 0.5
-    share = torch.sigmoid(3 * eye.limbus / (0.75 * soft))
+    share = elementary.sigmoid(3 * eye.limbus / (0.75 * soft))
     mirrored = light.reflections(p, lamp, way, eye.normal, pixel_mm) * share
     return surface.blend(white, coloured, share) + mirrored
 
@@ -114,7 +114,7 @@ def _caruncle(p: EyeParams, face: FaceHit) -> Tensor:
     u, v = landmarks.caruncle_centre(p)
     radius = p.caruncle.clamp(min=0.05)
     away = ((face.u - u) / radius) ** 2 + ((face.v - v) / (0.7 * radius)) ** 2
-    return torch.sigmoid(4 * (1 - away))
+    return elementary.sigmoid(4 * (1 - away))
 
 
 def _skin(
@@ -126,7 +126,8 @@ def _skin(
     half = lamp.key + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
-    gloss = p.skin_gloss * p.light_key * shape.dot(normal, shape.unit(half)).clamp(min=0) ** 12
+    facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
+    gloss = p.skin_gloss * p.light_key * elementary.fourth(facing * facing * facing)
     return colour * light.irradiance(p, lamp, normal) + gloss
 
 

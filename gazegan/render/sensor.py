@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gazegan import rng
+from gazegan.render.elementary import exp2, power
 from gazegan.render.params import EyeParams
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -23,7 +24,7 @@ def develop(p: EyeParams, seed: Tensor, light: Tensor, channels: int) -> Tensor:
 
 def metered(p: EyeParams, seen: Tensor) -> Tensor:
     """Gain `[B, 1, 1]` with which automatic exposure brings light `seen` toward mid-grey."""
-    return (0.22 / seen.clamp(min=1e-4)) ** p.metering * torch.exp2(p.exposure)
+    return power(0.22 / seen.clamp(min=1e-4), p.metering) * exp2(p.exposure)
 
 
 def grey(image: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def grey(image: Tensor) -> Tensor:
 
 def transfer(light: Tensor, contrast: Tensor) -> Tensor:
     """Encode linear light: gamma 1/2.2, contrast about mid-grey, a soft shoulder near white."""
-    encoded = light.clamp(min=1e-5) ** (1 / 2.2)
+    encoded = power(light.clamp(min=1e-5), 1 / 2.2)
     encoded = 0.45 + (encoded - 0.45) * contrast
     knee = 0.8
     over = (encoded - knee).clamp(min=0)
@@ -41,25 +42,37 @@ def transfer(light: Tensor, contrast: Tensor) -> Tensor:
 
 
 def blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur `[..., B, H, W]` by Gaussians of `sigma` `[B, 1, 1]` px.
+    """Blur `[..., B, H, W]` by Gaussians of `sigma` `[B, 1, 1]` px, cut off beyond 2.5 sigma.
 
     Written as shifted sums because their bits do not depend on the batch, which a library's
     grouped convolution does not promise.
     """
-    radius = max(1, math.ceil(2.5 * float(sigma.max())))
-    weights = [torch.exp(-0.5 * (k / sigma.clamp(min=0.05)) ** 2) for k in range(radius + 1)]
-    total = weights[0] + 2 * sum(weights[1:])
+    weights = _kernel(sigma)
     for axis in (-1, -2):
-        pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
-        wide = F.pad(image, pad, mode="replicate")
-        length = image.shape[axis]
-        image = weights[0] * image
-        for k in range(1, radius + 1):
-            image = image + weights[k] * (
-                wide.narrow(axis, radius - k, length) + wide.narrow(axis, radius + k, length)
-            )
-        image = image / total
+        image = _blur_along(image, weights, axis)
     return image
+
+
+def _kernel(sigma: Tensor) -> list[Tensor]:
+    """Weights at distance 0, 1, ...; every eye's own cut-off, not the batch's, ends its kernel."""
+    radius = max(1, math.ceil(2.5 * float(sigma.detach().max())))
+    narrow = sigma.clamp(min=0.05)
+    weights = [
+        torch.exp(-0.5 * (k / narrow) ** 2) * (k < 2.5 * sigma + 1) for k in range(radius + 1)
+    ]
+    total = weights[0] + 2 * sum(weights[1:])
+    return [weight / total for weight in weights]
+
+
+def _blur_along(image: Tensor, weights: list[Tensor], axis: int) -> Tensor:
+    radius, length = len(weights) - 1, image.shape[axis]
+    pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
+    wide = F.pad(image, pad, mode="replicate")
+    blurred = weights[0] * image
+    for k in range(1, radius + 1):
+        pair = wide.narrow(axis, radius - k, length) + wide.narrow(axis, radius + k, length)
+        blurred = blurred + weights[k] * pair
+    return blurred
 
 
 def gaussian(seed: Tensor, like: Tensor) -> Tensor:

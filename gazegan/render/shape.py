@@ -11,12 +11,17 @@ import torch
 from torch import Tensor
 
 from gazegan import geometry
+from gazegan.render.elementary import power, sigmoid, sqrt
 from gazegan.render.params import PARAM_NAMES, EyeParams
 
 AQUEOUS = 1.336
 """Refractive index behind the cornea (the keratometric single-surface model)."""
 
 _TINY = 1e-6
+_HIGHEST = 100.0
+"""Bound on the face's height, mm; it only acts where a view reaches far beyond the face."""
+_GRAZING = 0.05
+"""Rays meet the face's plane no flatter than this, by the cosine."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +72,22 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def sqrt(x: Tensor) -> Tensor:
-    """Square root with a floor, so that its gradient stays finite at and below zero."""
-    return x.clamp(min=_TINY).sqrt()
-
-
 def unit(a: Tensor) -> Tensor:
     """Scale vectors over the leading component axis to length 1."""
     return a / sqrt(dot(a, a))
+
+
+def slopes(f: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the change of f `[..., H, W]` per pixel along x and y: central, at borders one-sided.
+
+    Central differences keep a mirrored scene's image the mirror image.
+    """
+    dx = torch.cat(
+        (f[..., 1:2] - f[..., :1], 0.5 * (f[..., 2:] - f[..., :-2]), f[..., -1:] - f[..., -2:-1]),
+        -1,
+    )
+    top, bottom = f[..., 1:2, :] - f[..., :1, :], f[..., -1:, :] - f[..., -2:-1, :]
+    return dx, torch.cat((top, 0.5 * (f[..., 2:, :] - f[..., :-2, :]), bottom), -2)
 
 
 def coverage(f: Tensor) -> Tensor:
@@ -82,19 +95,7 @@ def coverage(f: Tensor) -> Tensor:
 
     Exact for straight edges to first order: f over its change across a pixel.
     """
-    dx = torch.cat(
-        (f[..., 1:2] - f[..., :1], f[..., 2:] - f[..., :-2], f[..., -1:] - f[..., -2:-1]), -1
-    )
-    dy = torch.cat(
-        (
-            f[..., 1:2, :] - f[..., :1, :],
-            f[..., 2:, :] - f[..., :-2, :],
-            f[..., -1:, :] - f[..., -2:-1, :],
-        ),
-        -2,
-    )
-    dx[..., 1:-1] *= 0.5
-    dy[..., 1:-1, :] *= 0.5
+    dx, dy = slopes(f)
     return (0.5 + f / sqrt(dx * dx + dy * dy + 1e-8)).clamp(0, 1)
 
 
@@ -103,12 +104,13 @@ def coverage(f: Tensor) -> Tensor:
 
 def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm."""
-    base = p.orbit_depth + p.brow_ridge * torch.sigmoid((v - 11) / 2.5)
-    base = base + p.nose_rise * torch.sigmoid((u - p.nose_at) / 3)
-    base = base + p.cheek * torch.sigmoid((-v - 13) / 3)
+    base = p.orbit_depth + p.brow_ridge * sigmoid((v - 11) / 2.5)
+    base = base + p.nose_rise * sigmoid((u - p.nose_at) / 3)
+    base = base + p.cheek * sigmoid((-v - 13) / 3)
     base = base - 0.012 * (u + 14).clamp(max=0) ** 2 + p.orbit_tilt * u
     dome = torch.exp(-((u / p.dome_width) ** 2) - ((v + 0.5) / p.dome_height) ** 2)
-    return base + (p.eyeball_radius + p.lid_thickness - p.orbit_depth) * dome
+    height = base + (p.eyeball_radius + p.lid_thickness - p.orbit_depth) * dome
+    return height.clamp(-_HIGHEST, _HIGHEST)
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,7 +131,7 @@ def _arch(along: Tensor, peak: Tensor, rounding: Tensor) -> Tensor:
     """A bump from 0 over 1 at `peak` to 0; `rounding` 1 is nearly elliptic, larger pointed."""
     left, right = along / peak, (1 - along) / (1 - peak)
     nearest = torch.minimum(left, right).clamp(0, 1)
-    return sqrt(1 - (1 - nearest) ** 2 + _TINY) ** rounding
+    return power(sqrt(1 - (1 - nearest) ** 2 + _TINY), rounding)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ class FaceHit:
 def hit_face(p: EyeParams, head: Tensor, r: Rays) -> FaceHit:
     """Meet the face by secant steps on its height field."""
     at, way = to_frame(head, r.at), to_frame(head, r.way)
-    slope_x, slope_y = way[0] / way[2], way[1] / way[2]
+    into = way[2].clamp(min=_GRAZING)
+    slope_x, slope_y = way[0] / into, way[1] / into
     x0, y0 = at[0] - at[2] * slope_x, at[1] - at[2] * slope_y
 
     def height(h: Tensor) -> Tensor:
@@ -221,7 +224,8 @@ def hit_face(p: EyeParams, head: Tensor, r: Rays) -> FaceHit:
         now = height(h)
         change = h - before
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
-        before, met, h = h, now, (now - steep * h) / (1 - steep)
+        step = (now - steep * h) / (1 - steep)
+        before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
     u, v = p.side * (x0 - h * slope_x), -(y0 - h * slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
@@ -285,7 +289,7 @@ def hit_eye(p: EyeParams, where: Pose, r: Rays) -> EyeHit:
     """Meet sclera and cornea, refract, and land on the plane of the iris."""
     sclera, edge = hit_sphere(r, 0.0, p.eyeball_radius)
     centre = cornea_offset(p) * where.axis
-    cornea, _ = hit_sphere(r, centre, p.cornea_radius)
+    cornea, beyond = hit_sphere(r, centre, p.cornea_radius)
     normal = (cornea - centre) / p.cornea_radius
     height = dot(cornea, where.axis)
     inside = refract(unit(r.way), normal, AQUEOUS)
@@ -295,4 +299,5 @@ def hit_eye(p: EyeParams, where: Pose, r: Rays) -> EyeHit:
     iris = torch.stack((p.side * local[0], -local[1]))
     off_u, off_v = iris[0] - p.pupil_nasal, iris[1] - p.pupil_up
     pupil = p.pupil_radius - sqrt(off_u * off_u + off_v * off_v)
-    return EyeHit(edge, sclera, cornea, normal, height - limbus_depth(p), iris, pupil)
+    outline = torch.maximum(edge, beyond)
+    return EyeHit(outline, sclera, cornea, normal, height - limbus_depth(p), iris, pupil)

@@ -1,11 +1,9 @@
 """Albedo: the colours of iris, sclera, lid margins and skin, as procedural texture."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from gazegan.render import shape
+from gazegan.render import elementary, shape
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import EyeHit, FaceHit, Lids
 from gazegan.render.texture import detail, lattice, ring, value_noise
@@ -31,16 +29,16 @@ def blend(under: Tensor, over: Tensor, share: Tensor) -> Tensor:
 def iris(p: EyeParams, seed: Tensor, hit: EyeHit, pixel_mm: Tensor) -> Tensor:
     """Colour `[3, B, H, W]` of iris and pupil."""
     u, v = hit.iris
-    radius = shape.sqrt(u * u + v * v)
+    radius = elementary.sqrt(u * u + v * v)
     share = (radius / p.limbus_radius).clamp(0, 1.2)
-    angle = torch.atan2(v, u) * (0.5 / math.pi) + 0.5
+    angle = elementary.turn(u, v)
     fine = value_noise(ring(lattice(seed, "fibres", 8, 90)), angle * 90, share * 5)
     coarse = value_noise(ring(lattice(seed, "crypts", 6, 18)), angle * 18, share * 4)
     fibres = 0.6 * fine * detail(2.5, pixel_mm) + 0.5 * coarse
     collar = torch.exp(-(((share - 0.48) / 0.12) ** 2))
     colour = _iris_colour((p.iris_pigment + 0.25 * collar * (1 - p.iris_pigment)).clamp(0, 1))
     colour = colour * p.iris_bright * (1 + p.iris_contrast * (fibres + 0.3 * collar))
-    rim = torch.sigmoid((share - 0.9) / 0.05)
+    rim = elementary.sigmoid((share - 0.9) / 0.05)
     colour = colour * (1 - p.limbal_ring * rim)
     return colour.clamp(min=0.002) * (1 - shape.coverage(hit.pupil)) + 0.002
 
@@ -72,7 +70,7 @@ def skin_tone(p: EyeParams) -> Tensor:
 
 def flesh(p: EyeParams) -> Tensor:
     """Colour `[3, B, 1, 1]` of wet inner skin: lid margin, caruncle, canthus."""
-    return 0.5 * skin_tone(p) ** 0.7 * rgb((1.0, 0.74, 0.7), p.side)
+    return 0.5 * elementary.power(skin_tone(p), 0.7) * rgb((1.0, 0.74, 0.7), p.side)
 
 
 def skin(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
@@ -83,7 +81,7 @@ def skin(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
     texture = 0.8 * mottle + 0.8 * grain * detail(0.7, pixel_mm)
     crease = torch.exp(-(((lids.above - lids.gap) / (0.3 + 0.07 * lids.gap)) ** 2))
     bag = torch.exp(-(((lids.below - 5.0) / 2.5) ** 2)) * lids.bulge
-    socket = torch.sigmoid((v + 1 - 0.25 * u) / 2.5) * torch.sigmoid((u + 9) / 5)
+    socket = elementary.sigmoid((v + 1 - 0.25 * u) / 2.5) * elementary.sigmoid((u + 9) / 5)
     shade = (1 - p.fold_depth * crease * lids.bulge) * (1 - 0.5 * p.bag * bag)
     orbit = torch.exp(-((u / 17) ** 2) - ((v - 2) / 7) ** 2)
     shade = shade * (1 - p.socket_shade * socket) * (1 - p.orbit_shade * orbit)
@@ -103,8 +101,8 @@ def hair_cover(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: 
     reach = (1 - above.abs() / p.lash_length.clamp(min=0.1)).clamp(0, 1) ** 2
     lashes = (0.4 + 0.6 * strands * detail(0.8, pixel_mm)).clamp(min=0) * reach
     lower = torch.exp(-((below / 0.7) ** 2)) * p.lower_line
-    ends = torch.sigmoid((face.u + p.canthus_outer + 1) / 0.6)
-    ends = ends * torch.sigmoid((p.canthus_inner - 1 - face.u) / 0.6)
+    ends = elementary.sigmoid((face.u + p.canthus_outer + 1) / 0.6)
+    ends = ends * elementary.sigmoid((p.canthus_inner - 1 - face.u) / 0.6)
     fringe = torch.maximum(torch.maximum(line, 0.6 * lashes) * p.lash_dark, lower) * ends
     return torch.maximum(fringe, _brow(p, seed, face)).clamp(0, 1)
 
@@ -113,7 +111,7 @@ def _brow(p: EyeParams, seed: Tensor, face: FaceHit) -> Tensor:
     u, v = face.u, face.v
     rough = value_noise(lattice(seed, "brow", 24, 48), (u + 0.6 * v) / 0.9 + 24, v / 2.5 + 4)
     bow = (v - p.brow_at + 0.012 * (u - 2) ** 2) / 3.2
-    return torch.exp(-(bow**4)) * p.brow_dark * (0.75 + 0.35 * rough)
+    return torch.exp(-elementary.fourth(bow)) * p.brow_dark * (0.75 + 0.35 * rough)
 
 
 def bristle(like: Tensor) -> Tensor:

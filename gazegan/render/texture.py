@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gazegan import rng
+from gazegan.render.elementary import fourth
 
 
 def lattice(seed: Tensor, name: str, height: int, width: int) -> Tensor:
@@ -21,7 +22,7 @@ def value_noise(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """
     height, width = grid.shape[-2:]
     at = torch.stack((_fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1), dim=-1)
-    return F.grid_sample(grid, at, padding_mode="reflection", align_corners=True)[:, 0]
+    return F.grid_sample(grid.to(at.dtype), at, padding_mode="reflection", align_corners=True)[:, 0]
 
 
 def _fade(x: Tensor) -> Tensor:
@@ -41,4 +42,4 @@ def detail(frequency: float, footprint: Tensor) -> Tensor:
     `frequency` is in lattice cells a millimetre; what falls below the Nyquist limit fades out
     instead of aliasing.
     """
-    return 1 / (1 + (2 * frequency * footprint) ** 4)
+    return 1 / (1 + fourth(2 * frequency * footprint))

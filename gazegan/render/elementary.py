@@ -1,0 +1,47 @@
+"""Elementary functions whose bits do not depend on where in a tensor a value lies.
+
+Torch computes `sigmoid`, `pow`, `exp2` and `atan2` by one routine in the body of a tensor and by
+another in its last few values, and these differ in the last bit; an eye would then depend on the
+batch it is rendered in. `exp`, `log`, `tanh` and `atan` are free of that.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_TINY = 1e-6
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """Square root with a floor, so that its gradient stays finite at and below zero."""
+    return x.clamp(min=_TINY).sqrt()
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """The logistic function, 0..1."""
+    return 0.5 + 0.5 * torch.tanh(0.5 * x)
+
+
+def power(base: Tensor, exponent: Tensor | float) -> Tensor:
+    """Raise positive `base` to `exponent`."""
+    return torch.exp(exponent * base.log())
+
+
+def exp2(x: Tensor) -> Tensor:
+    """Two to the power of x."""
+    return torch.exp(math.log(2) * x)
+
+
+def fourth(x: Tensor) -> Tensor:
+    """The fourth power."""
+    square = x * x
+    return square * square
+
+
+def turn(u: Tensor, v: Tensor) -> Tensor:
+    """The polar angle of (u, v) in turns, 0..1, rising from -u through -v, u and v to -u."""
+    radius = sqrt(u * u + v * v)
+    half = torch.atan(v / (radius + u.abs()))
+    behind = torch.where(v < 0, -half - math.pi / 2, math.pi / 2 - half)
+    return torch.where(u < 0, behind, half) / math.pi + 0.5
