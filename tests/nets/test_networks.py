@@ -55,7 +55,7 @@ def test_refined_images_keep_shape_and_range(size, clamp):
 
 
 def test_refiner_treats_each_image_alone():
-    refiner, image = stirred(Refiner(SMALL, 3)), images(4, 3, 20, 30)
+    refiner, image = stirred(Refiner(SMALL, 3)).double(), images(4, 3, 20, 30).double()
     one_by_one = torch.cat([refiner(image[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(refiner(image), one_by_one)
 
