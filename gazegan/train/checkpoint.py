@@ -113,6 +113,8 @@ def _build(stage: StageName, info: Mapping[str, Any], path: Path) -> Refiner | R
         network, channels = info["config"]["network"], info["data"]["channels"]
     except (KeyError, TypeError):
         raise DataError(f"{path}: does not say which network it belongs to") from None
+    if channels not in (1, 3):
+        raise DataError(f"{path}: claims {channels!r} channels; 1 or 3 are possible")
     if stage == "refiner":
         return Refiner(validate(RefinerConfig, network, str(path)), channels)
     return Regressor(validate(RegressorConfig, network, str(path)), channels)

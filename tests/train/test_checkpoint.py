@@ -133,6 +133,14 @@ def test_weights_of_another_stage_or_network_are_refused_in_one_line(tmp_path):
     save_sealed(path, {}, {"kind": "weights", "stage": "refiner"})
     with pytest.raises(DataError, match="which network"):
         load_weights(tmp_path, "refiner")
+    config = {"network": SMALL.model_dump(mode="json")}
+    save_weights(path, Refiner(SMALL, 1), "refiner", {"config": config, "data": {"channels": 1e9}})
+    with pytest.raises(DataError, match="channels"):
+        load_weights(tmp_path, "refiner")
+    config["network"]["widths"] = [4, 10**9]
+    save_weights(path, Refiner(SMALL, 1), "refiner", {"config": config, "data": {"channels": 1}})
+    with pytest.raises(UserError, match="widths"):
+        load_weights(tmp_path, "refiner")
     with pytest.raises(UserError, match="no weights there"):
         load_weights(tmp_path / "nowhere", "refiner")
 
