@@ -90,7 +90,7 @@ def _cut_normal(u: Tensor, mean: float, sd: float, low: float, high: float) -> T
     """Quantiles of a normal cut off at `low` and `high`; exact in the tails, on either side."""
     flip = 1.0 if low + high < 2 * mean else -1.0  # reckons in the lower tail, where CDFs are exact
     ends = sorted((flip * (low - mean) / sd, flip * (high - mean) / sd))
-    a, b = torch.special.ndtr(torch.tensor(ends, dtype=torch.float64))
+    a, b = 0.5 * torch.special.erfc(-torch.tensor(ends, dtype=torch.float64) / math.sqrt(2))
     part = u.double() if flip > 0 else 1 - u.double()
     drawn: Tensor = mean + flip * sd * torch.special.ndtri(a + (b - a) * part)
     return drawn.clamp(low, high).to(u.dtype)

@@ -18,10 +18,8 @@ AQUEOUS = 1.336
 """Refractive index behind the cornea (the keratometric single-surface model)."""
 
 _TINY = 1e-6
-_HIGHEST = 100.0
-"""Bound on the face's height, mm; it only acts where a view reaches far beyond the face."""
-_GRAZING = 0.05
-"""Rays meet the face's plane no flatter than this, by the cosine."""
+_HIGHEST, _GRAZING = 100.0, 0.05
+"""Bounds on the face's height, mm, and on a ray's slant to it; they act far beyond the face."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +162,6 @@ def lids(p: EyeParams, lift: Tensor, u: Tensor, v: Tensor) -> Lids:
     return Lids(along, bulge, -under, -rise, torch.minimum(under, rise), bare, gap)
 
 
-# Hits
-
-
 @dataclass(frozen=True)
 class Rays:
     """Lines of sight: points `at + t * way`, with `way` of unit depth."""
@@ -218,8 +213,7 @@ def hit_face(p: EyeParams, head: Tensor, r: Rays) -> FaceHit:
         return face_height(p, p.side * (x0 - h * slope_x), h * slope_y - y0)
 
     before = (p.eyeball_radius * 0.8).expand_as(x0)
-    met = height(before)
-    h = met
+    h = met = height(before)
     for _ in range(3):
         now = height(h)
         change = h - before
@@ -243,7 +237,7 @@ class EyeHit:
     normal: Tensor
     """[3, B, H, W] outward unit normal of the cornea there."""
     limbus: Tensor
-    """[B, H, W] mm inside the limbus' plane, negative outside the cornea."""
+    """[B, H, W] mm before the limbus' plane, or inside the cornea's silhouette if less."""
     iris: Tensor
     """[2, B, H, W] (u, v) mm on the iris from the optical axis."""
     pupil: Tensor
@@ -299,5 +293,6 @@ def hit_eye(p: EyeParams, where: Pose, r: Rays) -> EyeHit:
     iris = torch.stack((p.side * local[0], -local[1]))
     off_u, off_v = iris[0] - p.pupil_nasal, iris[1] - p.pupil_up
     pupil = p.pupil_radius - sqrt(off_u * off_u + off_v * off_v)
-    outline = torch.maximum(edge, beyond)
-    return EyeHit(outline, sclera, cornea, normal, height - limbus_depth(p), iris, pupil)
+    # Rays that pass by the cornea may yet cross the limbus' plane in front.
+    limbus = torch.minimum(height - limbus_depth(p), beyond)
+    return EyeHit(torch.maximum(edge, beyond), sclera, cornea, normal, limbus, iris, pupil)

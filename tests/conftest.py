@@ -1,0 +1,1 @@
+"""Shared by all tests; being here also makes `oracles` importable."""

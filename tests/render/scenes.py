@@ -1,0 +1,38 @@
+"""Scenes that the tests of the renderer share."""
+
+from dataclasses import replace
+
+import torch
+
+from gazegan import rng
+from gazegan.render import landmarks, shape
+from gazegan.render.params import PARAM_NAMES, EyeParams
+from gazegan.render.prior import Image, Recipe, load_recipe, sample
+
+LARGE, SMALL = Image(height=96, width=160), Image(height=24, width=40)
+
+
+def draw(count, recipe="webcam", seed=0, **constants):
+    """Parameters and texture seeds of `count` eyes, some parameters held constant."""
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    index = torch.arange(count)
+    params = sample(loaded, seed, index)
+    fixed = {name: torch.full((count,), float(value)) for name, value in constants.items()}
+    return replace(params, **fixed), rng.bits(index, seed, "texture")
+
+
+def double(params):
+    return EyeParams.from_flat(params.flat().double())
+
+
+def as_dict(params, i):
+    return dict(zip(PARAM_NAMES, params.flat()[i].double().tolist(), strict=True))
+
+
+def stage(params, image):
+    """Per-pixel parameters, pose, camera and rays as `render` makes them."""
+    p = shape.per_pixel(params)
+    where = shape.pose(p)
+    camera = landmarks.frame(p, where, image)
+    rays = shape.rays(camera.focal, camera.centre, camera.distance, image.height, image.width)
+    return p, where, camera, rays
