@@ -1,16 +1,31 @@
-"""`gazegan render`: labelled synthetic eyes into a store."""
+"""`gazegan render`: labelled synthetic eyes into a store, or a preview of them."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from gazegan.cli import options
+from gazegan.errors import UserError
+
+if TYPE_CHECKING:
+    from gazegan.render.prior import Recipe
+    from gazegan.schema import EyeBatch
+
+_PREVIEWED, _ACROSS = 24, 6
 
 
 @click.command()
 @click.argument("recipe")
-@click.option("--count", type=click.IntRange(1), required=True, help="How many eyes.")
-@options.out("Store to write; repeat the command to resume.")
+@click.option("--count", type=click.IntRange(1), help="How many eyes.")
+@click.option("--out", type=options.PATH, help="Store to write; repeat the command to resume.")
+@click.option(
+    "--preview", type=options.PATH, metavar="FILE.png",
+    help="Write a picture of the first eyes, at most 24, with their labels drawn; an older one is"
+    " replaced. Needs neither --out nor --count.",
+)  # fmt: skip
 @options.SEED
 @click.option("--size", type=options.SIZE, metavar="HxW", help="Size instead of the recipe's.")
 @options.OVERRIDES
@@ -18,8 +33,9 @@ from gazegan.cli import options
 @options.JSON
 def render(
     recipe: str,
-    count: int,
-    out: Path,
+    count: int | None,
+    out: Path | None,
+    preview: Path | None,
     seed: int,
     size: tuple[int, int] | None,
     overrides: tuple[str, ...],
@@ -37,14 +53,72 @@ def render(
     gazegan render columbia --count 20000 --seed 7 --out stores/train
     gazegan render my.toml --count 500 --size 96x160 --out stores/large
     gazegan render webcam --count 500 --out stores/up --set 'eyes.gaze_pitch=[5, 25]'
+    gazegan render my.toml --preview preview.png
     """
-    from gazegan.data.rendered import write_rendered
     from gazegan.render.prior import load_recipe
 
+    _check(count, out, preview)
     sides = () if size is None else (f"image.height={size[0]}", f"image.width={size[1]}")
     loaded = load_recipe(recipe, (*overrides, *sides))
     options.check_device(device)
+    found: dict[str, Any] = {}
+    said: list[str] = []
+    if preview is not None:
+        shown = min(count or _PREVIEWED, _PREVIEWED)
+        _write_preview(loaded, seed, shown, preview, device)
+        found |= {"preview": str(preview)}
+        said.append(f"{preview}: {shown} eyes of recipe {loaded.name!r} with their labels")
+    if out is not None and count is not None:
+        found |= _write_store(loaded, seed, count, out, device, as_json)
+        said.append(f"{count} eyes of recipe {loaded.name!r} in {out}")
+    options.say(as_json, found, "\n".join(said))
+
+
+def _check(count: int | None, out: Path | None, preview: Path | None) -> None:
+    if preview is None and out is None:
+        raise click.UsageError("Missing option '--out' (or '--preview').")
+    if out is not None and count is None:
+        raise click.UsageError("Missing option '--count'.")
+    if preview is not None and preview.suffix.lower() != ".png":
+        raise UserError(f"--preview {preview}: write a name that ends in .png")
+
+
+def _write_store(
+    recipe: Recipe, seed: int, count: int, out: Path, device: str, as_json: bool
+) -> dict[str, Any]:
+    from gazegan.data.rendered import write_rendered
+
     with options.progress("rendering", count, as_json) as advance:
-        store = write_rendered(loaded, seed, count, out, device, advance)
-    found = {"count": len(store), "size": list(store.size), "store": str(out)}
-    options.say(as_json, found, f"{len(store)} eyes of recipe {loaded.name!r} in {out}")
+        store = write_rendered(recipe, seed, count, out, device, advance)
+    return {"count": len(store), "size": list(store.size), "store": str(out)}
+
+
+def _write_preview(recipe: Recipe, seed: int, count: int, file: Path, device: str) -> None:
+    import torch
+
+    from gazegan.data.files import make_folder, write_atomic
+    from gazegan.plots import png
+    from gazegan.render.scene import render_indices
+
+    if file.is_dir():
+        raise UserError(f"--preview {file}: is a folder; name a file in it")
+    make_folder(file.absolute().parent)
+    eyes = render_indices(recipe, seed, torch.arange(count), device).to("cpu")
+    write_atomic(file, png(labelled_sheet(eyes, f"Recipe {recipe.name}, seed {seed}")))
+
+
+def labelled_sheet(eyes: EyeBatch, title: str = "") -> Any:
+    """Lay rendered eyes out with lids, iris points and gaze arrows drawn on them."""
+    from gazegan.plots import Row, annotate, contact_sheet
+
+    assert eyes.gaze is not None and eyes.landmarks is not None and eyes.visible is not None
+    scale = max(1, round(240 / eyes.size[1]))
+    labels = zip(eyes.image, eyes.gaze, eyes.landmarks, eyes.visible, strict=True)
+    drawn = [annotate(*label, scale) for label in labels]
+    captions = [f"pitch {p:+.0f}°, yaw {y:+.0f}°" for p, y in eyes.gaze.rad2deg().tolist()]
+    rows = [
+        Row("", drawn[at : at + _ACROSS], captions[at : at + _ACROSS])
+        for at in range(0, len(drawn), _ACROSS)
+    ]
+    note = "green: lids; blue: visible edge of the iris; arrow: gaze as the camera sees it"
+    return contact_sheet(rows, title, note if title else "", cell=240)

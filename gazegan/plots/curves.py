@@ -80,7 +80,7 @@ def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike
 
     `panels` maps a title to named lines, each a pair of steps `[N]` and values `[N]`.
     """
-    figure = Figure(figsize=(4.2 * len(panels), 3.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(3.5 * len(panels), 3.0), dpi=110, layout="constrained")
     for place, (title, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(1, len(panels), place)
         _dress(axes, title, "step", "")

@@ -1,0 +1,60 @@
+"""`gazegan render` writes stores and previews."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from gazegan.cli import main
+from gazegan.data.store import open_store
+
+
+def render(*arguments, code=0):
+    result = CliRunner().invoke(main, ["render", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_a_preview_needs_no_store(tmp_path):
+    file = tmp_path / "new" / "eyes.png"
+    values = json.loads(render("standin", "--preview", file, "--size", "12x20", "--json").stdout)
+    assert values == {"preview": str(file)}
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["eyes.png"]
+    picture = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    # Four rows of six eyes, each enlarged to 240 x 144.
+    assert picture.shape[1] > 6 * 240 and picture.shape[0] > 4 * 144
+    arrow = np.abs(picture - (255, 112, 67)).max(-1) < 10
+    assert arrow.any(), "gaze arrows are drawn"
+
+
+def test_a_preview_shows_the_eyes_of_the_store(tmp_path):
+    common = ("webcam", "--size", "12x20", "--seed", "3")
+    both = ("--out", tmp_path / "store", "--count", "3", "--preview", tmp_path / "a.png")
+    said = render(*common, *both).output
+    assert "3 eyes" in said and "a.png" in said
+    assert len(open_store(tmp_path / "store")) == 3
+    render(*common, "--preview", tmp_path / "b.png", "--count", "3")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    render(*common[:-1], "4", "--preview", tmp_path / "b.png", "--count", "3")
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--preview"),
+        (("--out", "store"), "--count"),
+        (("--count", "3"), "--out"),
+        (("--preview", "store"), "ends in .png"),
+        (("--preview", "folder.png"), "is a folder"),
+    ],
+)
+def test_bad_requests_are_told_in_one_line(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    message = render("webcam", *arguments, code=2).output
+    assert said in message and message.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
