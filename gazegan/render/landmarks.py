@@ -38,7 +38,9 @@ def frame(p: EyeParams, where: Pose, image: Image) -> Camera:
         focal, middle = p.fill.flatten() * image.width / fissure, seen.mean(1)
     else:
         focal, middle = unit * (960 * image.width / 60), (seen[:, 0] + seen[:, 3]) / 2
-    shift = torch.stack(((p.side * p.shift_nasal).flatten(), p.shift_down.flatten()), -1)
+    turn = (p.side * torch.deg2rad(p.head_yaw)).sin()
+    across = p.side * (p.shift_nasal + p.shift_turn * turn)
+    shift = torch.stack((across.flatten(), p.shift_down.flatten()), -1)
     half = torch.tensor((image.width / 2, image.height / 2), device=focal.device, dtype=focal.dtype)
     return Camera(focal, half + shift * image.width - focal[:, None] * middle, distance)
 

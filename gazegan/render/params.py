@@ -50,15 +50,23 @@ class EyeParams:
     pupil_radius: Tensor = _p([1.1, 3.1], 0.75, 4.2, "mm")
     pupil_nasal: Tensor = _p(_normal(0.2, 0.12, -0.1, 0.5), -0.8, 0.8, "decentration, mm")
     pupil_up: Tensor = _p(_normal(0.0, 0.1, -0.3, 0.3), -0.8, 0.8, "decentration, mm")
-    kappa_horizontal: Tensor = _p(_normal(3.2, 1.2, 0.5, 6), -8, 10, "optical axis temporal, deg")
-    kappa_vertical: Tensor = _p(_normal(0.8, 1.0, -1.5, 3), -6, 6, "optical axis below visual, deg")
+    kappa_horizontal: Tensor = _p(
+        _normal(2.5, 1.4, -0.5, 5.5), -8, 10, "optical axis temporal, deg"
+    )
+    kappa_vertical: Tensor = _p(
+        _normal(0.5, 1.0, -1.5, 2.5), -6, 6, "optical axis below visual, deg"
+    )
     # Lids
-    canthus_inner: Tensor = _p(_normal(14.1, 0.9, 12, 16.5), 10, 20, "u of the inner canthus, mm")
-    canthus_outer: Tensor = _p(_normal(15.5, 0.9, 13, 18), 10, 20, "-u of the outer canthus, mm")
-    canthus_drop: Tensor = _p(_normal(3.0, 0.8, 1.2, 5), -3, 8, "canthi below the eyeball axis, mm")
+    canthus_inner: Tensor = _p(_normal(12.9, 0.8, 11, 15), 10, 20, "u of the inner canthus, mm")
+    canthus_outer: Tensor = _p(
+        _normal(15.3, 0.8, 13.3, 17.3), 10, 20, "-u of the outer canthus, mm"
+    )
+    canthus_drop: Tensor = _p(
+        _normal(3.2, 0.7, 1.6, 4.8), -3, 8, "canthi below the eyeball axis, mm"
+    )
     canthus_tilt: Tensor = _p(_normal(0.9, 1.1, -1.6, 3.5), -6, 6, "outer above inner canthus, mm")
-    upper_lid: Tensor = _p(_normal(6.8, 1.0, 4, 9.5), 0, 13, "arch above the canthal line, mm")
-    lower_lid: Tensor = _p(_normal(2.5, 0.7, 0.8, 4.6), -1, 8, "arch below the canthal line, mm")
+    upper_lid: Tensor = _p(_normal(6.8, 0.9, 4.5, 9), 0, 13, "arch above the canthal line, mm")
+    lower_lid: Tensor = _p(_normal(2.5, 0.6, 1.0, 4), -1, 8, "arch below the canthal line, mm")
     upper_follow: Tensor = _p([0.5, 1.05], 0, 1.2, "upper lid's share of the eye's pitch")
     lower_follow: Tensor = _p([0.1, 0.55], 0, 1, "lower lid's share of the eye's pitch")
     upper_peak: Tensor = _p(
@@ -75,25 +83,28 @@ class EyeParams:
     fold_depth: Tensor = _p([0.0, 0.85], 0, 1, "darkness of the crease")
     caruncle: Tensor = _p([1.0, 2.4], 0, 4, "radius of the caruncle, mm")
     # Orbit and face
-    orbit_depth: Tensor = _p(_normal(2.6, 1.5, -2, 7), -5, 14, "h of the face around the lids, mm")
+    orbit_depth: Tensor = _p(
+        _normal(3.0, 1.5, -1.5, 7.5), -5, 14, "h of the face around the lids, mm"
+    )
     orbit_tilt: Tensor = _p(_normal(0.13, 0.05, 0, 0.28), -0.3, 0.6, "rise of the face per mm of u")
     dome_width: Tensor = _p(_normal(12.2, 0.5, 11, 13.5), 9, 20, "the lids' rise falls off, mm")
     dome_height: Tensor = _p([11, 16], 9, 30, "the lids' rise falls off, mm")
     brow_ridge: Tensor = _p([3.0, 9.0], 0, 20, "rise of the brow bone, mm")
     cheek: Tensor = _p([1.0, 7.0], -5, 15, "rise of the cheek, mm")
     nose_rise: Tensor = _p([8, 18], 0, 30, "rise of the nose's side, mm")
-    nose_at: Tensor = _p(_normal(23, 1.6, 19, 27), 15, 35, "u of the nose's side, mm")
+    nose_at: Tensor = _p(_normal(20.5, 1.8, 16.5, 25), 15, 35, "u of the nose's side, mm")
     bag: Tensor = _p([0.0, 0.35], 0, 1, "shade under the lower lid")
     orbit_shade: Tensor = _p([0.0, 0.5], 0, 1, "shade of the whole orbit")
     socket_shade: Tensor = _p(
         [0.0, 0.6], 0, 1, "shade from the upper lid to the brow, more toward the nose"
     )
-    nasal_shade: Tensor = _p([0.1, 0.75], 0, 1, "shade of all that lies toward the nose")
+    nasal_shade: Tensor = _p([0.1, 0.75], 0, 1, "shade of the corner beside the nose")
     brow_at: Tensor = _p(_normal(17, 2.5, 11, 24), 8, 40, "v of the eyebrow, mm")
     brow_dark: Tensor = _p([0.1, 0.9], 0, 1, "cover of the eyebrow")
     # Lashes and make-up
     lash_dark: Tensor = _p([0.5, 1.0], 0, 1, "cover of the lash line")
     lash_width: Tensor = _p([0.7, 2.2], 0.05, 4, "of the dark upper line, mm")
+    lash_wing: Tensor = _p([0.5, 4.0], -3, 10, "dark line beyond the outer canthus, mm")
     lash_length: Tensor = _p([2.0, 6.0], 0, 12, "mm")
     lower_line: Tensor = _p([0.0, 0.6], 0, 1, "cover of the lower lash line")
     # Colours
@@ -105,8 +116,8 @@ class EyeParams:
     iris_contrast: Tensor = _p([0.1, 0.6], 0, 1, "of the fibres")
     iris_bright: Tensor = _p([0.3, 1.2], 0.1, 4, "gain of the iris")
     limbal_ring: Tensor = _p([0.1, 0.8], 0, 1, "darkness of the limbal ring")
-    limbal_soft: Tensor = _p([0.3, 1.0], 0.05, 2, "width of the limbus, mm")
-    sclera_white: Tensor = _p([0.15, 0.5], 0.05, 1, "reflectance of the sclera")
+    limbal_soft: Tensor = _p([0.1, 0.5], 0.05, 2, "width of the limbus, mm")
+    sclera_white: Tensor = _p([0.12, 0.42], 0.05, 1, "reflectance of the sclera")
     sclera_warm: Tensor = _p([0.0, 0.25], 0, 1, "yellow and red of the sclera")
     veins: Tensor = _p([0.0, 0.5], 0, 1, "strength of the veins")
     # Light
@@ -125,13 +136,13 @@ class EyeParams:
     fill_glint: Tensor = _p([0.0, 0.5], 0, 10, "brightness of the second reflection")
     # Glasses
     glasses: Tensor = _p(0, 0, 1, "1 wears glasses")
-    rim_width: Tensor = _p([0.8, 4.0], 0.3, 12, "mm")
+    rim_width: Tensor = _p([0.6, 2.8], 0.3, 12, "mm")
     rim_dark: Tensor = _p([0.2, 1.0], 0, 1, "1 black, 0 bright metal")
     lens_half_width: Tensor = _p([19, 27], 12, 40, "mm")
-    lens_half_height: Tensor = _p([11, 18], 7, 35, "mm")
+    lens_half_height: Tensor = _p([10, 17], 7, 35, "mm")
     lens_nasal: Tensor = _p([-6, 2], -15, 15, "u of the lens' centre, mm")
     rim_below: Tensor = _p({"choice": [0, 1]}, 0, 1, "0 half-rim, 1 rim all round")
-    lens_drop: Tensor = _p([2, 10], -15, 20, "lens centre below the eyeball axis, mm")
+    lens_drop: Tensor = _p([2, 12], -15, 20, "lens centre below the eyeball axis, mm")
     lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
     lens_glare: Tensor = _p([0.0, 0.5], 0, 1, "veiling reflection on the lens")
     # Camera
@@ -139,6 +150,7 @@ class EyeParams:
     fill: Tensor = _p([0.66, 0.95], 0.02, 3, "canthus to canthus over image width")
     shift_nasal: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
     shift_down: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
+    shift_turn: Tensor = _p(0, -1, 1, "shift toward the nose for a head turned 90 deg temporally")
     blur: Tensor = _p([0.2, 1.1], 0, 4, "standard deviation of the optics' blur, px")
     exposure: Tensor = _p(_normal(0.0, 0.4, -1.2, 1.2), -4, 4, "compensation, stops")
     metering: Tensor = _p(

@@ -84,7 +84,7 @@ def _shade(
     )
     hair = surface.bristle(out) * (p.light_ambient + 0.5 * p.light_key)
     out = surface.blend(out, hair, surface.hair_cover(p, seed, face, lids, pixel_mm))
-    out = out * (1 - p.nasal_shade * elementary.sigmoid((face.u - 7) / 3))
+    out = out * (1 - p.nasal_shade * torch.exp(-(((face.u - 12) / 6) ** 2)))
     return glasses.wear(p, seed, _grey_card(p), where, rays, lamp.colour * out)
 
 
@@ -103,7 +103,7 @@ def _eyeball(
     white = surface.sclera(p, seed, eye, lids.along, pixel_mm)
     white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius)
     coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, eye.normal)
-    soft = p.limbal_soft + pixel_mm * 0.5
+    soft = p.limbal_soft + pixel_mm * 0.25
     share = elementary.sigmoid(3 * eye.limbus / (0.75 * soft))
     mirrored = light.reflections(p, lamp, way, eye.normal, pixel_mm) * share
     return surface.blend(white, coloured, share) + mirrored
