@@ -101,7 +101,7 @@ def hair_cover(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: 
     reach = (1 - above.abs() / p.lash_length.clamp(min=0.1)).clamp(0, 1) ** 2
     lashes = (0.4 + 0.6 * strands * detail(0.8, pixel_mm)).clamp(min=0) * reach
     lower = torch.exp(-((below / 0.7) ** 2)) * p.lower_line
-    ends = elementary.sigmoid((face.u + p.canthus_outer + 1) / 0.6)
+    ends = elementary.sigmoid((face.u + p.canthus_outer + p.lash_wing) / 0.6)
     ends = ends * elementary.sigmoid((p.canthus_inner - 1 - face.u) / 0.6)
     fringe = torch.maximum(torch.maximum(line, 0.6 * lashes) * p.lash_dark, lower) * ends
     return torch.maximum(fringe, _brow(p, seed, face)).clamp(0, 1)
