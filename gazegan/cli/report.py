@@ -141,10 +141,11 @@ def verdict(results: Results) -> str:
             f" Trained on {' and '.join(worse)} renders, the network does not beat the constant"
             f" predictor ({constant:.2f})."
         )
-    if results.pupil_shift.get("median_px", 0) > _MOVED_PX:
+    moved = results.pupil_shift.get("median_px", 0)
+    if moved > _MOVED_PX:
         told += (
-            f" The refiner moved pupils by {results.pupil_shift['median_px']:.2f} px in the median,"
-            " so the labels no longer fit well."
+            f" The dark centre of iris and pupil moved by {moved:.2f} px in the median: the refiner"
+            " changed where eyes look, or how light falls on them; the pictures tell which."
         )
     told += " One run with one seed proves little: another seed moves each figure by some tenths."
     return f"Quick walk: these figures mean nothing. {told}" if results.quick else told

@@ -242,7 +242,7 @@ def fabricated(raw=9.0, refined=8.5, **more) -> Results:
         (fabricated(8.5, 8.45), "made no clear difference"),
         (fabricated(13.0, 8.5), "Trained on raw renders, the network does not beat the constant"),
         (fabricated(13.0, 14.0), "Trained on raw and refined renders, the network does not beat"),
-        (fabricated(pupil_shift={"median_px": 0.8}), "moved pupils by 0.80 px"),
+        (fabricated(pupil_shift={"median_px": 0.8}), "iris and pupil moved by 0.80 px"),
         (replace(fabricated(), quick=True), "these figures mean nothing"),
         (fabricated(), "one seed proves little"),
         (fabricated(), "321 stand-in eyes"),
