@@ -12,18 +12,18 @@ from gazegan.geometry import mirror_angles
 class AugmentConfig(Config):
     """How far images are varied; each amount is drawn for each image, 0 switches it off."""
 
-    shift: float = Field(0.05, ge=0, le=0.5)
+    shift: float = Field(0.02, ge=0, le=0.5)
     """Largest shift, as a share of the sides."""
-    scale: float = Field(0.08, ge=0, le=0.5)
+    scale: float = Field(0.03, ge=0, le=0.5)
     """Largest relative change of size."""
     brightness: float = Field(0.1, ge=0, le=1)
     contrast: float = Field(0.2, ge=0, le=0.9)
     """Largest relative change of contrast."""
     gamma: float = Field(0.2, ge=0, le=0.9)
     """Largest change of the exponent, as a natural logarithm."""
-    blur: float = Field(0.8, ge=0, le=10)
+    blur: float = Field(0.5, ge=0, le=10)
     """Largest standard deviation of a Gaussian blur, px."""
-    noise: float = Field(0.03, ge=0, le=1)
+    noise: float = Field(0.02, ge=0, le=1)
     """Largest standard deviation of white noise."""
     mirror: float = Field(0.5, ge=0, le=1)
     """Share of images that are mirrored left to right, with the yaw negated."""
