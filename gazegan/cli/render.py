@@ -19,7 +19,7 @@ _PREVIEWED, _ACROSS = 24, 6
 
 @click.command()
 @click.argument("recipe")
-@click.option("--count", type=click.IntRange(1), help="How many eyes.")
+@click.option("--count", type=click.IntRange(1, 10**9), help="How many eyes.")
 @click.option("--out", type=options.PATH, help="Store to write; repeat the command to resume.")
 @click.option(
     "--preview", type=options.PATH, metavar="FILE.png",

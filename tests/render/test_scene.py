@@ -47,13 +47,13 @@ def test_same_bits_alone_in_a_batch_and_shuffled(size):
     assert_same(render_indices(recipe, 3, order), batch[order])
 
 
-@pytest.mark.parametrize("size", [(96, 160, 1), (161, 283, 3)])
+@pytest.mark.parametrize("size", [(96, 160, 1), (61, 83, 3)])
 def test_same_bits_with_one_and_two_threads(size, threads):
     recipe = recipe_of(*size, "standin")
     threads(1)
-    one = render_indices(recipe, 0, torch.arange(3))
+    one = render_indices(recipe, 0, torch.arange(5))
     threads(2)
-    assert_same(render_indices(recipe, 0, torch.arange(3)), one)
+    assert_same(render_indices(recipe, 0, torch.arange(5)), one)
 
 
 def test_seed_and_index_matter():

@@ -1,0 +1,23 @@
+"""The statistics of what the shipped recipes draw: no broken, black, white or eyeless images."""
+
+import pytest
+import torch
+
+from gazegan.render.prior import load_recipe
+from gazegan.render.scene import render_indices
+
+
+@pytest.mark.parametrize("name", ["webcam", "columbia", "standin"])
+def test_two_thousand_eyes_of_each_recipe(name):
+    recipe = load_recipe(name, ("image.height=24", "image.width=40"))
+    batch = render_indices(recipe, 5, torch.arange(2000))
+    assert torch.isfinite(batch.image).all() and torch.isfinite(batch.landmarks).all()
+    mean = batch.image.mean((1, 2, 3))
+    assert ((mean > 0.05) & (mean < 0.95)).float().mean() >= 0.99
+    assert batch.image.std((1, 2, 3)).quantile(0.01) > 0.01
+    iris = batch.masks[:, 2:].mean((1, 2, 3)) * 2
+    assert (iris > 0.005).float().mean() > 0.95
+    assert batch.visible[:, 0].float().mean() > 0.7
+    inside = (batch.landmarks[:, 0] > 0) & (batch.landmarks[:, 0] < torch.tensor([40, 24]))
+    assert inside.all(1).float().mean() > 0.98
+    assert (batch.side == 0).float().mean() == pytest.approx(0.5, abs=0.05)
