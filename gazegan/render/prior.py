@@ -186,15 +186,23 @@ def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a zero byte
+        return False
+
+
 def load_recipe(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe from a TOML file, or by the name of one that ships with the package.
 
     Raises UserError where there is none, or where a value is unknown or impossible.
     """
     path = Path(source)
-    if not path.suffix and not path.is_file():
-        path = RECIPES / f"{path}.toml"
-        if not path.exists():
-            known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+    shipped = {found.stem: found for found in RECIPES.glob("*.toml")}
+    if not path.suffix and not _is_file(path):
+        if str(source) not in shipped:
+            known = ", ".join(sorted(shipped))
             raise UserError(f"{source}: no such recipe; give a .toml file or one of: {known}")
+        path = shipped[str(source)]
     return config.load(Recipe, path, overrides)

@@ -145,6 +145,9 @@ def test_overrides_reach_the_recipe_and_unknown_recipes_are_named():
     assert loaded.eyes.gaze_pitch.bounds == (5, 25) and loaded.image.height == 48
     with pytest.raises(UserError, match=r"webcm: no such recipe.*webcam"):
         load_recipe("webcm")
+    for name in ("w" * 300, "a\0b", ".", ""):
+        with pytest.raises(UserError, match="no such recipe"):
+            load_recipe(name)
 
 
 def test_eye_i_is_the_same_in_any_batch():

@@ -170,3 +170,13 @@ def test_a_closed_eye_shows_no_eyeball():
     params, textures = draw(8, upper_lid=0, lower_lid=-1, upper_follow=0, lower_follow=0)
     batch = render(params, textures, SMALL)
     assert batch.masks[:, 1:].sum() < 1 and not batch.visible[:, 0].any()
+
+
+def test_masks_agree_with_supersampling():
+    params, textures = draw(32, noise=0)
+    coarse, fine = Image(height=36, width=60), Image(height=36 * 6, width=60 * 6)
+    found = render(params, textures, coarse).masks
+    known = torch.nn.functional.avg_pool2d(render(params, textures, fine).masks, 6)
+    shared = torch.minimum(found, known).sum((0, 2, 3)) / torch.maximum(found, known).sum((0, 2, 3))
+    assert shared.min() > 0.98  # intersection over union of each class
+    assert (found - known).abs().mean() < 2e-3
