@@ -24,6 +24,9 @@ COMMANDS = {
 """Command name -> `module:function`, in the order of the road."""
 
 
+click.rich_click.TEXT_PARAGRAPH_LINEBREAKS = "\n\n"  # Keep the blank lines of help texts.
+
+
 class _Road(click.RichGroup):
     """A group that imports a command only when it is asked for, and shows faults in one line."""
 

@@ -146,7 +146,7 @@ class EyeParams:
     lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
     lens_glare: Tensor = _p([0.0, 0.5], 0, 1, "veiling reflection on the lens")
     # Camera
-    distance: Tensor = _p([500, 800], 15, 20000, "camera to eyeball centre, mm")
+    distance: Tensor = _p([500, 800], 40, 20000, "camera to eyeball centre, mm")
     fill: Tensor = _p([0.66, 0.95], 0.02, 3, "canthus to canthus over image width")
     shift_nasal: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
     shift_down: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")

@@ -84,7 +84,7 @@ def _shade(
     )
     hair = surface.bristle(out) * (p.light_ambient + 0.5 * p.light_key)
     out = surface.blend(out, hair, surface.hair_cover(p, seed, face, lids, pixel_mm))
-    out = out * (1 - p.nasal_shade * torch.exp(-(((face.u - 12) / 6) ** 2)))
+    out = out * (1 - p.nasal_shade * torch.exp(-(((face.u - 12) / 6) ** 2) - (face.v / 12) ** 2))
     return glasses.wear(p, seed, _grey_card(p), where, rays, lamp.colour * out)
 
 

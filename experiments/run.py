@@ -1,0 +1,131 @@
+"""Run an experiment: a recipe of ordinary gazegan commands, repeated for several seeds.
+
+    python experiments/run.py columbia --real DIR --work DIR
+    python experiments/run.py columbia --real DIR --work DIR --set renders=200 --set epochs=0.1
+
+Repeating it resumes. Every measurement is appended to the experiment's results.jsonl (with --set,
+to the work folder's: a smoke run is no result); the table in its README.md is made from there by
+`python experiments/table.py`.
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import torch
+from pydantic import Field
+
+from gazegan import __version__
+from gazegan.config import Config, load
+
+HERE = Path(__file__).parent
+RESULTS = "results.jsonl"
+KEPT = (
+    "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
+    "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
+    "horizontal_slope", "median_px", "p95_px", "located",
+)  # fmt: skip
+
+
+class Measure(Config):
+    """A command that prints one JSON object, and the cell of the table that it fills."""
+
+    row: str
+    column: str
+    command: str
+
+
+class Experiment(Config):
+    """Commands with {real}, {work}, {run} (the work folder of a seed), {seed} and any value."""
+
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    values: dict[str, str | int | float]
+    once: tuple[str, ...]
+    each: tuple[str, ...]
+    measures: tuple[Measure, ...]
+
+
+@click.command()
+@click.argument("name")
+@click.option("--real", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="For stores and runs.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
+def main(name: str, real: Path, work: Path, overrides: tuple[str, ...]) -> None:
+    """Run experiment NAME and record its measurements."""
+    changes = [f"{'' if item.startswith('seeds=') else 'values.'}{item}" for item in overrides]
+    experiment = load(Experiment, HERE / name / "recipe.toml", changes)
+    results = (work if overrides else HERE / name) / RESULTS
+    places = {**experiment.values, "real": str(real), "work": str(work)}
+    for command in experiment.once:
+        run(command, places)
+    for seed in experiment.seeds:
+        here = {**places, "seed": str(seed), "run": str(work / str(seed))}
+        seconds = {command: run(command, here)[1] for command in experiment.each}
+        for measure in experiment.measures:
+            found, _ = run(measure.command, here)
+            record(results, measure, seed, found, sum(seconds.values()))
+
+
+def run(command: str, places: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """Run one command in a process of its own; returns what it printed and the seconds it took."""
+    words = [word.format(**places) for word in shlex.split(command)]
+    click.echo(f"gazegan {shlex.join(words)}", err=True)
+    since = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "gazegan", *words, "--json"], stdout=subprocess.PIPE, check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    return json.loads(done.stdout.splitlines()[-1]), time.perf_counter() - since
+
+
+def record(
+    results: Path, measure: Measure, seed: int, found: dict[str, Any], seconds: float
+) -> None:
+    """Put one measurement into the results, replacing an earlier one of the same cell and seed."""
+    line = {
+        "row": measure.row,
+        "column": measure.column,
+        "seed": seed,
+        **{key: round(found[key], 4) for key in KEPT if found.get(key) is not None},
+        "seconds_of_seed": round(seconds),
+        "gazegan": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads())),
+        "device": "cpu",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    same = ("row", "column", "seed")
+    old = (
+        [json.loads(text) for text in results.read_text().splitlines()] if results.exists() else []
+    )
+    kept = [entry for entry in old if any(entry[key] != line[key] for key in same)]
+    written = results.with_suffix(".tmp")
+    written.write_text("".join(json.dumps(entry) + "\n" for entry in [*kept, line]))
+    written.replace(results)
+
+
+def commit() -> str:
+    """Return the commit that the experiment ran at, or "unknown" outside a repository."""
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()

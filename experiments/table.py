@@ -1,0 +1,120 @@
+"""Write the tables of the experiments' READMEs from their results: `python experiments/table.py`.
+
+With --check nothing is written, and the exit code is 1 where a table differs from its results.
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import click
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
+Records = list[dict[str, Any]]
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only compare.")
+def main(check: bool) -> None:
+    """Write or check the tables."""
+    stale = [path for path in sorted(HERE.glob("*/results.jsonl")) if not _refresh(path, check)]
+    for path in stale:
+        click.echo(f"{path.parent / 'README.md'}: differs from {path.name}", err=True)
+    raise SystemExit(bool(stale))
+
+
+def _refresh(results: Path, check: bool) -> bool:
+    readme = results.parent / "README.md"
+    text = readme.read_text()
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    fresh = f"{head}{BEGIN}\n{tables(read(results))}\n{END}{tail}"
+    if not check and fresh != text:
+        readme.write_text(fresh)
+    return not check or fresh == text
+
+
+def read(results: Path) -> Records:
+    """Return the records of an experiment."""
+    return [json.loads(line) for line in results.read_text().splitlines()]
+
+
+def tables(records: Records) -> str:
+    """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown."""
+    errors = [r for r in records if "mean_deg" in r]
+    drift = [r for r in records if "median_px" in r]
+    parts = [_errors(errors), _details(errors)]
+    if drift:
+        median, p95 = (_spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
+        parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
+    seconds = {r["seed"]: r["seconds_of_seed"] for r in records}
+    minutes = statistics.mean(seconds.values()) / 60
+    ran = sorted({f"gazegan {r['gazegan']}, torch {r['torch']}, {r['device']}" for r in records})
+    parts.append(
+        f"{len(seconds)} seeds; {minutes:.0f} minutes a seed on {records[0]['threads']} thread(s);"
+        f" {'; '.join(ran)}; spreads are standard deviations over seeds."
+    )
+    return "\n\n".join(parts)
+
+
+def _errors(records: Records) -> str:
+    columns = _unique(records, "column")
+    head = ["trained on", *(f"{c}: {s}" for c in columns for s in ("mean", "median", "p95"))]
+    constant = ["nothing: constant"]
+    for column in columns:
+        constant += [_spread([r["constant_deg"] for r in _of(records, column=column)]), "", ""]
+    rows = [constant]
+    for name in _unique(records, "row"):
+        cells = [name]
+        for column in columns:
+            chosen = _of(records, row=name, column=column)
+            cells += [_spread([r[f"{s}_deg"] for r in chosen]) for s in ("mean", "median", "p95")]
+        rows.append(cells)
+    return _markdown(head, rows)
+
+
+def _details(records: Records) -> str:
+    head = [
+        "trained on",
+        "eyes",
+        "bias vertical",
+        "bias horizontal",
+        "slope vertical",
+        "slope horizontal",
+    ]
+    keys = ("vertical_bias_deg", "horizontal_bias_deg", "vertical_slope", "horizontal_slope")
+    rows = [
+        [
+            name,
+            column,
+            *(_spread([r[key] for r in _of(records, row=name, column=column)]) for key in keys),
+        ]
+        for name in _unique(records, "row")
+        for column in _unique(records, "column")
+    ]
+    return _markdown(head, rows)
+
+
+def _unique(records: Records, key: str) -> list[str]:
+    return list(dict.fromkeys(r[key] for r in records))
+
+
+def _of(records: Records, **wanted: str) -> Records:
+    return [r for r in records if all(r[key] == value for key, value in wanted.items())]
+
+
+def _spread(values: list[float], digits: int = 2) -> str:
+    mean = f"{statistics.mean(values):.{digits}f}"
+    apart = len(values) > 1 and statistics.stdev(values) >= 0.5 * 10**-digits
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if apart else mean
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()
