@@ -84,7 +84,8 @@ def run(command: str, places: dict[str, Any]) -> tuple[dict[str, Any], float]:
     )
     if done.returncode:
         sys.exit(done.returncode)
-    return json.loads(done.stdout.splitlines()[-1]), time.perf_counter() - since
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {**found, **found.get("pupil_shift", {})}, time.perf_counter() - since
 
 
 def record(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,7 +18,6 @@ from gazegan.errors import UserError
 
 RECORD = "demo.json"
 REPORT = "report.html"
-_THREADS = 2
 
 
 @click.command()
@@ -55,7 +53,7 @@ def demo(real: Path | None, out: Path, quick: bool, seed: int, device: str, as_j
     target, sizes = find_target(real), QUICK if quick else FULL
     road = stops(target, sizes, out, seed, device)
     settings = _settings(real, quick, seed, sizes)
-    with _folder(out, settings) as record, _few_threads():
+    with _folder(out, settings) as record, _one_thread():
         for number, stop in enumerate(road, start=1):
             heading = f"{number}/{len(road)} {stop.title}"
             _walk(stop, heading, out, record, as_json)
@@ -90,13 +88,16 @@ def _folder(out: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _few_threads() -> Iterator[None]:
-    """Keep torch to two threads, unless OMP_NUM_THREADS says more: these networks are small."""
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: figures then do not depend on the number of cores.
+
+    Nothing is lost by it. These networks and the renderer's chunks are small, and where another
+    program uses a core, threads that wait for each other are many times slower.
+    """
     import torch
 
     before = torch.get_num_threads()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(_THREADS, before))
+    torch.set_num_threads(1)
     try:
         yield
     finally:

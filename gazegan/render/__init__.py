@@ -1,0 +1,1 @@
+"""The renderer: parameters in, labelled eye images out."""
