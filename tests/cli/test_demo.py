@@ -245,7 +245,11 @@ def fabricated(raw=9.0, refined=8.5, **more) -> Results:
         (fabricated(pupil_shift={"median_px": 0.8}), "iris and pupil moved by 0.80 px"),
         (replace(fabricated(), quick=True), "these figures mean nothing"),
         (fabricated(), "one seed proves little"),
-        (fabricated(), "321 stand-in eyes"),
+        (fabricated(), "On 321 stand-in eyes"),
+        (
+            replace(fabricated(), target=Target("unlabelled photographs", why_no_score="so")),
+            "helped on your photographs cannot be told without labels",
+        ),
     ],
 )
 def test_the_verdict_tells_the_truth_either_way(results, said):

@@ -1,0 +1,77 @@
+"""The experiments' tables say what their records say, and their recipes are runnable commands."""
+
+import importlib.util
+import json
+import statistics
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gazegan.cli import main
+
+HERE = Path(__file__).parent.parent / "experiments"
+RECIPES = sorted(HERE.glob("*/recipe.toml"))
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"experiments_{name}", HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+run, table = load("run"), load("table")
+
+
+@pytest.mark.parametrize("results", sorted(HERE.glob("*/results.jsonl")), ids=str)
+def test_the_table_agrees_with_its_records(results: Path) -> None:
+    text = (results.parent / "README.md").read_text()
+    shown = text.partition(table.BEGIN)[2].partition(table.END)[0].strip()
+    assert shown == table.tables(table.read(results))
+
+
+def fabricated() -> list[dict[str, object]]:
+    keys = ("vertical_bias_deg", "horizontal_bias_deg", "vertical_slope", "horizontal_slope")
+    return [
+        {
+            "row": "raw", "column": "all", "seed": seed, "mean_deg": mean, "median_deg": 5.0,
+            "p95_deg": 9.0, "constant_deg": 12.0, "seconds_of_seed": 60, "gazegan": "0",
+            "torch": "0", "device": "cpu", "threads": "1", **dict.fromkeys(keys, 0.5),
+        }
+        for seed, mean in enumerate((6.0, 7.0, 9.5))
+    ]  # fmt: skip
+
+
+def test_a_table_shows_mean_and_spread_beside_the_constant() -> None:
+    text = table.tables(fabricated())
+    spread = statistics.stdev((6.0, 7.0, 9.5))
+    assert f"| raw | 7.50 ± {spread:.2f} | 5.00 | 9.00 |" in text
+    assert "| nothing: constant | 12.00 |" in text
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+def test_recipes_are_commands_that_exist(path: Path) -> None:
+    experiment = run.load(run.Experiment, path)
+    places = {**experiment.values, "real": ".", "work": "w", "run": "w/0", "seed": "0"}
+    commands = [*experiment.once, *experiment.each, *(m.command for m in experiment.measures)]
+    for command in commands:
+        words = [word.format(**places) for word in command.split()]
+        group, rest = main, words
+        while hasattr(group, "get_command") and not rest[0].startswith("-"):
+            group, rest = group.get_command(None, rest[0]), rest[1:]
+        group.make_context("gazegan", [*rest, "--json"])
+
+
+def test_a_measurement_taken_again_replaces_the_old_one(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    measure = run.Measure(row="raw", column="all", command="evaluate")
+    for mean in (8.0, 7.0):
+        run.record(results, measure, 0, {"mean_deg": mean, "ignored": 1}, 10.0)
+    run.record(results, measure, 1, {"mean_deg": 6.0}, 10.0)
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [(line["seed"], line["mean_deg"]) for line in lines] == [(0, 7.0), (1, 6.0)]
+    assert "ignored" not in lines[0]
