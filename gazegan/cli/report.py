@@ -127,14 +127,7 @@ def _heads(
 def verdict(results: Results) -> str:
     """Say in words whether refinement helped, by how much, and what that is worth."""
     constant, raw, refined = (score.mean_deg for score in results.scores)
-    gain = raw - refined
-    where = f"On {results.count} {results.target.scored_eyes}"
-    figures = f"from {raw:.2f} to {refined:.2f} degrees"
-    if abs(gain) < _UNCLEAR_DEG:
-        told = f"{where}, refinement made no clear difference: the mean error went {figures}."
-    else:
-        did, way = ("helped", "fell") if gain > 0 else ("did not help", "rose")
-        told = f"{where}, refinement {did}: the mean error {way} by {abs(gain):.2f}, {figures}."
+    told = _told(results, raw, refined)
     worse = [n for n, e in (("raw", raw), ("refined", refined)) if e >= constant]
     if worse:
         told += (
@@ -149,6 +142,22 @@ def verdict(results: Results) -> str:
         )
     told += " One run with one seed proves little: another seed moves each figure by some tenths."
     return f"Quick walk: these figures mean nothing. {told}" if results.quick else told
+
+
+def _told(results: Results, raw: float, refined: float) -> str:
+    where = f"On {results.count} {results.target.scored_eyes}"
+    if results.target.why_no_score:
+        return (
+            "Whether refinement helped on your photographs cannot be told without labels."
+            f" {where} the mean error is {raw:.2f} degrees when trained on raw renders, which are"
+            f" like them, and {refined:.2f} when trained on refined ones."
+        )
+    figures = f"from {raw:.2f} to {refined:.2f} degrees"
+    if abs(raw - refined) < _UNCLEAR_DEG:
+        return f"{where}, refinement made no clear difference: the mean error went {figures}."
+    did, way = ("helped", "fell") if refined < raw else ("did not help", "rose")
+    by = f"{abs(raw - refined):.2f}"
+    return f"{where}, refinement {did}: the mean error {way} by {by}, {figures}."
 
 
 def text(results: Results) -> str:

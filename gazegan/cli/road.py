@@ -31,8 +31,21 @@ class Sizes:
 
 
 _TINY = ("--batch", "16")
+_HASTY = ("--set", "critic_lead=4", "--set", "generator.lr=0.002")
 FULL = Sizes(6000, 1500, 1500, 1000, 600, 16, 32, 10, 24)
-QUICK = Sizes(160, 64, 96, 24, 16, 8, 8, 4, 8, _TINY, (*_TINY, "--set", "critic_lead=4"))
+QUICK = Sizes(
+    160,
+    64,
+    96,
+    24,
+    16,
+    8,
+    8,
+    4,
+    8,
+    _TINY,
+    (*_TINY, *_HASTY),
+)
 
 
 @dataclass(frozen=True)
@@ -107,12 +120,9 @@ def _range(people: Sequence[str]) -> str:
 
 def stops(target: Target, sizes: Sizes, out: Path, seed: int, device: str) -> tuple[Stop, ...]:
     """List the stops of a demo in the folder `out`, in order; every command can be repeated."""
-    stores, runs, results = out / "stores", out / "runs", out / "results"
+    stores, runs = out / "stores", out / "runs"
     on = () if device == "cpu" else ("--device", device)
     seeded = ("--seed", str(seed), *on)
-    refine = ("--weights", str(runs / "refiner"), *on)
-    weights = ("--weights", str(runs / "gaze-refined"))
-    scored = ("--data", str(stores / "scored"))
     return (
         _stop(
             "render",
@@ -122,53 +132,12 @@ def stops(target: Target, sizes: Sizes, out: Path, seed: int, device: str) -> tu
         ),
         _stop("target", _target_title(target), *_target_commands(target, sizes, out, seed, on)),
         _train_gaze("raw", stores / "renders", runs / "gaze-raw", sizes, seeded),
-        _stop(
-            "refiner",
-            f"train the refiner toward the {_words(target)}",
-            (
-                *("train", "refiner", "--synthetic", str(stores / "renders")),
-                *("--real", str(stores / "target"), "--out", str(runs / "refiner")),
-                *("--steps", str(sizes.refiner_steps), *sizes.refiner, *seeded),
-            ),
-        ),
-        _stop(
-            "refine",
-            "refine the renders",
-            ("refine", str(stores / "renders"), *refine, "--out", str(stores / "refined")),
-            ("refine", str(stores / "few"), *refine, "--out", str(stores / "few-refined")),
-        ),
+        _train_refiner(target, sizes, out, seeded),
+        _refine(out, on),
         _train_gaze("refined", stores / "refined", runs / "gaze-refined", sizes, seeded),
-        _stop(
-            "evaluate",
-            f"evaluate both on {target.scored_eyes}",
-            *(
-                (
-                    *("evaluate", "--weights", str(runs / f"gaze-{name}"), *scored, *on),
-                    *("--out", str(results / f"evaluate-{name}")),
-                )
-                for name in ("raw", "refined")
-            ),
-        ),
-        _stop(
-            "explain",
-            "explain and attack the network trained on refined renders",
-            (
-                *("explain", *weights, "--data", str(stores / "refined")),
-                *("--out", str(results / "explain"), "--count", str(sizes.explained), *seeded),
-            ),
-            (
-                *("attack", *weights, *scored, "--out", str(results / "attack")),
-                *("--count", str(sizes.attacked), "--steps", str(sizes.attack_steps), *seeded),
-            ),
-        ),
-        _stop(
-            "export",
-            f"export {sizes.exported} refined eyes as plain files",
-            (
-                *("export", str(stores / "few-refined"), "--format", "folder"),
-                *("--out", str(out / "export")),
-            ),
-        ),
+        _evaluate(target, out, on),
+        _explain_and_attack(sizes, out, seeded),
+        _export(sizes, out),
     )
 
 
@@ -185,6 +154,65 @@ def _train_gaze(name: str, store: Path, run: Path, sizes: Sizes, seeded: Command
             *("--steps", str(sizes.gaze_steps), "--lr-every", "4", *sizes.gaze, *seeded),
         ),
     )
+
+
+def _train_refiner(target: Target, sizes: Sizes, out: Path, seeded: Command) -> Stop:
+    stores = out / "stores"
+    return _stop(
+        "refiner",
+        f"train the refiner toward the {_words(target)}",
+        (
+            *("train", "refiner", "--synthetic", str(stores / "renders")),
+            *("--real", str(stores / "target"), "--out", str(out / "runs" / "refiner")),
+            *("--steps", str(sizes.refiner_steps), *sizes.refiner, *seeded),
+        ),
+    )
+
+
+def _refine(out: Path, on: Command) -> Stop:
+    stores, weights = out / "stores", ("--weights", str(out / "runs" / "refiner"), *on)
+    return _stop(
+        "refine",
+        "refine the renders",
+        ("refine", str(stores / "renders"), *weights, "--out", str(stores / "refined")),
+        ("refine", str(stores / "few"), *weights, "--out", str(stores / "few-refined")),
+    )
+
+
+def _evaluate(target: Target, out: Path, on: Command) -> Stop:
+    commands = (
+        (
+            *("evaluate", "--weights", str(out / "runs" / f"gaze-{name}")),
+            *("--data", str(out / "stores" / "scored"), *on),
+            *("--out", str(out / "results" / f"evaluate-{name}")),
+        )
+        for name in ("raw", "refined")
+    )
+    return _stop("evaluate", f"evaluate both on {target.scored_eyes}", *commands)
+
+
+def _explain_and_attack(sizes: Sizes, out: Path, seeded: Command) -> Stop:
+    stores, results = out / "stores", out / "results"
+    weights = ("--weights", str(out / "runs" / "gaze-refined"))
+    return _stop(
+        "explain",
+        "explain and attack the network trained on refined renders",
+        (
+            *("explain", *weights, "--data", str(stores / "refined")),
+            *("--out", str(results / "explain"), "--count", str(sizes.explained), *seeded),
+        ),
+        (
+            *("attack", *weights, "--data", str(stores / "scored")),
+            *("--out", str(results / "attack"), "--count", str(sizes.attacked)),
+            *("--steps", str(sizes.attack_steps), *seeded),
+        ),
+    )
+
+
+def _export(sizes: Sizes, out: Path) -> Stop:
+    few = ("export", str(out / "stores" / "few-refined"), "--format", "folder")
+    title = f"export {sizes.exported} refined eyes as plain files"
+    return _stop("export", title, (*few, "--out", str(out / "export")))
 
 
 def _target_title(target: Target) -> str:
