@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from gazegan.cli.figures import Figure
 
 _PACKAGES = ("gazegan", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
-_UNCLEAR_DEG = 0.15
+_UNCLEAR_DEG = 0.3
+"""Smaller differences of two means are within what another seed would change."""
 _MOVED_PX = 0.3
 _MOST_HEADS = 8
 
