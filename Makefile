@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test slow lint gallery clean
 
 demo: $(INSTALLED)
-	OMP_NUM_THREADS=2 $(BIN)/gazegan demo --out demo $(DEMO_ARGS)
+	$(BIN)/gazegan demo --out demo $(DEMO_ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu" --cov --cov-report=term:skip-covered --cov-fail-under=90

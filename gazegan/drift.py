@@ -6,51 +6,77 @@ from torch import Tensor
 
 from gazegan.schema import MASKS
 
-
-def _darkness(image: Tensor, region: Tensor) -> Tensor:
-    """Return how much darker than the region's mean each pixel `[B, H, W]` is, in the region."""
-    grey = image.mean(1)
-    mean = (grey * region).sum((1, 2)) / region.sum((1, 2)).clamp_min(1e-6)
-    return (mean[:, None, None] - grey).clamp_min(0) * region
-
-
-def dark_centre(image: Tensor, region: Tensor) -> Tensor:
-    """Return the centroid (x, y) `[B, 2]` px of darkness inside a region.
-
-    `image` is `[B, C, H, W]`, `region` `[B, H, W]` coverage in 0..1; pixel centres are at .5.
-    Brightness and contrast of the image do not matter; NaN where nothing stands out as dark.
-    """
-    weight = _darkness(image, region)
-    total = weight.sum((1, 2))
-    height, width = weight.shape[1:]
-    x = torch.arange(width, device=image.device, dtype=image.dtype) + 0.5
-    y = torch.arange(height, device=image.device, dtype=image.dtype) + 0.5
-    sums = torch.stack(((weight.sum(1) * x).sum(1), (weight.sum(2) * y).sum(1)), dim=1)
-    return torch.where(total[:, None] > 1e-6, sums / total[:, None], torch.nan)
+_STEPS = 3
+_LEAST_STRUCTURE = 1e-3
+_LEAST_PIXELS = 12
 
 
 def eye_region(masks: Tensor, margin: int) -> Tensor:
     """Return iris and pupil `[B, H, W]` of masks `[B, K, H, W]`, grown by `margin` pixels.
 
-    Pixels of the grown rim count only where they are no skin, so that lashes and lid shadows do
-    not pose as pupil.
+    Pixels count only where they are no skin, so that lashes and lid shadows do not pose as pupil.
     """
     iris = masks[:, MASKS.index("iris")] + masks[:, MASKS.index("pupil")]
     grown = F.max_pool2d(iris[:, None], 2 * margin + 1, stride=1, padding=margin)[:, 0]
     return grown * (1 - masks[:, MASKS.index("skin")])
 
 
-def pupil_shift(raw: Tensor, refined: Tensor, masks: Tensor, margin: int = 1) -> Tensor:
-    """Return how far (x, y) `[B, 2]` px the dark pupil and iris moved from raw to refined.
+def pupil_shift(raw: Tensor, refined: Tensor, masks: Tensor, margin: int = 2) -> Tensor:
+    """Return how far (x, y) `[B, 2]` px pupil and iris moved from raw to refined.
 
-    Images are `[B, C, H, W]` in 0..1 and share the masks `[B, K, H, W]` of the raw ones. The
-    region stays where the raw eye has it, so large shifts are underestimated. Eyes too closed to
-    be located give NaN.
+    Images are `[B, C, H, W]` in 0..1 and share the masks `[B, K, H, W]` of the raw ones. Registers
+    iris and pupil by least squares (Lucas & Kanade, IJCAI 1981), together with a gain, an offset
+    and a gradient of light, so that a change of light is not taken for movement. Shifts beyond
+    about 2 px are underestimated. Eyes too closed or too flat to be located give NaN.
     """
-    region = eye_region(masks, margin)
-    shift = dark_centre(refined, region) - dark_centre(raw, region)
-    open_enough = region.sum((1, 2)) >= 4
-    return torch.where(open_enough[:, None], shift, torch.nan)
+    grey, target = raw.mean(1).double(), refined.mean(1).double()
+    region = eye_region(masks, margin).double()
+    shift = torch.zeros(len(raw), 2, dtype=torch.float64, device=raw.device)
+    for _ in range(_STEPS):
+        shift = shift + _step(_moved(grey, shift), target, region).clamp(-1, 1)
+    enough = (region.sum((1, 2)) >= _LEAST_PIXELS) & (_structure(grey, region) > _LEAST_STRUCTURE)
+    return torch.where(enough[:, None], shift, torch.nan).to(raw.dtype)
+
+
+def _moved(grey: Tensor, shift: Tensor) -> Tensor:
+    """Images `[B, H, W]` with their content moved by `shift` `[B, 2]` px."""
+    height, width = grey.shape[1:]
+    theta = torch.eye(2, 3, dtype=grey.dtype, device=grey.device).repeat(len(grey), 1, 1)
+    theta[:, :, 2] = -2 * shift / shift.new_tensor((width, height))
+    grid = F.affine_grid(theta, [len(grey), 1, height, width], align_corners=False)
+    sampled = F.grid_sample(
+        grey[:, None], grid, mode="bicubic", padding_mode="border", align_corners=False
+    )
+    return sampled[:, 0]
+
+
+def _step(grey: Tensor, target: Tensor, region: Tensor) -> Tensor:
+    """The shift `[B, 2]` px that takes `grey` nearest to `target`, to first order."""
+    height, width = grey.shape[1:]
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, height, dtype=grey.dtype, device=grey.device),
+        torch.linspace(-1, 1, width, dtype=grey.dtype, device=grey.device),
+        indexing="ij",
+    )
+    down, right = torch.gradient(grey, dim=(1, 2))
+    columns = [grey, torch.ones_like(grey), x.expand_as(grey), y.expand_as(grey), right, down]
+    a = torch.stack(columns, -1).flatten(1, 2)
+    weighted = a * region.flatten(1)[..., None]
+    normal = weighted.mT @ a
+    normal = normal + 1e-6 * torch.eye(6, dtype=grey.dtype, device=grey.device)
+    found = torch.linalg.solve(normal, weighted.mT @ target.flatten(1)[..., None])[..., 0]
+    gain = found[:, :1]
+    step: Tensor = -found[:, 4:] / torch.where(gain.abs() < 0.05, torch.inf, gain)
+    return step
+
+
+def _structure(grey: Tensor, region: Tensor) -> Tensor:
+    """The weaker axis' spread of slopes `[B]` in the region: near 0 where nothing can be seen."""
+    slopes = torch.stack(torch.gradient(grey, dim=(1, 2)), 1).flatten(2)
+    weighted = slopes * region.flatten(1)[:, None]
+    tensor = weighted @ slopes.mT / region.sum((1, 2)).clamp_min(1e-6)[:, None, None]
+    weaker: Tensor = torch.linalg.eigvalsh(tensor)[:, 0].clamp(min=0).sqrt()
+    return weaker
 
 
 def summary(shift_px: Tensor) -> dict[str, float]:

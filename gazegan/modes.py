@@ -1,8 +1,9 @@
-"""Run a network in evaluation mode and hand it back as it was."""
+"""Modes that are set for a while and put back as they were: evaluation, one thread."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
@@ -22,3 +23,18 @@ def evaluating(fn: Callable[[Tensor], Tensor]) -> Iterator[None]:
     finally:
         for module, mode in zip(modules, modes, strict=True):
             module.training = mode
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: figures then do not depend on the number of cores.
+
+    Little is lost by it. The renderer's chunks and our networks are small, and where another
+    program uses a core, threads that wait for each other are many times slower.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

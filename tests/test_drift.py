@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from gazegan.drift import dark_centre, pupil_shift, summary
+from gazegan.drift import pupil_shift, summary
 
 H, W = 24, 40
 
@@ -42,15 +42,26 @@ def test_known_shift_is_found_whatever_brightness_and_contrast(dx, dy, gain, bia
 
 def test_unchanged_images_do_not_move():
     raw = eye(18.3, 11.2)
-    assert torch.equal(pupil_shift(raw, raw, masks(18.3, 11.2)), torch.zeros(1, 2))
+    shift = pupil_shift(raw, raw, masks(18.3, 11.2))
+    torch.testing.assert_close(shift, torch.zeros(1, 2), atol=1e-6, rtol=0)
 
 
-def test_dark_centre_equals_scipys_centre_of_mass():
-    image = torch.rand(1, 1, H, W, generator=torch.Generator().manual_seed(0))
-    region = torch.ones(1, H, W)
-    weight = (image.mean() - image[0, 0]).clamp_min(0).numpy()
-    y, x = ndimage.center_of_mass(weight)
-    assert dark_centre(image, region)[0].tolist() == pytest.approx([x + 0.5, y + 0.5], abs=1e-3)
+def test_light_from_one_side_is_not_taken_for_movement():
+    raw = eye(20, 12)
+    slope = torch.linspace(-0.25, 0.25, W) + torch.linspace(-0.1, 0.1, H)[:, None]
+    shift = pupil_shift(raw, 0.7 * raw + slope, masks(20, 12))
+    torch.testing.assert_close(shift, torch.zeros(1, 2), atol=1e-3, rtol=0)
+
+
+def test_shifted_renders_agree_with_scipys_spline_shift():
+    generator = torch.Generator().manual_seed(0)
+    smooth = ndimage.gaussian_filter(
+        torch.rand(1, 1, H, W, generator=generator).numpy(), (0, 0, 2, 2)
+    )
+    raw = eye(20, 12) + 0.3 * torch.from_numpy(smooth)
+    moved = torch.from_numpy(ndimage.shift(raw.numpy(), (0, 0, -0.4, 0.7), mode="nearest"))
+    shift = pupil_shift(raw, moved, masks(20, 12))
+    torch.testing.assert_close(shift, torch.tensor([[0.7, -0.4]]), atol=0.03, rtol=0)
 
 
 def test_colour_is_as_good_as_grey():

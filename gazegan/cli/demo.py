@@ -48,12 +48,13 @@ def demo(real: Path | None, out: Path, quick: bool, seed: int, device: str, as_j
     gazegan demo --quick --out demo-quick --json
     """
     from gazegan.cli import report
+    from gazegan.modes import one_thread
 
     options.check_device(device)
     target, sizes = find_target(real), QUICK if quick else FULL
     road = stops(target, sizes, out, seed, device)
     settings = _settings(real, quick, seed, sizes)
-    with _folder(out, settings) as record, _one_thread():
+    with _folder(out, settings) as record, one_thread():
         for number, stop in enumerate(road, start=1):
             heading = f"{number}/{len(road)} {stop.title}"
             _walk(stop, heading, out, record, as_json)
@@ -85,23 +86,6 @@ def _folder(out: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
             record |= {"stops": parse_json(read_bytes(out / RECORD, 1 << 20), RECORD)["stops"]}
         gaze.save_json(out / RECORD, record)
         yield record
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: figures then do not depend on the number of cores.
-
-    Nothing is lost by it. These networks and the renderer's chunks are small, and where another
-    program uses a core, threads that wait for each other are many times slower.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _walk(stop: Stop, heading: str, out: Path, record: dict[str, Any], as_json: bool) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import Store, write_store
+from gazegan.modes import one_thread
 from gazegan.render.params import PARAM_NAMES
 from gazegan.render.prior import Recipe
 from gazegan.render.scene import render_indices
@@ -42,4 +43,5 @@ def write_rendered(
     def make(indices: range) -> EyeBatch:
         return render_indices(recipe, seed, torch.as_tensor(indices), device).to("cpu")
 
-    return write_store(out, plan, make, progress=progress)
+    with one_thread():
+        return write_store(out, plan, make, progress=progress)
