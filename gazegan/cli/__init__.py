@@ -52,7 +52,8 @@ class _Road(click.RichGroup):
             _end(str(fault), fault.exit_code)
         except click.UsageError as fault:
             where = fault.ctx.command_path if fault.ctx else "gazegan"
-            _end(f"{fault.format_message()} See '{where} --help'.", fault.exit_code)
+            message = fault.format_message().rstrip(".")
+            _end(f"{message}. See '{where} --help'.", fault.exit_code)
         except click.ClickException as fault:
             _end(fault.format_message(), fault.exit_code)
         except click.Abort:

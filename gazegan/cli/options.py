@@ -86,7 +86,12 @@ def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Cal
     )
     with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda n: bar.advance(task, n)
+        try:
+            yield lambda n: bar.advance(task, n)
+        except BaseException:
+            # The line that says what was wrong should not have half a bar before it.
+            bar.live.transient = True
+            raise
 
 
 def say(as_json: bool, values: dict[str, Any], text: str) -> None:

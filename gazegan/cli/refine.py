@@ -16,8 +16,8 @@ from gazegan.cli.options import DEVICE, JSON, PATH, check_device, out, progress,
 def refine(store: Path, weights: Path, out: Path, device: str, as_json: bool) -> None:
     """Refine every image of a STORE; labels are copied as they are.
 
-    Prints how far the dark centre of pupil and iris moved, in pixels: what does not stay below
-    about 0.3 px has paid for realism with its labels.
+    Prints how far iris and pupil moved, in pixels, changes of light left aside: what does not
+    stay below about 0.3 px has paid for realism with its labels.
 
     \b
     Example:

@@ -137,10 +137,7 @@ def verdict(results: Results) -> str:
         )
     moved = results.pupil_shift.get("median_px", 0)
     if moved > _MOVED_PX:
-        told += (
-            f" The dark centre of iris and pupil moved by {moved:.2f} px in the median: the refiner"
-            " changed where eyes look, or how light falls on them; the pictures tell which."
-        )
+        told += f" Refinement cost labels: iris and pupil moved by {moved:.2f} px in the median."
     told += " One run with one seed proves little: another seed moves each figure by some tenths."
     return f"Quick walk: these figures mean nothing. {told}" if results.quick else told
 

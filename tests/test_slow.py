@@ -1,0 +1,83 @@
+"""Checks that take a minute: the experiment as a smoke run, and that the road leads somewhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from gazegan.cli import main
+from gazegan.render.prior import load_recipe
+from gazegan.render.scene import render_indices
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Renders that pose as Columbia crops of four people."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    places = [(v, h) for v in (-10, 0, 10) for h in (-15, 0, 15)]
+    for person in (26, 27, 41, 42):
+        for i, (v, h) in enumerate(places):
+            gaze = (f"eyes.gaze_pitch={v}", f"eyes.gaze_yaw={-h}", "eyes.head_yaw=0")
+            eye = render_indices(load_recipe("columbia", gaze), person, torch.tensor([i]))
+            pixels = (eye.image[0, 0] * 255).round().to(torch.uint8).numpy()
+            name = f"{person:04d}_2m_0P_{v}V_{h}H_{'LR'[int(eye.side[0])]}.jpg"
+            Image.fromarray(pixels).resize((64, 64)).save(folder / name)
+    return folder
+
+
+def test_the_columbia_experiment_runs_small_and_leaves_its_records_alone(
+    photographs: Path, tmp_path: Path
+) -> None:
+    small = {
+        "seeds": "[0]", "renders": 64, "epochs": 1, "half": 0.5, "refiner_steps": 2,
+        "real_epochs": 4,
+    }  # fmt: skip
+    records = ROOT / "experiments" / "columbia" / "results.jsonl"
+    before = records.read_bytes() if records.exists() else None
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), "columbia"]
+    command += ["--real", str(photographs), "--work", str(tmp_path / "work")]
+    command += [word for k, v in small.items() for word in ("--set", f"{k}={v}")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "work" / "results.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert len({(line["row"], line["column"]) for line in found}) == len(found) == 9
+    assert all(line["mean_deg"] > 0 for line in found if line["column"] != "pupil drift")
+    assert (records.read_bytes() if records.exists() else None) == before
+
+
+def run(*words: object) -> dict[str, float]:
+    done = CliRunner().invoke(main, [*map(str, words), "--json"])
+    assert done.exit_code == 0, done.output
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_gaze_learned_from_renders_beats_the_constant_on_other_renders(tmp_path: Path) -> None:
+    run("render", "webcam", "--count", 3000, "--seed", 1, "--out", tmp_path / "train")
+    run("render", "webcam", "--count", 500, "--seed", 2, "--out", tmp_path / "test")
+    data, weights = ("--data", tmp_path / "train"), tmp_path / "run"
+    run("train", "gaze", *data, "--epochs", 8, "--lr-every", 3, "--out", weights)
+    found = run("evaluate", "--weights", weights, "--data", tmp_path / "test")
+    assert found["mean_deg"] < 0.6 * found["constant_deg"]
+
+
+def test_direction_learned_from_renders_beats_the_constant(tmp_path: Path) -> None:
+    run("render", "webcam", "--count", 3000, "--seed", 1, "--out", tmp_path / "train")
+    run("render", "webcam", "--count", 500, "--seed", 2, "--out", tmp_path / "test")
+    data, weights = ("--data", tmp_path / "train"), tmp_path / "run"
+    options = ("--target", "direction", "--optimiser", "sgd", "--lr", 0.02)
+    run("train", "gaze", *data, "--epochs", 6, *options, "--out", weights)
+    found = run("evaluate", "--weights", weights, "--data", tmp_path / "test")
+    assert found["mean_deg"] < 0.6 * found["constant_deg"]
