@@ -68,7 +68,7 @@ def check_device(device: str) -> str:
 
 @contextmanager
 def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar with rate and remaining time on stderr; yields `advance(n)`."""
+    """Show a progress bar with rate and remaining time on a terminal; yields `advance(n)`."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -84,7 +84,8 @@ def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Cal
         MofNCompleteColumn(),
         TextColumn("{task.speed:.0f}/s") if total is None else TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet) as bar:
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(label, total=total)
         try:
             yield lambda n: bar.advance(task, n)

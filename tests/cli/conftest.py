@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -98,14 +97,22 @@ def gazegan() -> Run:
     return run
 
 
-@pytest.fixture
-def fault_of() -> Callable[..., click.ClickException]:
-    """Run the command line with arguments that must fail by a message for the user."""
+@dataclass(frozen=True)
+class Fault:
+    """How a command that failed ended."""
 
-    def run(*arguments: object) -> click.ClickException:
-        result = CliRunner().invoke(main, [str(a) for a in arguments], standalone_mode=False)
-        assert isinstance(result.exception, click.ClickException), result.exception
-        assert "\n" not in result.exception.format_message()
-        return result.exception
+    exit_code: int
+    message: str
+
+
+@pytest.fixture
+def fault_of() -> Callable[..., Fault]:
+    """Run the command line with arguments that must fail by one line for the user."""
+
+    def run(*arguments: object) -> Fault:
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        *_, last = result.stderr.splitlines()
+        assert last.startswith("Error: ") and "Traceback" not in result.output
+        return Fault(result.exit_code, last)
 
     return run

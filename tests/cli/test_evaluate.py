@@ -124,7 +124,7 @@ def test_what_cannot_be_scored_is_one_line(places, fault_of, weights, store, cod
     fault = fault_of("evaluate", "--weights", places / weights, "--data", places / store)
     assert fault.exit_code == code
     for part in said:
-        assert part in fault.format_message()
+        assert part in fault.message
 
 
 def test_an_unknown_device_is_one_line(places, fault_of):
@@ -132,7 +132,7 @@ def test_an_unknown_device_is_one_line(places, fault_of):
         "evaluate", "--weights", places / "angles.safetensors", "--data", places / "labelled",
         "--device", "abacus",
     )  # fmt: skip
-    assert fault.exit_code == 2 and "--device" in fault.format_message()
+    assert fault.exit_code == 2 and "--device" in fault.message
 
 
 def test_results_of_other_settings_are_not_overwritten(places, gazegan, fault_of, tmp_path):
@@ -140,7 +140,7 @@ def test_results_of_other_settings_are_not_overwritten(places, gazegan, fault_of
     gazegan(*start, places / "labelled")
     before = (tmp_path / "evaluation.json").read_bytes()
     fault = fault_of(*start, places / "more")
-    assert fault.exit_code == 2 and "choose another --out" in fault.format_message()
+    assert fault.exit_code == 2 and "choose another --out" in fault.message
     assert (tmp_path / "evaluation.json").read_bytes() == before
 
 

@@ -74,5 +74,5 @@ def test_a_network_of_directions_has_no_pitch(places, fault_of, tmp_path):
         "explain", "--weights", places / "direction.safetensors", "--data", places / "labelled",
         "--out", tmp_path / "out", "--output", "pitch",
     )  # fmt: skip
-    assert fault.exit_code == 2 and "--output direction" in fault.format_message()
+    assert fault.exit_code == 2 and "--output direction" in fault.message
     assert not (tmp_path / "out").exists()
