@@ -97,7 +97,9 @@ def _toml_value(text: str) -> Any:
 
 def load(model: type[C], path: Path, overrides: Iterable[str] = ()) -> C:
     """Read a TOML file into `model`, with `--set` overrides; raises UserError or DataError."""
-    return validate(model, apply_overrides(read_toml(path), overrides), str(path))
+    values, overrides = read_toml(path), tuple(overrides)
+    as_written = validate(model, values, str(path))
+    return validate(model, apply_overrides(values, overrides), "--set") if overrides else as_written
 
 
 def dump_json(model: BaseModel) -> str:
