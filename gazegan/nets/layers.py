@@ -94,6 +94,17 @@ def equalise(image: Tensor, knots: int) -> Tensor:
     return (level.view_as(image) - 0.5) * math.sqrt(12)
 
 
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """Blur `[B, C, H, W]` by a Gaussian of standard deviation `sigma` px, borders repeated."""
+    reach = max(1, math.ceil(2.5 * sigma))
+    place = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (place / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).repeat(image.shape[1], 1, 1, 1)
+    wide = F.pad(image, (reach, reach, reach, reach), mode="replicate")
+    rows = F.conv2d(wide, kernel, groups=image.shape[1])
+    return F.conv2d(rows, kernel.mT, groups=image.shape[1])
+
+
 def pad_to(image: Tensor, multiple: int, least: int = 1) -> tuple[Tensor, tuple[slice, slice]]:
     """Repeat the border of `[B, C, H, W]` until both sides are multiples of `multiple`.
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import Norm, Residual, conv, pad_to, up_conv
+from gazegan.nets.layers import Norm, Residual, conv, gaussian_blur, pad_to, up_conv
 
 Width = Annotated[int, Field(ge=1, le=1024)]
 
@@ -24,6 +24,10 @@ class RefinerConfig(Config):
     with WGAN-GP they made refined skin blotchy within 300 steps."""
     skips: bool = True
     """Add each encoder level to the decoder level of its size."""
+    smooth: float = Field(1.0, ge=0, le=10)
+    """Standard deviation, px, of the Gaussian through which the change passes; 0 for none. It
+    takes out the lattice of the transposed convolutions, on which a gaze network would train, and
+    keeps edges where they are."""
     clamp: Literal["hard", "soft"] = "hard"
     """hard: cut at 0 and 1. soft: scale the change by the room left, so gradients never vanish."""
 
@@ -66,7 +70,7 @@ class Refiner(nn.Module):
             below = levels.pop()
             x = up(x) + below if self.config.skips else up(x)
         change: Tensor = self.head(x)[..., rows, columns]
-        return change
+        return gaussian_blur(change, self.config.smooth) if self.config.smooth else change
 
     def forward(self, image: Tensor) -> Tensor:
         """Refine images `[B, C, H, W]` in 0..1, sides from 8 px; same shape and range."""
