@@ -45,7 +45,7 @@ class RefinerTraining(LoopConfig):
     """First steps in which the critic learns alone: an untrained one misleads the generator."""
     penalty: Weight = 10.0
     """Weight of the gradient penalty; wasserstein only."""
-    keep: Weight = 1.0
+    keep: Weight = 0.5
     """Weight of the self-regularisation: the mean change, times the root of the pixel count.
 
     The Wasserstein critic's slope is 1 over the whole image. With this scale a weight of 1
