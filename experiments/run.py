@@ -68,14 +68,14 @@ def main(name: str, real: Path, work: Path, overrides: tuple[str, ...]) -> None:
         run(command, places)
     for seed in experiment.seeds:
         here = {**places, "seed": str(seed), "run": str(work / str(seed))}
-        seconds = {command: run(command, here)[1] for command in experiment.each}
+        for command in experiment.each:
+            run(command, here)
         for measure in experiment.measures:
-            found, _ = run(measure.command, here)
-            record(results, measure, seed, found, sum(seconds.values()))
+            record(results, measure, seed, run(measure.command, here))
 
 
-def run(command: str, places: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """Run one command in a process of its own; returns what it printed and the seconds it took."""
+def run(command: str, places: dict[str, Any]) -> dict[str, Any]:
+    """Run one command in a process of its own; returns what it printed."""
     words = [word.format(**places) for word in shlex.split(command)]
     click.echo(f"gazegan {shlex.join(words)}", err=True)
     since = time.perf_counter()
@@ -85,19 +85,17 @@ def run(command: str, places: dict[str, Any]) -> tuple[dict[str, Any], float]:
     if done.returncode:
         sys.exit(done.returncode)
     found = json.loads(done.stdout.splitlines()[-1])
-    return {**found, **found.get("pupil_shift", {})}, time.perf_counter() - since
+    click.echo(f"    {time.perf_counter() - since:.0f} s", err=True)
+    return {**found, **found.get("pupil_shift", {})}
 
 
-def record(
-    results: Path, measure: Measure, seed: int, found: dict[str, Any], seconds: float
-) -> None:
+def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) -> None:
     """Put one measurement into the results, replacing an earlier one of the same cell and seed."""
     line = {
         "row": measure.row,
         "column": measure.column,
         "seed": seed,
         **{key: round(found[key], 4) for key in KEPT if found.get(key) is not None},
-        "seconds_of_seed": round(seconds),
         "gazegan": __version__,
         "commit": commit(),
         "python": platform.python_version(),

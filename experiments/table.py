@@ -49,12 +49,10 @@ def tables(records: Records) -> str:
     if drift:
         median, p95 = (_spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
         parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
-    seconds = {r["seed"]: r["seconds_of_seed"] for r in records}
-    minutes = statistics.mean(seconds.values()) / 60
     ran = sorted({f"gazegan {r['gazegan']}, torch {r['torch']}, {r['device']}" for r in records})
     parts.append(
-        f"{len(seconds)} seeds; {minutes:.0f} minutes a seed on {records[0]['threads']} thread(s);"
-        f" {'; '.join(ran)}; spreads are standard deviations over seeds."
+        f"{len(_unique(records, 'seed'))} seeds, spread as standard deviation; {'; '.join(ran)},"
+        f" {records[0]['threads']} thread(s)."
     )
     return "\n\n".join(parts)
 

@@ -39,7 +39,7 @@ def fabricated() -> list[dict[str, object]]:
     return [
         {
             "row": "raw", "column": "all", "seed": seed, "mean_deg": mean, "median_deg": 5.0,
-            "p95_deg": 9.0, "constant_deg": 12.0, "seconds_of_seed": 60, "gazegan": "0",
+            "p95_deg": 9.0, "constant_deg": 12.0, "gazegan": "0",
             "torch": "0", "device": "cpu", "threads": "1", **dict.fromkeys(keys, 0.5),
         }
         for seed, mean in enumerate((6.0, 7.0, 9.5))
@@ -70,8 +70,8 @@ def test_a_measurement_taken_again_replaces_the_old_one(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     measure = run.Measure(row="raw", column="all", command="evaluate")
     for mean in (8.0, 7.0):
-        run.record(results, measure, 0, {"mean_deg": mean, "ignored": 1}, 10.0)
-    run.record(results, measure, 1, {"mean_deg": 6.0}, 10.0)
+        run.record(results, measure, 0, {"mean_deg": mean, "ignored": 1})
+    run.record(results, measure, 1, {"mean_deg": 6.0})
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["seed"], line["mean_deg"]) for line in lines] == [(0, 7.0), (1, 6.0)]
     assert "ignored" not in lines[0]
