@@ -106,7 +106,7 @@ def test_the_road_from_renders_to_refined_renders(stores):
     assert manifest.notes["refiner"] == info["sha256"]
     assert manifest.notes["pupil_shift"] == moved
     before = (stores / "refined" / "manifest.json").read_bytes()
-    assert "the pupil centre moved" in gazegan(*arguments, stores / "refined").output
+    assert "iris and pupil moved" in gazegan(*arguments, stores / "refined").output
     assert (stores / "refined" / "manifest.json").read_bytes() == before
 
 
