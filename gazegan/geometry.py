@@ -5,8 +5,6 @@ radians as in MPIIGaze (Zhang et al., CVPR 2015): pitch is positive upward, yaw 
 the image's left, and (0, 0) looks straight into the camera along -z.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -97,8 +95,3 @@ def project(points: Tensor, focal_px: Tensor, centre_px: Tensor) -> Tensor:
 def mirror_angles(angles: Tensor) -> Tensor:
     """Return the (pitch, yaw) `[..., 2]` of the left-right mirrored image."""
     return angles * angles.new_tensor((1.0, -1.0))
-
-
-def deg(value: float) -> float:
-    """Degrees to radians, for constants."""
-    return math.radians(value)

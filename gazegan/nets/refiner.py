@@ -70,7 +70,9 @@ class Refiner(nn.Module):
             below = levels.pop()
             x = up(x) + below if self.config.skips else up(x)
         change: Tensor = self.head(x)[..., rows, columns]
-        return gaussian_blur(change, self.config.smooth) if self.config.smooth else change
+        if self.config.smooth:
+            change = gaussian_blur(change, change.new_full((len(change),), self.config.smooth))
+        return change
 
     def forward(self, image: Tensor) -> Tensor:
         """Refine images `[B, C, H, W]` in 0..1, sides from 8 px; same shape and range."""

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from gazegan.config import Config
 from gazegan.geometry import mirror_angles
+from gazegan.nets.layers import gaussian_blur
 
 
 class AugmentConfig(Config):
@@ -49,7 +50,7 @@ def augment(
         # Grids run from -1 to 1, so a share of the side is twice as much there.
         image = reframe(image, scale, 2 * draw(-config.shift, config.shift, 2))
     if config.blur:
-        image = blur(image, draw(0, config.blur))
+        image = gaussian_blur(image, draw(0, config.blur))
     bias = draw(-config.brightness, config.brightness, 1, 1, 1)
     gain = 1 + draw(-config.contrast, config.contrast, 1, 1, 1)
     power = draw(-config.gamma, config.gamma, 1, 1, 1).exp()
@@ -70,18 +71,3 @@ def reframe(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     theta[:, :, 2] = -shift
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
-
-
-def blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur images `[B, C, H, W]` by Gaussians of standard deviations `sigma` `[B]` px."""
-    reach = max(1, int(3 * float(sigma.max()) + 0.5))
-    offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]).square())
-    kernel = kernel / kernel.sum(1, keepdim=True)
-    b, c, h, w = image.shape
-    flat = F.pad(image, (reach, reach, reach, reach), mode="replicate").view(
-        1, b * c, h + 2 * reach, -1
-    )
-    kernel = kernel.repeat_interleave(c, 0)[:, None]
-    rows = F.conv2d(flat, kernel[..., None, :], groups=b * c)
-    return F.conv2d(rows, kernel[..., :, None], groups=b * c).view(b, c, h, w)
