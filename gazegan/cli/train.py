@@ -21,6 +21,7 @@ from gazegan.cli.options import (
 
 if TYPE_CHECKING:
     from gazegan.train.loop import Stage
+    from gazegan.train.refiner import Judge
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
 BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
@@ -47,6 +48,12 @@ def train() -> None:
     show_default=True,
     help="Eyes to render where --synthetic is a recipe; a store is used whole.",
 )
+@click.option(
+    "--judge",
+    type=PATH,
+    metavar="RUN",
+    help="Run of a gaze network on pitch and yaw; its answers are kept where they are.",
+)
 @STEPS
 @BATCH
 @SEED
@@ -58,6 +65,7 @@ def refiner(
     real: Path,
     out: Path,
     count: int,
+    judge: Path | None,
     steps: int | None,
     batch: int | None,
     seed: int,
@@ -71,6 +79,7 @@ def refiner(
     Examples:
       gazegan train refiner --synthetic stores/renders --real stores/columbia --out runs/refiner
       gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
+      gazegan train refiner ... --judge runs/gaze --set gaze=0.3
       gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=5
     """
     from gazegan.data.store import Store
@@ -85,7 +94,24 @@ def refiner(
     if not isinstance(renders, Store):
         with progress("render", len(renders), quiet=as_json) as advance:
             renders = hold(renders, advance)
-    _run(refiner_stage(cfg, renders, eyes, device), out, as_json)
+    kept = None if judge is None else _judge(judge, renders.channels, device)
+    _run(refiner_stage(cfg, renders, eyes, device, kept), out, as_json)
+
+
+def _judge(run: Path, channels: int, device: str) -> "Judge":
+    from gazegan.errors import UserError
+    from gazegan.train.checkpoint import load_weights
+    from gazegan.train.refiner import Judge
+
+    network, info = load_weights(run, "gaze", device)
+    if network.target != "angles":
+        raise UserError(f"--judge {run}: answers in directions; train one with --target angles")
+    if info["data"]["channels"] != channels:
+        raise UserError(
+            f"--judge {run}: was trained on {info['data']['channels']} channels, the renders have"
+            f" {channels}; train it on renders like these"
+        )
+    return Judge(network, info["sha256"])
 
 
 @train.command()

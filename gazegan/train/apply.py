@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gazegan import rng
 from gazegan.data.store import Store, annotate, write_store
 from gazegan.drift import pupil_shift, summary
 from gazegan.errors import UserError
@@ -18,13 +19,27 @@ from gazegan.schema import ORIGINS, EyeBatch
 _CHUNK = 256
 
 
-def refine_batch(refiner: Refiner, batch: EyeBatch) -> EyeBatch:
-    """Return the batch with refined images; every label stays as it is."""
+FULLY = (1.0, 1.0)
+"""The strength that takes the whole change."""
+
+
+def refine_batch(
+    refiner: Refiner, batch: EyeBatch, strength: tuple[float, float] = FULLY
+) -> EyeBatch:
+    """Return the batch with refined images; every label stays as it is.
+
+    Each image takes a share of its change that is drawn evenly from `strength` (low, high) by
+    its `id`: one refinement then yields a whole range between render and target.
+    """
     device = next(refiner.parameters()).device
     with evaluating(refiner), torch.no_grad():
         parts = [refiner(part.to(device)).cpu() for part in torch.split(batch.image, _CHUNK)]
+    image, (low, high) = torch.cat(parts), strength
+    if strength != FULLY:
+        share = low + (high - low) * rng.uniform(batch.id, 0, "strength")
+        image = batch.image + share.view(-1, 1, 1, 1) * (image - batch.image)
     origin = torch.full_like(batch.origin, ORIGINS.index("refined"))
-    return replace(batch, image=torch.cat(parts), origin=origin)
+    return replace(batch, image=image.clamp(0, 1), origin=origin)
 
 
 def refine_store(
@@ -33,11 +48,12 @@ def refine_store(
     info: Mapping[str, Any],
     out: Path,
     advance: Callable[[int], None] = lambda _: None,
+    strength: tuple[float, float] = FULLY,
 ) -> Store:
     """Write a refined copy of a store; repeating the call continues an unfinished one.
 
-    `info` is what `load_weights` told of the refiner. Raises UserError where channels differ or
-    `out` holds something else.
+    `info` is what `load_weights` told of the refiner, `strength` is that of `refine_batch`. Raises
+    UserError where channels differ or `out` holds something else.
     """
     channels = info["data"]["channels"]
     if channels != source.channels:
@@ -46,14 +62,19 @@ def refine_store(
             " render the store with as many"
         )
     old = source.manifest
-    notes = {**old.notes, "refined_from": old.sha256, "refiner": info["sha256"]}
+    notes = {
+        **old.notes,
+        "refined_from": old.sha256,
+        "refiner": info["sha256"],
+        "strength": list(strength),
+    }
     plan = old.model_copy(
         update={"kind": "refined", "notes": notes, "fields": (), "shards": (), "sha256": ""}
     )
     return write_store(
         out,
         plan,
-        lambda indices: refine_batch(refiner, source.read(indices)),
+        lambda indices: refine_batch(refiner, source.read(indices), strength),
         shard_size=old.shard_size,
         progress=advance,
     )

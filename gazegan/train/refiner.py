@@ -23,6 +23,7 @@ from gazegan.losses.selfreg import region_weight, weighted_l1
 from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig, Scores
 from gazegan.nets.refiner import Refiner, RefinerConfig
+from gazegan.nets.regressor import Regressor
 from gazegan.optim import OptimiserConfig, gradient_norm, make_optimiser, update_average
 from gazegan.schema import EyeBatch
 from gazegan.train.history import mix_history
@@ -53,6 +54,8 @@ class RefinerTraining(LoopConfig):
     """
     regions: tuple[Weight, Weight, Weight, Weight] = (0.5, 1.0, 3.0, 3.0)
     """How strongly skin, sclera, iris and pupil are kept."""
+    gaze: Weight = 0.3
+    """Weight, a degree, of how far a frozen gaze network's answers move; without one not used."""
     generator: OptimiserConfig = OptimiserConfig(kind="adam", lr=2e-4)
     discriminator: OptimiserConfig = OptimiserConfig(kind="adam", lr=4e-4)
     history: int = Field(0, ge=0, le=1 << 20)
@@ -97,18 +100,20 @@ def step(
     synthetic: EyeBatch,
     real: EyeBatch,
     generator: Generator,
+    judge: Regressor | None = None,
 ) -> Scalars:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
     Both batches hold `critic_steps` times `batch` eyes, on the state's device; the generator
-    learns from the last part of the synthetic ones.
+    learns from the last part of the synthetic ones. `judge` is a gaze network, frozen and in
+    evaluation mode, whose answers the refinement is to keep.
     """
     scalars: Scalars = {}
     parts = torch.split(synthetic.image, cfg.batch), torch.split(real.image, cfg.batch)
     for raw, true in zip(*parts, strict=True):
         scalars = _critic_step(cfg, state, raw, true, generator)
     if state.step >= cfg.critic_lead:
-        scalars |= _generator_step(cfg, state, synthetic[-cfg.batch :])
+        scalars |= _generator_step(cfg, state, synthetic[-cfg.batch :], judge)
         update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
     return scalars
 
@@ -136,7 +141,9 @@ def _critic_step(
     return {**scalars, "critic/loss": loss.item(), "critic/gradient": norm}
 
 
-def _generator_step(cfg: RefinerTraining, state: RefinerState, batch: EyeBatch) -> Scalars:
+def _generator_step(
+    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None
+) -> Scalars:
     raw = batch.image
     refined = state.refiner(raw)
     loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
@@ -147,16 +154,26 @@ def _generator_step(cfg: RefinerTraining, state: RefinerState, batch: EyeBatch) 
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
     loss = adversarial + cfg.keep * keep
+    scalars = {"refiner/adversarial": adversarial.item(), "refiner/keep": keep.item()}
+    if judge is not None:
+        moved = gaze_moved_deg(judge, raw, refined)
+        loss = loss + cfg.gaze * moved
+        scalars["refiner/gaze_deg"] = moved.item()
     state.refiner_optimiser.zero_grad()
     loss.backward()
     norm = gradient_norm(state.refiner.parameters())
     state.refiner_optimiser.step()
-    return {
-        "refiner/loss": loss.item(),
-        "refiner/adversarial": adversarial.item(),
-        "refiner/keep": keep.item(),
-        "refiner/gradient": norm,
-    }
+    return {**scalars, "refiner/loss": loss.item(), "refiner/gradient": norm}
+
+
+def gaze_moved_deg(judge: Regressor, raw: Tensor, refined: Tensor) -> Tensor:
+    """Return by how much refining images `[B, C, H, W]` moves a gaze network's pitch and yaw.
+
+    A scalar: the absolute changes of both angles, degrees, summed and averaged over the batch.
+    """
+    with torch.no_grad():
+        before = judge(raw)
+    return torch.rad2deg((judge(refined) - before).abs().sum(1).mean())
 
 
 def _both_heads(loss: Callable[..., Tensor], *scores: Scores) -> Tensor:
@@ -184,12 +201,27 @@ def result(cfg: RefinerTraining, state: RefinerState) -> Refiner:
     return state.average if cfg.average else state.refiner
 
 
+@dataclass(frozen=True)
+class Judge:
+    """A trained gaze network whose answers the refinement is to keep."""
+
+    network: Regressor
+    sha256: str
+    """Of its weights, so that a run with another judge is another run."""
+
+
 def refiner_stage(
-    cfg: RefinerTraining, synthetic: Samples, real: Samples, device: str = "cpu"
+    cfg: RefinerTraining,
+    synthetic: Samples,
+    real: Samples,
+    device: str = "cpu",
+    judge: Judge | None = None,
 ) -> Stage[RefinerState]:
     """Bind the stage to its data, which must agree in size and channels."""
+    frozen = judge.network.requires_grad_(False).eval() if judge else None
     size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
     shown = min(12, len(synthetic), len(real))
+    known = {"judge": judge.sha256} if judge else {}
     fixed = synthetic.read(range(shown)).to(device), real.read(range(shown)).to(device)
 
     def batches(at: int) -> Batches:
@@ -202,10 +234,10 @@ def refiner_stage(
     return Stage(
         name="refiner",
         config=cfg,
-        data={**describe(synthetic), "real": describe(real)},
+        data={**describe(synthetic), "real": describe(real), **known},
         init=lambda: init(cfg, channels, size, device),
         batches=batches,
-        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g),
+        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen),
         evaluate=lambda state: evaluate(cfg, state, *fixed),
         weights=lambda state: result(cfg, state),
     )

@@ -17,6 +17,7 @@ from gazegan.data.store import open_store, write_store
 from gazegan.drift import pupil_shift
 from gazegan.schema import MASKS, ORIGINS, EyeBatch
 from gazegan.train.checkpoint import WEIGHTS, load_weights
+from gazegan.train.log import read_log
 
 TINY_GAZE = (
     "--steps", "12", "--batch", "8", "--set", "network.widths=[4,4,4,4,4]", "--set", "save_every=2",
@@ -110,6 +111,23 @@ def test_the_road_from_renders_to_refined_renders(stores):
     assert (stores / "refined" / "manifest.json").read_bytes() == before
 
 
+def test_strength_takes_a_share_of_the_change_for_each_eye(stores):
+    train_refiner(stores, "refiner", "--set", "generator.lr=0.01")
+    refine = ("refine", stores / "renders", "--weights", stores / "refiner")
+    gazegan(*refine, "--out", stores / "range", "--strength", "0.2", "0.6")
+    raw, part = (open_store(stores / name).read(range(40)).image for name in ("renders", "range"))
+    whole = load_weights(stores / "refiner", "refiner")[0](raw).detach()
+    change, taken = (x.flatten(1).double() for x in (whole - raw, part - raw))
+    share = (taken * change).sum(1) / (change * change).sum(1)
+    assert 0.19 < share.min() < 0.3
+    assert 0.5 < share.max() < 0.61
+    assert share.mean() == pytest.approx(0.4, abs=0.06)
+    # A byte rounds by half a level, and `share` itself by a little.
+    torch.testing.assert_close(taken, share[:, None] * change, atol=0.6 / 255, rtol=0)
+    assert "swap them" in fault(*refine, "--out", stores / "x", "--strength", "1", "0")
+    assert "strength" in fault(*refine, "--out", stores / "range")
+
+
 def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
     store_at(stores / "more", 24, 7)
     gazegan(
@@ -132,6 +150,21 @@ def test_json_prints_one_object(stores):
     assert values["step"] == 12
     assert values["held_out_deg"] > 0
     assert values["constant_deg"] > 0
+
+
+def test_the_refiner_takes_a_judge_that_fits(stores):
+    train_gaze(stores)
+    judged = ("--judge", stores / "gaze")
+    train_refiner(stores, "refiner", *judged)
+    record = json.loads((stores / "refiner" / "config.json").read_text())
+    assert record["data"]["judge"] == load_weights(stores / "gaze", "gaze")[1]["sha256"]
+    assert any("refiner/gaze_deg" in line for line in read_log(stores / "refiner"))
+    result = train_refiner(stores, "refiner", code=2)
+    assert "judge" in result.output
+    train_gaze(stores, "--target", "direction", run="direction")
+    turned = train_refiner(stores, "other", "--judge", stores / "direction", code=2)
+    assert "--target angles" in " ".join(turned.output.replace("│", " ").split())
+    assert not (stores / "other").exists()
 
 
 def test_a_recipe_is_rendered_for_the_refiner(stores):

@@ -15,7 +15,7 @@ from gazegan.train.gaze import GazeTraining, split
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
-from gazegan.train.refiner import RefinerTraining
+from gazegan.train.refiner import Judge, RefinerTraining, gaze_moved_deg, refiner_stage
 from gazegan.train.setup import describe, hold, seeded, stack_rows
 
 
@@ -85,6 +85,41 @@ def test_strong_regularisation_keeps_the_image(tmp_path, refiner_of):
         run(refiner_of(steps=40, keep=keep, average=0.0, save_every=100), tmp_path / str(keep))
         changes.append(read_log(tmp_path / str(keep))[-1]["change"])
     assert changes[1] < 0.5 * changes[0]
+
+
+def test_a_judge_keeps_what_a_gaze_network_answers(tmp_path, gaze_of, make_eyes):
+    """Beside an equal run without it, the frozen network's answers move less, and it stays."""
+    network = run(gaze_of(make_eyes(200), steps=60, save_every=60), tmp_path / "gaze").average
+    before = weights_of(network)
+    moved = {}
+    for weight in (0.0, 30.0):
+        stage = refiner_stage(
+            RefinerTraining(
+                steps=40,
+                batch=8,
+                critic_steps=1,
+                critic_lead=0,
+                keep=0,
+                average=0,
+                gaze=weight,
+                network={"widths": (4, 8), "blocks": 1},
+                critic={"widths": (4, 8), "grid": (2, 2)},
+                generator={"kind": "adam", "lr": 3e-3},
+            ),
+            make_eyes(),
+            make_eyes(30, 1, labelled=False),
+            judge=Judge(network, "digest"),
+        )
+        refiner = run(stage, tmp_path / str(weight)).refiner
+        image = make_eyes(64, 5).batch.image
+        with torch.no_grad():
+            moved[weight] = float(gaze_moved_deg(network, image, refiner(image)))
+            slow = (network(refiner(image)) - network(image)).abs().double()
+        assert moved[weight] == pytest.approx(float(slow.sum() / 64 * 180 / torch.pi), rel=1e-5)
+    assert moved[30.0] < 0.5 * moved[0.0]
+    assert torch.equal(weights_of(network), before)
+    assert not network.training
+    assert stage.data["judge"] == "digest"
 
 
 @pytest.mark.parametrize("channels", [1, 3])
