@@ -45,7 +45,7 @@ def tables(records: Records) -> str:
     """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown."""
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
-    parts = [_errors(errors), _details(errors)]
+    parts = [_errors(errors), *_paired(errors), _details(errors)]
     if drift:
         median, p95 = (_spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
         parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
@@ -71,6 +71,23 @@ def _errors(records: Records) -> str:
             cells += [_spread([r[f"{s}_deg"] for r in chosen]) for s in ("mean", "median", "p95")]
         rows.append(cells)
     return _markdown(head, rows)
+
+
+def _paired(records: Records) -> list[str]:
+    """Compare every row with the first, seed by seed: what the spread between seeds hides."""
+    (first, *others), columns = _unique(records, "row"), _unique(records, "column")
+    rows = []
+    for name in others:
+        cells = [f"{name} minus {first}"]
+        for column in columns:
+            here, there = (
+                {r["seed"]: r["mean_deg"] for r in _of(records, row=row, column=column)}
+                for row in (name, first)
+            )
+            cells.append(_spread([here[s] - there[s] for s in here if s in there]))
+        rows.append(cells)
+    head = ["mean error, seed by seed", *columns]
+    return [_markdown(head, rows)] if rows else []
 
 
 def _details(records: Records) -> str:

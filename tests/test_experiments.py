@@ -53,6 +53,14 @@ def test_a_table_shows_mean_and_spread_beside_the_constant() -> None:
     assert "| nothing: constant | 12.00 |" in text
 
 
+def test_a_table_compares_rows_seed_by_seed() -> None:
+    """No spread is left where the second row is 0.5 lower with every seed."""
+    raw = fabricated()
+    refined = [{**r, "row": "refined", "mean_deg": r["mean_deg"] - 0.5} for r in raw]
+    text = table.tables([*raw, *reversed(refined)])
+    assert "| refined minus raw | -0.50 |" in text
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
 def test_recipes_are_commands_that_exist(path: Path) -> None:
     experiment = run.load(run.Experiment, path)
