@@ -12,6 +12,7 @@ from gazegan.errors import UserError
 
 if TYPE_CHECKING:
     from gazegan.render.prior import Recipe
+    from gazegan.render.scene import Renderer
     from gazegan.schema import EyeBatch
 
 _PREVIEWED, _ACROSS = 24, 6
@@ -29,6 +30,12 @@ _PREVIEWED, _ACROSS = 24, 6
 @options.SEED
 @click.option("--size", type=options.SIZE, metavar="HxW", help="Size instead of the recipe's.")
 @options.OVERRIDES
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Compile the renderer first: minutes once for each recipe's size, then much faster.",
+)
 @options.DEVICE
 @options.JSON
 def render(
@@ -39,6 +46,7 @@ def render(
     seed: int,
     size: tuple[int, int] | None,
     overrides: tuple[str, ...],
+    compiled: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -52,6 +60,7 @@ def render(
     gazegan render webcam --count 2000 --out stores/webcam
     gazegan render columbia --count 20000 --seed 7 --out stores/train
     gazegan render my.toml --count 500 --size 96x160 --out stores/large
+    gazegan render webcam --count 1000000 --compile --out stores/million
     gazegan render webcam --count 500 --out stores/up --set 'eyes.gaze_pitch=[5, 25]'
     gazegan render my.toml --preview preview.png
     """
@@ -69,7 +78,7 @@ def render(
         found |= {"preview": str(preview)}
         said.append(f"{preview}: {shown} eyes of recipe {loaded.name!r} with their labels")
     if out is not None and count is not None:
-        found |= _write_store(loaded, seed, count, out, device, as_json)
+        found |= _write_store(loaded, seed, count, out, device, compiled, as_json)
         said.append(f"{count} eyes of recipe {loaded.name!r} in {out}")
     options.say(as_json, found, "\n".join(said))
 
@@ -84,13 +93,30 @@ def _check(count: int | None, out: Path | None, preview: Path | None) -> None:
 
 
 def _write_store(
-    recipe: Recipe, seed: int, count: int, out: Path, device: str, as_json: bool
+    recipe: Recipe,
+    seed: int,
+    count: int,
+    out: Path,
+    device: str,
+    compiled: bool,
+    as_json: bool,
 ) -> dict[str, Any]:
     from gazegan.data.rendered import write_rendered
+    from gazegan.render.scene import render as plain
 
+    renderer = _compiled(recipe, device) if compiled else plain
     with options.progress("rendering", count, as_json) as advance:
-        store = write_rendered(recipe, seed, count, out, device, advance)
+        store = write_rendered(recipe, seed, count, out, device, advance, renderer)
     return {"count": len(store), "size": list(store.size), "store": str(out)}
+
+
+def _compiled(recipe: Recipe, device: str) -> Renderer:
+    from gazegan.modes import one_thread
+    from gazegan.render.compiled import compiled
+
+    click.echo("compiling the renderer; kept for later runs", err=True)
+    with one_thread():
+        return compiled(recipe, device, lambda line: click.echo(line, err=True))
 
 
 def _write_preview(recipe: Recipe, seed: int, count: int, file: Path, device: str) -> None:

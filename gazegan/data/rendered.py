@@ -10,7 +10,7 @@ from gazegan.data.store import Store, write_store
 from gazegan.modes import one_thread
 from gazegan.render.params import PARAM_NAMES
 from gazegan.render.prior import Recipe
-from gazegan.render.scene import render_indices
+from gazegan.render.scene import Renderer, render, render_indices
 from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 
 
@@ -21,11 +21,13 @@ def write_rendered(
     out: Path,
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
+    renderer: Renderer = render,
 ) -> Store:
     """Render the first `count` eyes of a recipe into a store; resumed by repeating.
 
-    `progress` receives the number of images of each finished shard. Raises UserError where `out`
-    holds something else.
+    `progress` receives the number of images of each finished shard. The store notes whether
+    `renderer` is another than the plain one, whose bits its images then do not have. Raises
+    UserError where `out` holds something else.
     """
     plan = Manifest(
         kind="rendered",
@@ -38,10 +40,11 @@ def write_rendered(
         masks=MASKS,
         landmarks=LANDMARKS,
         param_names=PARAM_NAMES,
+        notes={} if renderer is render else {"compiled": True},
     )
 
     def make(indices: range) -> EyeBatch:
-        return render_indices(recipe, seed, torch.as_tensor(indices), device).to("cpu")
+        return render_indices(recipe, seed, torch.as_tensor(indices), device, renderer).to("cpu")
 
     with one_thread():
         return write_store(out, plan, make, progress=progress)

@@ -1,5 +1,6 @@
 """From parameters to labelled images: the list of passes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,16 +15,24 @@ from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.shape import EyeHit, FaceHit, Lids, Pose, Rays
 from gazegan.schema import EyeBatch
 
+Renderer = Callable[[EyeParams, Tensor, Image], EyeBatch]
+"""Parameters, texture seeds and image to labelled eyes: `render`, or what does the same faster."""
+
 _CHUNK_PIXELS = 16 * 36 * 60
 """Pixels rendered at a time, so that intermediates stay in the processor's cache."""
 
 
-def render(params: EyeParams, seed: Tensor, image: Image) -> EyeBatch:
+def render(
+    params: EyeParams, seed: Tensor, image: Image, blur_reach: int | None = None
+) -> EyeBatch:
     """Render eyes with every label.
 
     `params` holds fields `[B]`; `seed` `[B]` int32 selects the textures and the noise. Returns
-    an EyeBatch of B images of the recipe's size.
+    an EyeBatch of B images of the recipe's size. `blur_reach` px is at least
+    `sensor.reach_of` the widest blur; more costs time and changes nothing.
     """
+    if blur_reach is None:
+        blur_reach = sensor.reach_of(float(params.blur.detach().max()))
     p = shape.per_pixel(params)
     where = shape.pose(p)
     camera = landmarks.frame(p, where, image)
@@ -33,9 +42,10 @@ def render(params: EyeParams, seed: Tensor, image: Image) -> EyeBatch:
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
     radiance = _shade(p, seed, where, camera, rays, face, eye, lids)
+    light_in = radiance * sensor.metered(p, _grey_card(p))
     points, seen = landmarks.locate(p, where, camera, image)
     return EyeBatch(
-        image=sensor.develop(p, seed, radiance * sensor.metered(p, _grey_card(p)), image.channels),
+        image=sensor.develop(p, seed, light_in, image.channels, blur_reach),
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         gaze=torch.deg2rad(torch.stack((params.gaze_pitch, params.gaze_yaw), 1)),
@@ -132,7 +142,11 @@ def _skin(
 
 
 def render_indices(
-    recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str = "cpu"
+    recipe: Recipe,
+    seed: int,
+    indices: Tensor,
+    device: torch.device | str = "cpu",
+    renderer: Renderer = render,
 ) -> EyeBatch:
     """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone.
 
@@ -140,10 +154,14 @@ def render_indices(
     """
     params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
     textures = rng.bits(indices, seed, "texture").to(device)
-    size = recipe.image.height * recipe.image.width
-    step = max(1, _CHUNK_PIXELS // size)
+    step = chunk(recipe.image)
     parts = [
-        render(params[at : at + step], textures[at : at + step], recipe.image)
+        renderer(params[at : at + step], textures[at : at + step], recipe.image)
         for at in range(0, len(indices), step)
     ]
     return replace(EyeBatch.cat(parts), id=indices.to(device))
+
+
+def chunk(image: Image) -> int:
+    """Return how many eyes are rendered at a time."""
+    return max(1, _CHUNK_PIXELS // (image.height * image.width))

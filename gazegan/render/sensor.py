@@ -13,9 +13,12 @@ from gazegan.render.params import EyeParams
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def develop(p: EyeParams, seed: Tensor, light: Tensor, channels: int) -> Tensor:
-    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1."""
-    image = blur(light * _vignette(p, light), p.blur)
+def develop(p: EyeParams, seed: Tensor, light: Tensor, channels: int, reach: int) -> Tensor:
+    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1.
+
+    `reach` is that of `blur`.
+    """
+    image = blur(light * _vignette(p, light), p.blur, reach)
     image = transfer(image, p.contrast).transpose(0, 1)
     if channels == 1:
         image = grey(image)
@@ -41,24 +44,29 @@ def transfer(light: Tensor, contrast: Tensor) -> Tensor:
     return torch.minimum(encoded, torch.full_like(encoded, knee)) + over / (1 + over / (1 - knee))
 
 
-def blur(image: Tensor, sigma: Tensor) -> Tensor:
+def reach_of(sigma: float) -> int:
+    """Return how many pixels away a Gaussian of `sigma` px still counts."""
+    return max(1, math.ceil(2.5 * sigma))
+
+
+def blur(image: Tensor, sigma: Tensor, reach: int) -> Tensor:
     """Blur `[..., B, H, W]` by Gaussians of `sigma` `[B, 1, 1]` px, cut off beyond 2.5 sigma.
 
-    Written as shifted sums because their bits do not depend on the batch, which a library's
-    grouped convolution does not promise.
+    `reach` px is at least `reach_of` the widest; more changes nothing. Written as shifted sums
+    because their bits do not depend on the batch, which a library's grouped convolution does not
+    promise.
     """
-    weights = _kernel(sigma)
+    weights = _kernel(sigma, reach)
     for axis in (-1, -2):
         image = _blur_along(image, weights, axis)
     return image
 
 
-def _kernel(sigma: Tensor) -> list[Tensor]:
+def _kernel(sigma: Tensor, reach: int) -> list[Tensor]:
     """Weights at distance 0, 1, ...; every eye's own cut-off, not the batch's, ends its kernel."""
-    radius = max(1, math.ceil(2.5 * float(sigma.detach().max())))
     narrow = sigma.clamp(min=0.05)
     weights = [
-        torch.exp(-0.5 * (k / narrow) ** 2) * (k < 2.5 * sigma + 1) for k in range(radius + 1)
+        torch.exp(-0.5 * (k / narrow) ** 2) * (k < 2.5 * sigma + 1) for k in range(reach + 1)
     ]
     total = weights[0] + 2 * sum(weights[1:])
     return [weight / total for weight in weights]

@@ -18,13 +18,13 @@ def sigmas(*values):
 
 def test_blur_keeps_constant_images():
     image = torch.full((3, 4, 11, 9), 0.37, dtype=torch.float64)
-    torch.testing.assert_close(sensor.blur(image, sigmas(0, 0.3, 1.1, 4)), image)
+    torch.testing.assert_close(sensor.blur(image, sigmas(0, 0.3, 1.1, 4), 10), image)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.7, 1.2, 3.9])
 def test_blur_against_scipy(sigma):
     image = torch.rand(2, 1, 21, 34, dtype=torch.float64, generator=torch.Generator())
-    found = sensor.blur(image, sigmas(sigma))[:, 0]
+    found = sensor.blur(image, sigmas(sigma), sensor.reach_of(sigma))[:, 0]
     for plane, blurred in zip(image[:, 0].numpy(), found.numpy(), strict=True):
         cut = ndimage.gaussian_filter(
             plane, sigma, mode="nearest", radius=int(np.ceil(2.5 * sigma))
@@ -35,9 +35,9 @@ def test_blur_against_scipy(sigma):
 
 def test_no_blur_at_zero_sigma_and_no_mixing_of_eyes():
     image = torch.rand(1, 2, 12, 12, dtype=torch.float64, generator=torch.Generator())
-    found = sensor.blur(image, sigmas(0, 3))
+    found = sensor.blur(image, sigmas(0, 3), sensor.reach_of(3))
     assert torch.equal(found[:, 0], image[:, 0])
-    assert torch.equal(found[:, 1:], sensor.blur(image[:, 1:], sigmas(3)))
+    assert torch.equal(found[:, 1:], sensor.blur(image[:, 1:], sigmas(3), 12))
 
 
 def test_noise_is_standard_normal_and_a_function_of_the_seed():
