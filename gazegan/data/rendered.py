@@ -40,7 +40,7 @@ def write_rendered(
         masks=MASKS,
         landmarks=LANDMARKS,
         param_names=PARAM_NAMES,
-        notes={} if renderer is render else {"compiled": True},
+        notes={"compiled": renderer is not render},
     )
 
     def make(indices: range) -> EyeBatch:

@@ -1,6 +1,7 @@
 """`gazegan render` writes stores and previews."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from gazegan.cli import main
 from gazegan.data.store import open_store
+from gazegan.render import compiled, scene
 
 
 def render(*arguments, code=0):
@@ -58,3 +60,29 @@ def test_bad_requests_are_told_in_one_line(arguments, said, tmp_path, monkeypatc
     message = render("webcam", *arguments, code=2).output
     assert said in message and message.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_compile_without_a_compiler_says_so_and_renders(tmp_path, monkeypatch):
+    def missing():
+        raise compiled.InvalidCxxCompiler
+
+    monkeypatch.setattr(compiled, "get_cpp_compiler", missing)
+    asked = ("webcam", "--count", "3", "--size", "16x24")
+    result = render(*asked, "--compile", "--out", tmp_path / "fast")
+    assert "no compiler that works" in result.output
+    render(*asked, "--out", tmp_path / "plain")
+    fast, plain = (tmp_path / name / "manifest.json" for name in ("fast", "plain"))
+    assert fast.read_bytes() == plain.read_bytes()
+
+
+def test_a_compiled_store_is_not_taken_for_a_plain_one(tmp_path, monkeypatch):
+    """Their images differ in the last bits, so one may not continue the other."""
+
+    def other(recipe, device, notify):
+        return partial(scene.render, blur_reach=None)
+
+    monkeypatch.setattr(compiled, "compiled", other)
+    asked = ("webcam", "--count", "3", "--size", "16x24", "--out", tmp_path / "eyes")
+    render(*asked, "--compile")
+    assert open_store(tmp_path / "eyes").manifest.notes == {"compiled": True}
+    assert "compiled" in render(*asked, code=2).output
