@@ -79,7 +79,7 @@ def refiner(
     Examples:
       gazegan train refiner --synthetic stores/renders --real stores/columbia --out runs/refiner
       gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
-      gazegan train refiner ... --judge runs/gaze --set gaze=0.3
+      gazegan train refiner ... --judge runs/gaze --set gaze=0.1
       gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=5
     """
     from gazegan.data.store import Store

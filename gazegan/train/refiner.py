@@ -54,7 +54,7 @@ class RefinerTraining(LoopConfig):
     """
     regions: tuple[Weight, Weight, Weight, Weight] = (0.5, 1.0, 3.0, 3.0)
     """How strongly skin, sclera, iris and pupil are kept."""
-    gaze: Weight = 0.3
+    gaze: Weight = 0.05
     """Weight, a degree, of how far a frozen gaze network's answers move; without one not used."""
     generator: OptimiserConfig = OptimiserConfig(kind="adam", lr=2e-4)
     discriminator: OptimiserConfig = OptimiserConfig(kind="adam", lr=4e-4)
