@@ -86,11 +86,11 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     run(*options, "--out", whole)
     calls = []
 
-    def interrupt(recipe, seed, indices, device):
+    def interrupt(recipe, seed, indices, *rest):
         calls.append(indices.tolist())
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return render_indices(recipe, seed, indices, device)
+        return render_indices(recipe, seed, indices, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(rendered, "render_indices", interrupt)
