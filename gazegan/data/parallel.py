@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -28,9 +27,7 @@ def processes_map(function: Callable[[A], B], items: Iterable[A], workers: int) 
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
     )
     try:
-        with _deaf_to_ctrl_c():
-            results = pool.map(function, items)
-        yield from results
+        yield from pool.map(function, items)
     except BrokenProcessPool:
         raise DataError(
             "--workers: a worker process died, perhaps for want of memory; repeat the command with"
@@ -40,21 +37,10 @@ def processes_map(function: Callable[[A], B], items: Iterable[A], workers: int) 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Start processes inside: they ignore Ctrl-C, which reaches all; the parent sees to it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _begin() -> None:
     torch.set_num_threads(1)
+    # Ctrl-C reaches the whole group; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -83,26 +83,6 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     assert wait_for(lambda: not any(alive(pid) for pid in pids))
 
 
-def test_ctrl_c_while_workers_start_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "gazegan", "render", "webcam", "--count", "5000"]
-    run = subprocess.Popen(
-        [*command, "--workers", "2", "--out", str(tmp_path / "eyes")],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert wait_for((tmp_path / "eyes" / "plan.json").exists)
-        time.sleep(0.5)
-        os.killpg(run.pid, signal.SIGINT)
-        _, said = run.communicate(timeout=60)
-    finally:
-        run.kill()
-    assert run.returncode == 130
-    assert "Traceback" not in said
-    assert "repeat the command to resume" in said
-
-
 def alive(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[-1][:1]
