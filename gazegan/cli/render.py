@@ -36,13 +36,6 @@ _PREVIEWED, _ACROSS = 24, 6
     is_flag=True,
     help="Compile the renderer first: minutes once for each recipe's size, then much faster.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Processes to render with; the store's bytes are the same for any number.",
-)
 @options.DEVICE
 @options.JSON
 def render(
@@ -54,7 +47,6 @@ def render(
     size: tuple[int, int] | None,
     overrides: tuple[str, ...],
     compiled: bool,
-    workers: int,
     device: str,
     as_json: bool,
 ) -> None:
@@ -68,16 +60,13 @@ def render(
     gazegan render webcam --count 2000 --out stores/webcam
     gazegan render columbia --count 20000 --seed 7 --out stores/train
     gazegan render my.toml --count 500 --size 96x160 --out stores/large
-    gazegan render webcam --count 1000000 --workers 8 --out stores/million
-    gazegan render webcam --count 1000000 --compile --out stores/compiled
+    gazegan render webcam --count 1000000 --compile --out stores/million
     gazegan render webcam --count 500 --out stores/up --set 'eyes.gaze_pitch=[5, 25]'
     gazegan render my.toml --preview preview.png
     """
     from gazegan.render.prior import load_recipe
 
     _check(count, out, preview)
-    if workers > 1 and (compiled or device != "cpu"):
-        raise click.UsageError("--workers goes with neither --compile nor a GPU; leave one out.")
     sides = () if size is None else (f"image.height={size[0]}", f"image.width={size[1]}")
     loaded = load_recipe(recipe, (*overrides, *sides))
     options.check_device(device)
@@ -89,7 +78,7 @@ def render(
         found |= {"preview": str(preview)}
         said.append(f"{preview}: {shown} eyes of recipe {loaded.name!r} with their labels")
     if out is not None and count is not None:
-        found |= _write_store(loaded, seed, count, out, device, compiled, workers, as_json)
+        found |= _write_store(loaded, seed, count, out, device, compiled, as_json)
         said.append(f"{count} eyes of recipe {loaded.name!r} in {out}")
     options.say(as_json, found, "\n".join(said))
 
@@ -110,7 +99,6 @@ def _write_store(
     out: Path,
     device: str,
     compiled: bool,
-    workers: int,
     as_json: bool,
 ) -> dict[str, Any]:
     from gazegan.data.rendered import write_rendered
@@ -118,7 +106,7 @@ def _write_store(
 
     renderer = _compiled(recipe, device) if compiled else plain
     with options.progress("rendering", count, as_json) as advance:
-        store = write_rendered(recipe, seed, count, out, device, advance, renderer, workers)
+        store = write_rendered(recipe, seed, count, out, device, advance, renderer)
     return {"count": len(store), "size": list(store.size), "store": str(out)}
 
 

@@ -1,9 +1,7 @@
 """A recipe's eyes, written to a store with every label."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,14 +22,12 @@ def write_rendered(
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
     renderer: Renderer = render,
-    workers: int = 1,
 ) -> Store:
     """Render the first `count` eyes of a recipe into a store; resumed by repeating.
 
     `progress` receives the number of images of each finished shard. The store notes whether
-    `renderer` is another than the plain one, whose bits its images then do not have. Several
-    `workers` are processes of the plain renderer; the bytes are those of one. Raises UserError
-    where `out` holds something else.
+    `renderer` is another than the plain one, whose bits its images then do not have. Raises
+    UserError where `out` holds something else.
     """
     plan = Manifest(
         kind="rendered",
@@ -47,14 +43,8 @@ def write_rendered(
         notes={"compiled": renderer is not render},
     )
 
-    make = partial(_eyes, plan.recipe, seed, device, renderer)
+    def make(indices: range) -> EyeBatch:
+        return render_indices(recipe, seed, torch.as_tensor(indices), device, renderer).to("cpu")
+
     with one_thread():
-        return write_store(out, plan, make, progress=progress, workers=workers)
-
-
-def _eyes(
-    recipe: dict[str, Any] | None, seed: int, device: str, renderer: Renderer, indices: range
-) -> EyeBatch:
-    """Render eyes; the recipe as plain values, which other processes can be sent."""
-    valid = Recipe.model_validate(recipe)
-    return render_indices(valid, seed, torch.as_tensor(indices), device, renderer).to("cpu")
+        return write_store(out, plan, make, progress=progress)

@@ -6,7 +6,6 @@ Images and masks are kept as bytes. Every shard is hashed before it is parsed.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from gazegan.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from gazegan.data.parallel import processes_map
 from gazegan.data.shards import (
     FIELDS,
     REQUIRED,
@@ -134,22 +132,19 @@ def write_store(
     *,
     shard_size: int | None = None,
     progress: Callable[[int], None] | None = None,
-    workers: int = 1,
 ) -> Store:
     """Write the store that `plan` describes, asking `make` for each range of indices.
 
-    `make` must depend on the range alone; with several `workers` it is pickled and called in
-    processes of its own, and the bytes written are the same. Each shard appears whole or not at
-    all, so an interrupted call is resumed by repeating it; finished shards are verified, not made
-    again. `shard_size` defaults to about 32 MiB, at most 1024 images. `progress` receives the
-    number of images of each shard. Raises UserError where `path` holds something else or another
-    plan.
+    `make` must depend on the range alone. Each shard appears whole or not at all, so an
+    interrupted call is resumed by repeating it; finished shards are verified, not made again.
+    `shard_size` defaults to about 32 MiB, at most 1024 images. `progress` receives the number of
+    images of each shard. Raises UserError where `path` holds something else or another plan.
     """
     plan = plan.model_copy(update={"shard_size": shard_size or _default_shard_size(plan)})
     make_folder(path)
     with only_writer(path):
         if not _begin(path, plan):
-            write_manifest(path / MANIFEST, _write_shards(path, plan, make, progress, workers))
+            write_manifest(path / MANIFEST, _write_shards(path, plan, make, progress))
         elif progress:
             progress(plan.count)
         (path / PLAN).unlink(missing_ok=True)
@@ -189,31 +184,19 @@ def _write_shards(
     plan: Manifest,
     make: Callable[[range], EyeBatch],
     progress: Callable[[int], None] | None,
-    workers: int,
 ) -> Manifest:
     shards: list[Shard] = []
     present: set[tuple[str, ...]] = set()
-    write, numbers = partial(_write_shard, path, plan, make), range(len(plan.shard_counts))
-    several = workers > 1 and len(numbers) > 1
-    written = processes_map(write, numbers, workers) if several else map(write, numbers)
-    for shard, fields in written:
-        shards.append(shard)
-        present.add(fields)
+    for k, count in enumerate(plan.shard_counts):
+        data = _intact_shard(path, k) or _make_shard(path, plan, k, make)
+        sha = hashlib.sha256(data).hexdigest()
+        shards.append(Shard(file=_shard_name(k, sha), count=count, sha256=sha))
+        present.add(present_fields(data, path / shards[-1].file))
         if progress:
-            progress(shard.count)
+            progress(count)
     if len(present) > 1:
         raise ValueError("the shards of a store must hold the same fields")
     return plan.model_copy(update={"shards": tuple(shards), "fields": present.pop()})
-
-
-def _write_shard(
-    path: Path, plan: Manifest, make: Callable[[range], EyeBatch], k: int
-) -> tuple[Shard, tuple[str, ...]]:
-    """Make sure that shard `k` is on disk; returns its record and the fields it holds."""
-    data = _intact_shard(path, k) or _make_shard(path, plan, k, make)
-    sha = hashlib.sha256(data).hexdigest()
-    shard = Shard(file=_shard_name(k, sha), count=plan.shard_counts[k], sha256=sha)
-    return shard, present_fields(data, path / shard.file)
 
 
 def _shard_name(k: int, sha: str) -> str:

@@ -86,9 +86,3 @@ def test_a_compiled_store_is_not_taken_for_a_plain_one(tmp_path, monkeypatch):
     render(*asked, "--compile")
     assert open_store(tmp_path / "eyes").manifest.notes == {"compiled": True}
     assert "compiled" in render(*asked, code=2).output
-
-
-def test_workers_exclude_the_compiled_renderer(tmp_path):
-    asked = ("webcam", "--count", "3", "--workers", "2", "--compile", "--out", tmp_path / "x")
-    assert "--workers goes with neither" in " ".join(render(*asked, code=2).output.split())
-    assert not (tmp_path / "x").exists()
