@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MASKS = ("skin", "sclera", "iris", "pupil")
 """Coverage masks in channel order; they sum to one in every pixel of a render."""
@@ -21,6 +21,16 @@ LANDMARKS = (
 )
 """Landmarks in order. `lid_00` is the inner canthus, 01..07 run along the upper lid, `lid_08` is
 the outer canthus, 09..15 run back along the lower lid; the counts are those of UnityEyes."""
+
+CENTRES = ("eyeball", "cornea", "iris", "pupil")
+"""Points of `EyeBatch.centres`: of the scleral and the corneal sphere, of the limbus' circle, and
+of the pupil where it truly is, in the plane of the iris (not where refraction shows it)."""
+
+ELLIPSES = ("pupil", "iris")
+"""Outlines of `EyeBatch.ellipses`; the iris' is the limbus."""
+
+BOXES = ("eye", "iris")
+"""Boxes of `EyeBatch.boxes`."""
 
 ORIGINS = ("rendered", "refined", "real")
 """Values of `EyeBatch.origin`."""
@@ -81,6 +91,11 @@ class EyeBatch(_Record):
     """[B, 2] (pitch, yaw) rad in the camera frame: the visual axis."""
     head: Tensor | None = None
     """[B, 2] (pitch, yaw) rad in the camera frame; NaN where unknown."""
+    gaze_head: Tensor | None = None
+    """[B, 2] (pitch, yaw) rad of the visual axis in the head's frame, in which (0, 0) is where
+    the head faces; `geometry.rotation` of head and roll turns it into the camera frame."""
+    optical: Tensor | None = None
+    """[B, 2] (pitch, yaw) rad in the camera frame: the optical axis."""
     side: Tensor | None = None
     """[B] int64, index into SIDES, or UNKNOWN."""
     subject: Tensor | None = None
@@ -91,6 +106,18 @@ class EyeBatch(_Record):
     """[B, len(LANDMARKS), 2] px, (x, y)."""
     visible: Tensor | None = None
     """[B, len(LANDMARKS)] bool: inside the image and not behind a lid."""
+    centres: Tensor | None = None
+    """[B, len(CENTRES), 3] mm in the camera frame, the camera at its origin."""
+    ellipses: Tensor | None = None
+    """[B, len(ELLIPSES), 5] (cx, cy, semi-major, semi-minor) px and the angle of the major axis in
+    0..pi rad, counted as directions are: 0 to the image's right, pi/2 up. Outlines as seen, the
+    pupil through the refracting cornea, with what lids hide."""
+    intrinsics: Tensor | None = None
+    """[B, 4] (fx, fy, cx, cy) px of the pinhole; the principal point may lie off the image."""
+    boxes: Tensor | None = None
+    """[B, len(BOXES), 4] (x0, y0, x1, y1) px: the tight box around the 16 lid landmarks, and that
+    around what the polygon of the 32 iris landmarks shares with that of the lids; zero where no
+    landmark of pupil or iris is visible. They may reach beyond the image."""
     params: Tensor | None = None
     """[B, P] every scene parameter, float32, in the order of the store's `param_names`."""
 
@@ -107,6 +134,12 @@ class EyeBatch(_Record):
         return self.image.shape[1]
 
 
+_FINITE = (
+    *("image", "gaze", "gaze_head", "optical", "masks", "landmarks"),
+    *("centres", "ellipses", "intrinsics", "boxes", "params"),
+)
+
+
 def check_batch(batch: EyeBatch) -> None:
     """Raise ValueError where a batch breaks its own documentation; call where data enter."""
     b, c, h, w = batch.image.shape
@@ -115,11 +148,17 @@ def check_batch(batch: EyeBatch) -> None:
         "origin": (b,),
         "gaze": (b, 2),
         "head": (b, 2),
+        "gaze_head": (b, 2),
+        "optical": (b, 2),
         "side": (b,),
         "subject": (b,),
         "masks": (b, len(MASKS), h, w),
         "landmarks": (b, len(LANDMARKS), 2),
         "visible": (b, len(LANDMARKS)),
+        "centres": (b, len(CENTRES), 3),
+        "ellipses": (b, len(ELLIPSES), 5),
+        "intrinsics": (b, 4),
+        "boxes": (b, len(BOXES), 4),
     }
     if c not in (1, 3):
         raise ValueError(f"image has {c} channels; 1 (grey) or 3 (RGB) are allowed")
@@ -127,7 +166,7 @@ def check_batch(batch: EyeBatch) -> None:
         value = getattr(batch, name)
         if value is not None and tuple(value.shape) != shape:
             raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {shape}")
-    for name in ("image", "gaze", "masks", "landmarks", "params"):
+    for name in _FINITE:
         value = getattr(batch, name)
         if value is not None and not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name} holds values that are not finite")

@@ -26,6 +26,12 @@ def labelled(count: int, channels: int = 1) -> EyeBatch:
         landmarks=torch.rand(count, len(LANDMARKS), 2, generator=generator),
         visible=torch.ones(count, len(LANDMARKS), dtype=torch.bool),
         params=torch.rand(count, 5, generator=generator),
+        gaze_head=torch.rand(count, 2, generator=generator),
+        optical=torch.rand(count, 2, generator=generator),
+        centres=torch.rand(count, 4, 3, generator=generator),
+        ellipses=torch.rand(count, 2, 5, generator=generator),
+        intrinsics=torch.rand(count, 4, generator=generator),
+        boxes=torch.rand(count, 2, 4, generator=generator),
     )
 
 
@@ -90,6 +96,12 @@ def test_a_sound_batch_passes():
         ({"visible": torch.zeros(2, 1)}, "visible has shape"),
         ({"subject": torch.zeros(2, 1)}, "subject has shape"),
         ({"id": torch.zeros(3)}, "id has shape"),
+        ({"gaze_head": torch.zeros(2, 3)}, "gaze_head has shape"),
+        ({"optical": torch.full((2, 2), torch.nan)}, "optical holds values that are not finite"),
+        ({"centres": torch.zeros(2, 3, 3)}, "centres has shape"),
+        ({"ellipses": torch.full((2, 2, 5), torch.inf)}, "ellipses holds"),
+        ({"intrinsics": torch.zeros(2, 3)}, "intrinsics has shape"),
+        ({"boxes": torch.zeros(2, 4)}, "boxes has shape"),
     ],
 )
 def test_a_broken_batch_is_refused(changes, said):

@@ -21,7 +21,7 @@ from gazegan.data.readers import COLUMNS
 from gazegan.data.store import Store
 from gazegan.errors import DataError, UserError
 from gazegan.geometry import direction_deg, eccentricity_deg, vector_from_angles
-from gazegan.schema import ORIGINS, SIDES, UNKNOWN, EyeBatch
+from gazegan.schema import BOXES, CENTRES, ELLIPSES, ORIGINS, SIDES, UNKNOWN, EyeBatch
 
 Progress = Callable[[int], None]
 _BATCH = 256
@@ -55,11 +55,11 @@ def export_folder(store: Store, out: Path, progress: Progress | None = None) -> 
 def export_npz(store: Store, out: Path, progress: Progress | None = None) -> None:
     """Write everything as NumPy arrays in one file, readable without pickle.
 
-    images uint8 [N, H, W, C]; gaze and head float32 [N, 2] (pitch, yaw) rad; masks uint8
-    [N, H, W, K]; landmarks float32 [N, L, 2] px; visible bool [N, L]; params float32 [N, P];
-    id, origin, side, subject int64 [N]; and the names of what they count. Labels that the store
-    lacks are absent. Entries are stored uncompressed with a fixed date, so the same store gives
-    the same bytes. Raises as `export_folder` does.
+    images uint8 [N, H, W, C]; masks uint8 [N, H, W, K]; direction_deg and eccentricity_deg
+    float32 [N] of the gaze; every other label as EyeBatch documents it, angles in rad; and the
+    names of what they count. Labels that the store lacks are absent. Entries are stored
+    uncompressed with a fixed date, so the same store gives the same bytes. Raises as
+    `export_folder` does.
     """
     _refuse_early(out, out.is_file())
     columns: dict[str, list[npt.NDArray[Any]]] = {}
@@ -68,6 +68,10 @@ def export_npz(store: Store, out: Path, progress: Progress | None = None) -> Non
             columns.setdefault(name, []).append(_plain(name, getattr(batch, name)))
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
     arrays["images"] = arrays.pop("image")
+    if "gaze" in arrays:
+        gaze = torch.from_numpy(arrays["gaze"]).double()
+        arrays["direction_deg"] = direction_deg(gaze).float().remainder(360).numpy()
+        arrays["eccentricity_deg"] = eccentricity_deg(gaze).float().numpy()
     arrays |= {name: np.array(values) for name, values in _names(store).items() if values}
     with _published(out) as file:
         _write_npz(file, arrays)
@@ -95,13 +99,16 @@ def _plain(name: str, values: Tensor) -> npt.NDArray[Any]:
 
 
 def _names(store: Store) -> dict[str, Sequence[str]]:
-    manifest = store.manifest
+    manifest, known = store.manifest, store.fields
     return {
         "origin_names": ORIGINS,
         "side_names": SIDES,
         "mask_names": manifest.masks,
         "landmark_names": manifest.landmarks,
         "param_names": manifest.param_names,
+        "centre_names": CENTRES if "centres" in known else (),
+        "ellipse_names": ELLIPSES if "ellipses" in known else (),
+        "box_names": BOXES if "boxes" in known else (),
         "subject_names": manifest.subjects,
         "file_names": manifest.names,
     }
@@ -128,22 +135,25 @@ def _save_images(folder: Path, store: Store, batch: EyeBatch, start: int) -> Non
 def _record(store: Store, batch: EyeBatch, k: int, index: int) -> dict[str, Any]:
     """Everything known of eye `k` of a batch, which is eye `index` of the store."""
     m, file = store.manifest, f"{index:06d}.png"
-    points = None if batch.landmarks is None else batch.landmarks[k].tolist()
-    visible = None if batch.visible is None else batch.visible[k].tolist()
-    params = None if batch.params is None else batch.params[k].tolist()
     return {
         "file": f"images/{file}",
         "id": int(batch.id[k]),
         "name": m.names[index] if m.names else None,
         "origin": ORIGINS[int(batch.origin[k])],
         **_gaze(None if batch.gaze is None else batch.gaze[k]),
-        **_head(None if batch.head is None else batch.head[k]),
+        **_pose("head", batch.head, k),
+        **_pose("gaze_head", batch.gaze_head, k),
+        **_pose("optical", batch.optical, k),
         "side": _code(SIDES, batch.side, k),
         "subject": _code(m.subjects, batch.subject, k),
         "masks": {name: f"masks/{name}/{file}" for name in m.masks} or None,
-        "landmarks": points and dict(zip(m.landmarks, points, strict=True)),
-        "visible": visible and dict(zip(m.landmarks, visible, strict=True)),
-        "params": params and dict(zip(m.param_names, params, strict=True)),
+        "landmarks": _named(m.landmarks, batch.landmarks, k),
+        "visible": _named(m.landmarks, batch.visible, k),
+        "centres": _named(CENTRES, batch.centres, k),
+        "ellipses": _ellipses(batch.ellipses, k),
+        "intrinsics": _named(("fx", "fy", "cx", "cy"), batch.intrinsics, k),
+        "boxes": _boxes(batch.boxes, k),
+        "params": _named(m.param_names, batch.params, k),
     }
 
 
@@ -162,10 +172,29 @@ def _gaze(angles: Tensor | None) -> dict[str, Any]:
     }
 
 
-def _head(angles: Tensor | None) -> dict[str, float | None]:
-    values = (math.nan, math.nan) if angles is None else angles.tolist()
+def _pose(name: str, angles: Tensor | None, k: int) -> dict[str, float | None]:
+    values = (math.nan, math.nan) if angles is None else angles[k].tolist()
     known = [math.degrees(value) if math.isfinite(value) else None for value in values]
-    return {"head_pitch_deg": known[0], "head_yaw_deg": known[1]}
+    return {f"{name}_pitch_deg": known[0], f"{name}_yaw_deg": known[1]}
+
+
+def _named(names: Sequence[str], values: Tensor | None, k: int) -> dict[str, Any] | None:
+    return None if values is None else dict(zip(names, values[k].tolist(), strict=True))
+
+
+def _ellipses(ellipses: Tensor | None, k: int) -> dict[str, Any] | None:
+    if ellipses is None:
+        return None
+    keys = ("cx", "cy", "semi_major", "semi_minor")
+    return {
+        name: {**dict(zip(keys, sides, strict=True)), "angle_deg": math.degrees(angle)}
+        for name, (*sides, angle) in zip(ELLIPSES, ellipses[k].tolist(), strict=True)
+    }
+
+
+def _boxes(boxes: Tensor | None, k: int) -> dict[str, Any] | None:
+    named = _named(BOXES, boxes, k)
+    return named and {name: box if any(box) else None for name, box in named.items()}
 
 
 def _code(names: Sequence[str], codes: Tensor | None, k: int) -> str | None:

@@ -116,8 +116,11 @@ def read_manifest(path: Path) -> Manifest:
 def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
     """Raise UserError naming what differs where `new` is another plan than the `old` at `path`.
 
-    Notes that were added to the old store later do not count as differences.
+    Notes that were added to the old store later do not count as differences, nor does the schema
+    of a finished store; one cut short would go on with other fields than it began with.
     """
+    if old.shards:
+        new = new.model_copy(update={"schema_version": old.schema_version})
     found = differences(_plan(old, new.notes), _plan(new, new.notes))
     if found:
         shown = "; ".join(item if len(item) < 120 else item[:117] + "..." for item in found[:3])

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from gazegan.data.manifest import Manifest
 from gazegan.errors import DataError
-from gazegan.schema import ORIGINS, SIDES, UNKNOWN, EyeBatch, check_batch
+from gazegan.schema import (
+    BOXES,
+    CENTRES,
+    ELLIPSES,
+    ORIGINS,
+    SIDES,
+    UNKNOWN,
+    EyeBatch,
+    check_batch,
+)
 
 FIELDS = tuple(f.name for f in dataclass_fields(EyeBatch))
 """Every field a shard may hold."""
@@ -31,11 +40,17 @@ def layout(manifest: Manifest, count: int) -> dict[str, tuple[torch.dtype, tuple
         "origin": (torch.int64, (count,)),
         "gaze": (torch.float32, (count, 2)),
         "head": (torch.float32, (count, 2)),
+        "gaze_head": (torch.float32, (count, 2)),
+        "optical": (torch.float32, (count, 2)),
         "side": (torch.int64, (count,)),
         "subject": (torch.int64, (count,)),
         "masks": (torch.uint8, (count, len(m.masks), *size)),
         "landmarks": (torch.float32, (count, len(m.landmarks), 2)),
         "visible": (torch.bool, (count, len(m.landmarks))),
+        "centres": (torch.float32, (count, len(CENTRES), 3)),
+        "ellipses": (torch.float32, (count, len(ELLIPSES), 5)),
+        "intrinsics": (torch.float32, (count, 4)),
+        "boxes": (torch.float32, (count, len(BOXES), 4)),
         "params": (torch.float32, (count, len(m.param_names))),
     }
 

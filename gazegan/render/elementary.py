@@ -45,3 +45,8 @@ def turn(u: Tensor, v: Tensor) -> Tensor:
     half = torch.atan(v / (radius + u.abs()))
     behind = torch.where(v < 0, -half - math.pi / 2, math.pi / 2 - half)
     return torch.where(u < 0, behind, half) / math.pi + 0.5
+
+
+def angle(u: Tensor, v: Tensor) -> Tensor:
+    """The polar angle of (u, v), -pi..pi rad: atan2(v, u) where u^2 + v^2 is not tiny."""
+    return 2 * math.pi * (turn(u, v) - 0.5)

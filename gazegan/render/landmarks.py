@@ -11,6 +11,9 @@ from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
 from gazegan.render.shape import Pose, Rays
 
+PUPIL_POINTS = 16
+"""Points on the pupil's edge; an ellipse through as many is exact to thousandths of a pixel."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -93,18 +96,22 @@ def iris_points(p: EyeParams, where: Pose) -> Tensor:
     return shape.from_frame(where.eye, torch.stack((x, y, z)))
 
 
-def pupil_centre(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
-    """Pixel `[B, 1, 2]` at which the pupil's centre is seen through the cornea.
+def pupil_points(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
+    """Pixels `[B, 1 + 16, 2]` at which centre and edge of the pupil are seen through the cornea.
 
-    Walks the ray until its refracted landing meets the centre; a step closes most of the gap, as
-    the cornea magnifies by little.
+    The edge runs from the nasal side upward. Walks each ray until its refracted landing meets the
+    point; a step closes most of the gap, as the cornea magnifies by little.
     """
-    real = torch.stack((p.side * p.pupil_nasal, -p.pupil_up, -shape.iris_depth(p)))
+    turn = p.side.new_tensor([2 * math.pi * i / PUPIL_POINTS for i in range(PUPIL_POINTS)])
+    zero = torch.zeros_like(p.side)
+    nasal = p.pupil_nasal + torch.cat((zero, p.pupil_radius * turn.cos()), -1)
+    up = p.pupil_up + torch.cat((zero, p.pupil_radius * turn.sin()), -1)
+    real = torch.stack((p.side * nasal, -up, -shape.iris_depth(p).expand_as(up)))
     px = camera.project(shape.from_frame(where.eye, real))
     scale = (camera.focal / camera.distance)[:, None, None]
     for _ in range(12):
         u, v = shape.hit_eye(p, where, rays_at(camera, px)).iris
-        miss = torch.stack((p.side * (p.pupil_nasal - u), v - p.pupil_up, torch.zeros_like(u)))
+        miss = torch.stack((p.side * (nasal - u), v - up, torch.zeros_like(u)))
         moved = shape.from_frame(where.eye, miss)
         px = px + 0.85 * scale * torch.stack((moved[0, :, 0], moved[1, :, 0]), -1)
     return px
@@ -121,16 +128,17 @@ def rays_at(camera: Camera, px: Tensor) -> Rays:
     )
 
 
-def locate(p: EyeParams, where: Pose, camera: Camera, image: Image) -> tuple[Tensor, Tensor]:
+def locate(
+    p: EyeParams, where: Pose, camera: Camera, image: Image, pupil: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return all landmarks `[B, L, 2]` px in the order of schema.LANDMARKS, and which are seen.
 
-    A point is seen where it lies inside the image and, on the eyeball, between the lids and on
-    the side toward the camera.
+    `pupil` `[B, 1, 2]` px is where the pupil's centre is seen. A point is seen where it lies
+    inside the image and, on the eyeball, between the lids and on the side toward the camera.
     """
     iris = iris_points(p, where)
     fixed = torch.cat((lid_points(p, where), caruncle_points(p, where), iris[..., 1:]), -1)
-    pupil, middle = pupil_centre(p, where, camera), camera.project(iris[..., :1])
-    points = torch.cat((pupil, middle, camera.project(fixed)), 1)
+    points = torch.cat((pupil, camera.project(iris[..., :1]), camera.project(fixed)), 1)
     away = shape.dot(iris, torch.stack((iris[0], iris[1], iris[2] + p.distance)))[:, 0] < 0
     on_eye = torch.cat((pupil, camera.project(iris)), 1)
     bare = between_lids(p, where, camera, on_eye)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import elementary, glasses, landmarks, light, sensor, shape, surface
+from gazegan.render import elementary, glasses, labels, landmarks, light, sensor, shape, surface
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
@@ -43,18 +43,12 @@ def render(
     masks = _masks(eye, lids)
     radiance = _shade(p, seed, where, camera, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p))
-    points, seen = landmarks.locate(p, where, camera, image)
     return EyeBatch(
         image=sensor.develop(p, seed, light_in, image.channels, blur_reach),
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
-        gaze=torch.deg2rad(torch.stack((params.gaze_pitch, params.gaze_yaw), 1)),
-        head=torch.deg2rad(torch.stack((params.head_pitch, params.head_yaw), 1)),
-        side=(params.side < 0).to(torch.int64),
         masks=masks,
-        landmarks=points,
-        visible=seen,
-        params=params.flat(),
+        **labels.label(p, where, camera, image),
     )
 
 

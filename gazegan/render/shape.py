@@ -32,6 +32,8 @@ class Pose:
     """[3, B, 1, 1] the optical axis, a unit vector from the eyeball's centre to the viewer."""
     lift: Tensor
     """[B, 1, 1] rise of the pupil above the head's axis, mm: what the lids follow."""
+    optical: Tensor
+    """[B, 2] (pitch, yaw) rad of the optical axis."""
 
 
 def per_pixel(params: EyeParams) -> EyeParams:
@@ -49,8 +51,7 @@ def pose(p: EyeParams) -> Pose:
     roll = torch.deg2rad(p.head_roll.flatten())
     head, eye = geometry.rotation(head_angles, roll), geometry.rotation(optical, roll)
     axis = -eye[:, :, 2].T[:, :, None, None]
-    lift = -to_frame(head, axis)[1] * p.eyeball_radius
-    return Pose(head, eye, axis, lift)
+    return Pose(head, eye, axis, -to_frame(head, axis)[1] * p.eyeball_radius, optical)
 
 
 def to_frame(frame: Tensor, vector: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import write_store
-from gazegan.schema import LANDMARKS, MASKS, EyeBatch
+from gazegan.schema import BOXES, CENTRES, ELLIPSES, LANDMARKS, MASKS, EyeBatch
 
 PARAMS = ("light", "lid")
 
@@ -31,6 +31,13 @@ def make_eyes(count, channels=1, height=6, width=10):
         landmarks=torch.rand(count, len(LANDMARKS), 2, generator=g) * width,
         visible=torch.rand(count, len(LANDMARKS), generator=g) > 0.5,
         params=torch.randn(count, len(PARAMS), generator=g),
+        gaze_head=torch.rand(count, 2, generator=g) - 0.5,
+        optical=torch.rand(count, 2, generator=g) - 0.5,
+        centres=torch.randn(count, len(CENTRES), 3, generator=g),
+        ellipses=torch.rand(count, len(ELLIPSES), 5, generator=g),
+        intrinsics=torch.rand(count, 4, generator=g),
+        boxes=torch.rand(count, len(BOXES), 4, generator=g)
+        * (torch.arange(count) % 2)[:, None, None],
     )
 
 

@@ -44,6 +44,28 @@ def test_a_folder_says_what_the_store_says(store, eyes, tmp_path):
         assert (row["head_yaw_deg"] is None) == (k % 3 == 0)
 
 
+def test_a_folder_says_the_exact_labels_in_degrees_and_by_name(store, eyes, tmp_path):
+    export_folder(store, tmp_path / "out")
+    batch = eyes(10)
+    for k, row in enumerate(records(tmp_path / "out")):
+        in_head = [row["gaze_head_pitch_deg"], row["gaze_head_yaw_deg"]]
+        np.testing.assert_allclose(np.deg2rad(in_head), batch.gaze_head[k])
+        optical = [row["optical_pitch_deg"], row["optical_yaw_deg"]]
+        np.testing.assert_allclose(np.deg2rad(optical), batch.optical[k])
+        assert row["centres"] == dict(
+            zip(("eyeball", "cornea", "iris", "pupil"), batch.centres[k].tolist(), strict=True)
+        )
+        assert list(row["intrinsics"].values()) == batch.intrinsics[k].tolist()
+        iris = row["ellipses"]["iris"]
+        assert [iris["cx"], iris["cy"], iris["semi_major"], iris["semi_minor"]] == batch.ellipses[
+            k, 1, :4
+        ].tolist()
+        assert np.deg2rad(iris["angle_deg"]) == pytest.approx(float(batch.ellipses[k, 1, 4]))
+        # A box without area means that nothing is seen.
+        known = batch.boxes[k].tolist() if k % 2 else [None, None]
+        assert row["boxes"] == dict(zip(("eye", "iris"), known, strict=True))
+
+
 def test_angles_vectors_and_directions_agree_with_the_formulas(store, eyes, tmp_path):
     export_folder(store, tmp_path / "out")
     for row, (pitch, yaw) in zip(
@@ -68,6 +90,17 @@ def test_arrays_say_what_the_store_says(store, eyes, tmp_path):
         assert (arrays["masks"].sum(-1, dtype=int) == 255).all()
         for name in ("gaze", "head", "side", "subject", "landmarks", "visible", "params", "id"):
             np.testing.assert_array_equal(arrays[name], getattr(batch, name).numpy())
+        for name in ("gaze_head", "optical", "centres", "ellipses", "intrinsics", "boxes"):
+            np.testing.assert_array_equal(arrays[name], getattr(batch, name).numpy())
+        pitch, yaw = batch.gaze.double().numpy().T
+        x, y, z = -np.cos(pitch) * np.sin(yaw), -np.sin(pitch), -np.cos(pitch) * np.cos(yaw)
+        direction = np.rad2deg(np.arctan2(-y, x)) % 360
+        np.testing.assert_allclose(arrays["direction_deg"], direction, rtol=1e-5)
+        np.testing.assert_allclose(arrays["eccentricity_deg"], np.rad2deg(np.arccos(-z)), rtol=1e-5)
+        assert arrays["direction_deg"].dtype == arrays["eccentricity_deg"].dtype == np.float32
+        assert arrays["centre_names"].tolist() == ["eyeball", "cornea", "iris", "pupil"]
+        assert arrays["ellipse_names"].tolist() == ["pupil", "iris"]
+        assert arrays["box_names"].tolist() == ["eye", "iris"]
         assert arrays["mask_names"].tolist() == ["skin", "sclera", "iris", "pupil"]
         assert arrays["subject_names"].tolist() == ["ann", "bob, jr"]
 

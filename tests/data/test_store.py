@@ -224,6 +224,41 @@ def test_a_second_writer_is_refused(store, plan, eyes):
         write_store(store.path, plan(10), lambda r: eyes(10), shard_size=4)
 
 
+NEWER = ("gaze_head", "optical", "centres", "ellipses", "intrinsics", "boxes")
+
+
+def without_newer_labels(batch):
+    return replace(batch, **dict.fromkeys(NEWER))
+
+
+def test_a_store_of_schema_1_still_opens_and_may_be_repeated(plan, eyes, tmp_path):
+    def older(indices):
+        return without_newer_labels(eyes(10)[list(indices)])
+
+    store = write_store(tmp_path / "s", plan(10), older, shard_size=4)
+    reseal(store, schema_version=1)
+    before = contents(store.path)
+    assert open_store(store.path).manifest.schema_version == 1
+    got = read_all(store.path)
+    assert all(getattr(got, name) is None for name in NEWER)
+    assert torch.equal(got.landmarks, eyes(10).landmarks)
+    again = write_store(tmp_path / "s", plan(10), lambda r: eyes(10)[list(r)], shard_size=4)
+    assert contents(again.path) == before
+
+
+def test_an_unfinished_store_of_schema_1_is_not_continued_with_other_labels(plan, eyes, tmp_path):
+    def stop(indices):
+        if indices[0]:
+            raise KeyboardInterrupt
+        return without_newer_labels(eyes(4))
+
+    old = plan(10, schema_version=1)
+    with pytest.raises(KeyboardInterrupt):
+        write_store(tmp_path / "s", old, stop, shard_size=4)
+    with pytest.raises(UserError, match=r"schema_version: 1 -> 2.*another --out or delete"):
+        write_store(tmp_path / "s", plan(10), lambda r: eyes(10)[list(r)], shard_size=4)
+
+
 def test_notes_can_be_added_and_do_not_change_the_plan(store, plan, eyes):
     assert annotate(store, {"drift_px": 0.1}).manifest.notes == {"drift_px": 0.1}
     again = write_store(store.path, plan(10), lambda r: eyes(10), shard_size=4)

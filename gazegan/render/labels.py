@@ -1,0 +1,65 @@
+"""Every label of a rendered eye that is not an image."""
+
+import torch
+from torch import Tensor
+
+from gazegan import geometry
+from gazegan.render import landmarks, outlines, shape
+from gazegan.render.elementary import angle
+from gazegan.render.landmarks import Camera
+from gazegan.render.params import EyeParams
+from gazegan.render.prior import Image
+from gazegan.render.shape import Pose
+from gazegan.schema import LANDMARKS
+
+_LIDS = slice(LANDMARKS.index("lid_00"), LANDMARKS.index("lid_15") + 1)
+_LIMBUS = slice(LANDMARKS.index("iris_00"), LANDMARKS.index("iris_31") + 1)
+
+
+def label(p: EyeParams, where: Pose, camera: Camera, image: Image) -> dict[str, Tensor]:
+    """Return the labels of EyeBatch by name; parameters are `[B, 1, 1]`."""
+    pupil = landmarks.pupil_points(p, where, camera)
+    points, seen = landmarks.locate(p, where, camera, image, pupil[:, :1])
+    lids, limbus = points[:, _LIDS], points[:, _LIMBUS]
+    return {
+        **directions(p, where),
+        "side": (p.side.flatten() < 0).to(torch.int64),
+        "landmarks": points,
+        "visible": seen,
+        "centres": centres(p, where, camera),
+        "ellipses": outlines.fit_ellipse(torch.stack((pupil[:, 1:], limbus[:, ::2]), 1)),
+        "intrinsics": torch.cat((camera.focal[:, None].expand(-1, 2), camera.centre), 1),
+        "boxes": torch.stack((outlines.box_around(lids), _iris_box(limbus, lids, seen)), 1),
+        "params": p.flat().flatten(1),
+    }
+
+
+def _iris_box(limbus: Tensor, lids: Tensor, seen: Tensor) -> Tensor:
+    """Box `[B, 4]` of what is bare of the iris; zero also where no landmark of it is seen."""
+    bare = seen[:, :2].any(1) | seen[:, _LIMBUS].any(1)
+    return torch.where(bare[:, None], outlines.box_of_overlap(limbus, lids), 0.0)
+
+
+def directions(p: EyeParams, where: Pose) -> dict[str, Tensor]:
+    """Return gaze, head, gaze_head and optical, all `[B, 2]` (pitch, yaw) rad."""
+    gaze = torch.deg2rad(torch.cat((p.gaze_pitch, p.gaze_yaw), -1)[:, 0])
+    visual = geometry.vector_from_angles(gaze).T[:, :, None, None]
+    x, y, z = shape.to_frame(where.head, visual)[:, :, 0, 0]
+    in_head = torch.stack((angle((x * x + z * z).sqrt(), -y), angle(-z, -x)), -1)
+    return {
+        "gaze": gaze,
+        "head": torch.deg2rad(torch.cat((p.head_pitch, p.head_yaw), -1)[:, 0]),
+        "gaze_head": in_head,
+        "optical": where.optical,
+    }
+
+
+def centres(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
+    """Return the points of schema.CENTRES `[B, 4, 3]` mm from the camera."""
+    zero = torch.zeros_like(p.side)
+    depths = (zero, shape.cornea_offset(p), shape.limbus_depth(p), shape.iris_depth(p))
+    x = torch.cat((zero, zero, zero, p.side * p.pupil_nasal), -1)
+    y = torch.cat((zero, zero, zero, -p.pupil_up), -1)
+    points = shape.from_frame(where.eye, torch.stack((x, y, -torch.cat(depths, -1))))
+    away = points.new_tensor((0.0, 0.0, 1.0)) * camera.distance[:, None]
+    return points[:, :, 0].permute(1, 2, 0) + away[:, None]

@@ -1,0 +1,157 @@
+"""Outlines in the image: ellipses through points, and boxes around what outlines share.
+
+Everything here is element by element, so that an eye's bits do not depend on its batch;
+`torch.linalg` and torch's sums do not promise that.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from gazegan.render import elementary
+
+_THIN = 1e-9
+"""Floor of a standard deviation, px; keeps the fit finite where an outline is seen edge on."""
+
+
+def fit_ellipse(points: Tensor) -> Tensor:
+    """Return ellipses `[..., 5]` through points `[..., N, 2]` px, N a power of two.
+
+    An ellipse is (cx, cy, semi-major, semi-minor, angle) as `EyeBatch.ellipses` has it. Least
+    squares of the conic Ax^2 + Bxy + Cy^2 + Dx + Ey = 1 in float64, in coordinates in which the
+    points have unit covariance, so that thin ellipses fit as well as circles. Where the best
+    conic is no ellipse, that of the points' covariance is returned.
+    """
+    exact = points.double()
+    middle = _mean(exact)
+    lower = _cholesky(exact - middle[..., None, :])
+    form, linear = _conic(_whitened(exact - middle[..., None, :], lower))
+    centre, spread = _centred(form, linear)
+    a, b, c = lower
+    x, y = centre.unbind(-1)
+    cx, cy = middle[..., 0] + a * x, middle[..., 1] + b * x + c * y
+    xx, xy, yy = spread.unbind(-1)
+    back = (a * a * xx, a * (b * xx + c * xy), b * b * xx + 2 * b * c * xy + c * c * yy)
+    return torch.stack((cx, cy, *_axes(*back)), -1).to(points.dtype)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean over the second last axis, whose length is a power of two, by halving."""
+    count = values.shape[-2]
+    while values.shape[-2] > 1:
+        half = values.shape[-2] // 2
+        values = values[..., :half, :] + values[..., half:, :]
+    return values[..., 0, :] / count
+
+
+def _cholesky(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Lower triangle (a, b, c) of the Cholesky factor of the covariance of centred points."""
+    x, y = points.unbind(-1)
+    xx, xy, yy = _mean(torch.stack((x * x, x * y, y * y), -1)).unbind(-1)
+    a = xx.sqrt().clamp(min=_THIN)
+    b = xy / a
+    return a, b, (yy - b * b).clamp(min=_THIN**2).sqrt()
+
+
+def _whitened(points: Tensor, lower: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    a, b, c = (side[..., None] for side in lower)
+    x = points[..., 0] / a
+    return torch.stack((x, (points[..., 1] - b * x) / c), -1)
+
+
+def _conic(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit Ax^2 + Bxy + Cy^2 + Dx + Ey = 1: (A, B / 2, C) `[..., 3]` and (D, E) `[..., 2]`."""
+    x, y = points.unbind(-1)
+    rows = torch.stack((x * x, x * y, y * y, x, y, torch.ones_like(x)), -1)
+    products = rows[..., :5, None] * rows[..., None, :]
+    normal = _mean(products.flatten(-2)).reshape(*points.shape[:-2], 5, 6)
+    solution = _solve(normal)
+    halve = solution.new_tensor((1.0, 0.5, 1.0))
+    return solution[..., :3] * halve, solution[..., 3:]
+
+
+def _solve(system: Tensor) -> Tensor:
+    """Solve positive definite systems `[..., n, n + 1]`, right side last, by Gauss-Jordan steps."""
+    n = system.shape[-2]
+    unit = torch.eye(n, dtype=system.dtype, device=system.device)
+    for k in range(n):
+        row = system[..., k : k + 1, :] / system[..., k : k + 1, k : k + 1]
+        system = system - (system[..., k : k + 1] - unit[:, k : k + 1]) * row
+    return system[..., n]
+
+
+def _centred(form: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre `[..., 2]` and matrix (xx, xy, yy) `[..., 3]` of a conic.
+
+    The ellipse is the points c + u with u^T M^-1 u = 1.
+    """
+    (a, b, c), (d, e) = form.unbind(-1), linear.unbind(-1)
+    det = a * c - b * b
+    good = (det > 0) & (a > 0)
+    safe = torch.where(good, det, 1.0)
+    x, y = (b * e - c * d) / (2 * safe), (b * d - a * e) / (2 * safe)
+    level = 1 - 0.5 * (d * x + e * y)
+    spread = torch.stack((c, -b, a), -1) * (level / safe)[..., None]
+    circle = spread.new_tensor((2.0, 0.0, 2.0))  # whose points have unit covariance
+    keep = good[..., None]
+    return torch.where(keep, torch.stack((x, y), -1), 0.0), torch.where(keep, spread, circle)
+
+
+def _axes(xx: Tensor, xy: Tensor, yy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Semi-major, semi-minor and angle 0..pi rad of the ellipse u^T M^-1 u = 1, y down."""
+    mean, cos, sin = 0.5 * (xx + yy), 0.5 * (xx - yy), -xy
+    major = mean + (cos * cos + sin * sin).sqrt()
+    minor = (xx * yy - xy * xy).clamp(min=0) / major
+    angle = 0.5 * elementary.angle(cos / mean, sin / mean)
+    return major.sqrt(), minor.sqrt(), torch.where(angle < 0, angle + math.pi, angle)
+
+
+def box_around(points: Tensor) -> Tensor:
+    """Return the smallest boxes (x0, y0, x1, y1) `[..., 4]` around points `[..., N, 2]`."""
+    return torch.cat((points.amin(-2), points.amax(-2)), -1)
+
+
+def box_of_overlap(a: Tensor, b: Tensor) -> Tensor:
+    """Return the smallest boxes `[..., 4]` around what polygons `[..., N, 2]`, `[..., M, 2]` share.
+
+    All zero where they share nothing. The corners of what they share are corners of one within
+    the other, and crossings of their sides.
+    """
+    crossing, met = _crossings(a, b)
+    points = torch.cat((a, b, crossing.flatten(-3, -2)), -2)
+    shared = torch.cat((_inside(a, b), _inside(b, a), met.flatten(-2)), -1)[..., None]
+    far = torch.finfo(points.dtype).max
+    low = torch.where(shared, points, far).amin(-2)
+    high = torch.where(shared, points, -far).amax(-2)
+    return torch.where(shared.any(-2), torch.cat((low, high), -1), 0.0)
+
+
+def _sides(polygon: Tensor) -> tuple[Tensor, Tensor]:
+    return polygon, torch.cat((polygon[..., 1:, :], polygon[..., :1, :]), -2)
+
+
+def _inside(points: Tensor, polygon: Tensor) -> Tensor:
+    """Whether points `[..., N, 2]` lie within a polygon, as `[..., N]`: an odd count of sides."""
+    (x0, y0), (x1, y1) = (end[..., None, :, :].unbind(-1) for end in _sides(polygon))
+    x, y = points[..., :, None, 0], points[..., :, None, 1]
+    spans = (y0 > y) != (y1 > y)
+    right = (x1 - x0) * (y - y0) / torch.where(y1 == y0, 1.0, y1 - y0) + x0 > x
+    return (spans & right).sum(-1) % 2 == 1
+
+
+def _crossings(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the sides of two polygons cross, `[..., N, M, 2]`, and whether they do."""
+    p, q = _sides(a)
+    r, s = _sides(b)
+    along, across = (q - p)[..., :, None, :], (s - r)[..., None, :, :]
+    between = r[..., None, :, :] - p[..., :, None, :]
+    turn = _cross(along, across)
+    safe = torch.where(turn == 0, 1.0, turn)
+    t, w = _cross(between, across) / safe, _cross(between, along) / safe
+    met = (turn != 0) & (t >= 0) & (t <= 1) & (w >= 0) & (w <= 1)
+    return p[..., :, None, :] + t[..., None] * along, met
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
