@@ -19,9 +19,9 @@ def export(store: Path, format_: str, out: Path, as_json: bool) -> None:
     """Write a store as plain files that need no gazegan to be read.
 
     folder: images and masks as PNG, labels.jsonl (one JSON object an image: angles, gaze vector,
-    direction, landmarks, scene parameters; null where unknown) and labels.csv for
-    `gazegan import folder --labels`. npz: one array a label, for numpy.load. The same store
-    gives the same bytes; repeating the command changes nothing.
+    direction, landmarks, ellipses, centres, boxes, scene parameters; null where unknown) and
+    labels.csv for `gazegan import folder --labels`. npz: one array a label, for numpy.load. The
+    same store gives the same bytes; repeating the command changes nothing.
 
     \b
     gazegan export stores/eyes --format folder --out eyes/

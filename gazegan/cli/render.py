@@ -53,8 +53,8 @@ def render(
     """Render labelled synthetic eyes of a recipe into a store.
 
     RECIPE is a TOML file, or the name of one that ships with gazegan: columbia, webcam, standin.
-    Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks
-    and every scene parameter.
+    Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks,
+    ellipses, centres, boxes and every scene parameter; docs/conventions.md defines them.
 
     \b
     gazegan render webcam --count 2000 --out stores/webcam
