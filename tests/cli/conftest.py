@@ -36,7 +36,14 @@ def eyes(count: int = COUNT, channels: int = 1, seed: int = 0) -> EyeBatch:
     subject = torch.arange(count) % 3 - 1
     zeros = torch.zeros(count, dtype=torch.int64)
     return EyeBatch(
-        image, torch.arange(count), zeros, gaze, head, zeros, subject.clamp(min=UNKNOWN), masks
+        image,
+        torch.arange(count),
+        zeros,
+        gaze,
+        head,
+        side=zeros,
+        subject=subject.clamp(min=UNKNOWN),
+        masks=masks,
     )
 
 
