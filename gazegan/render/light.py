@@ -43,11 +43,16 @@ def normal_of(point: Tensor) -> Tensor:
     return shape.unit(torch.linalg.cross(dy, dx, dim=0))
 
 
-def irradiance(p: EyeParams, lamp: Lamps, normal: Tensor) -> Tensor:
-    """Irradiance `[B, H, W]` at unit normals: a sky brighter above, and the key light, wrapped."""
+def irradiance(
+    p: EyeParams, lamp: Lamps, normal: Tensor, lit: Tensor | float = 1.0, open: Tensor | float = 1.0
+) -> Tensor:
+    """Irradiance `[B, H, W]` at unit normals: a sky brighter above, and the key light, wrapped.
+
+    `lit` is the share 0..1 of the key light that no shadow keeps off, `open` that of the sky.
+    """
     sky = 0.72 - 0.28 * normal[1]
     key = (0.25 + 0.75 * shape.dot(normal, lamp.key)).clamp(min=0)
-    return p.light_ambient * sky + p.light_key * key
+    return p.light_ambient * sky * open + p.light_key * key * lit
 
 
 def schlick(cosine: Tensor, base: float) -> Tensor:
@@ -79,5 +84,5 @@ def reflections(p: EyeParams, lamp: Lamps, way: Tensor, normal: Tensor, pixel_mm
     key = p.glint * lobe(reflected, lamp.key, p.glint_size, turn)
     fill = p.fill_glint * lobe(reflected, lamp.fill, 1.6 * p.glint_size, turn)
     share = schlick(-shape.dot(way, normal), 0.025)
-    sky = (0.6 - 0.5 * reflected[1]).clamp(min=0) * p.light_ambient
+    sky = (0.3 - 0.3 * reflected[1]).clamp(min=0) * p.light_ambient
     return key + fill + share * sky

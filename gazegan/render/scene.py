@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import elementary, glasses, labels, landmarks, light, sensor, shape, surface
+from gazegan.render import (
+    elementary,
+    glasses,
+    hair,
+    labels,
+    landmarks,
+    light,
+    sensor,
+    shape,
+    skin,
+    surface,
+)
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
@@ -75,20 +86,17 @@ def _shade(
     """Linear light `[3, B, H, W]` that reaches the camera, back to front."""
     lamp = light.lamps(p)
     pixel_mm = (camera.distance / camera.focal)[:, None, None]
-    far = lids.above.clamp(max=0).abs() / p.lid_shadow_length
-    shadow = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
-    shadow = shadow * (1 - p.corner_shade * (1 - lids.bulge**2))
-    ball = _eyeball(p, seed, lamp, rays, eye, lids, pixel_mm)
-    wet = surface.flesh(p) * (p.light_ambient + 0.5 * p.light_key)
-    wet = surface.blend(0.5 * ball, wet, elementary.sigmoid(face.u))
-    inner = surface.blend(wet, ball, elementary.sigmoid(2.5 * eye.edge) * shape.coverage(lids.bare))
-    inner = surface.blend(inner, wet, _caruncle(p, face)) * shadow
-    out = surface.blend(
-        _skin(p, seed, lamp, face, lids, pixel_mm), inner, shape.coverage(lids.open)
-    )
-    hair = surface.bristle(out) * (p.light_ambient + 0.5 * p.light_key)
-    out = surface.blend(out, hair, surface.hair_cover(p, seed, face, lids, pixel_mm))
-    out = out * (1 - p.nasal_shade * torch.exp(-(((face.u - 12) / 6) ** 2) - (face.v / 12) ** 2))
+    lit, sky = _lid_shadow(p, where, lamp, lids)
+    ball = _eyeball(p, seed, where, lamp, rays, eye, lids, pixel_mm, lit, sky)
+    wet = surface.flesh(p) * (p.light_ambient * sky + 0.5 * p.light_key * lit)
+    dim = surface.blend(0.5 * ball, wet, elementary.sigmoid(face.u))
+    inner = surface.blend(dim, ball, elementary.sigmoid(2.5 * eye.edge) * shape.coverage(lids.bare))
+    inner = surface.blend(inner, wet, _caruncle(p, face))
+    covered = skin.shade(p, seed, where, lamp, face, lids, pixel_mm)
+    dark = surface.bristle(covered) * (p.light_ambient + 0.5 * p.light_key)
+    covered = surface.blend(covered, dark, hair.brow(p, seed, face, pixel_mm))
+    out = surface.blend(covered, inner, shape.coverage(lids.open))
+    out = surface.blend(out, dark, hair.lashes(p, seed, where.lift, face, lids, pixel_mm))
     return glasses.wear(p, seed, _grey_card(p), where, rays, lamp.colour * out)
 
 
@@ -99,17 +107,46 @@ def _grey_card(p: EyeParams) -> Tensor:
     return skin * (0.8 * p.light_ambient + 0.5 * p.light_key)
 
 
+def _lid_shadow(p: EyeParams, where: Pose, lamp: Lamps, lids: Lids) -> tuple[Tensor, Tensor]:
+    """Share `[B, H, W]` of the key light, and of the sky, that the lids let through to the eyeball.
+
+    The upper lid, a sheet of `lid_thickness`, throws its edge's shadow down by the key light's
+    slope; the sky is hidden the more the nearer a point lies to the lids and canthi.
+    """
+    key = shape.to_frame(where.head, lamp.key)
+    drop = p.lid_thickness * (-key[1] / (-key[2]).clamp(min=0.25)).clamp(-2, 2)
+    under = -lids.above
+    lit = elementary.sigmoid(3 * (under - drop) / (0.5 + 0.3 * drop.abs()))
+    far = under.clamp(min=0) / p.lid_shadow_length
+    sky = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
+    corner = 1 - p.corner_shade * (1 - lids.bulge**2)
+    return (1 - p.lid_shadow * (1 - lit)) * corner, sky * corner
+
+
 def _eyeball(
-    p: EyeParams, seed: Tensor, lamp: Lamps, rays: Rays, eye: EyeHit, lids: Lids, pixel_mm: Tensor
+    p: EyeParams,
+    seed: Tensor,
+    where: Pose,
+    lamp: Lamps,
+    rays: Rays,
+    eye: EyeHit,
+    lids: Lids,
+    pixel_mm: Tensor,
+    lit: Tensor,
+    sky: Tensor,
 ) -> Tensor:
     """Light from sclera, iris and the mirror images on the cornea."""
     way = shape.unit(rays.way)
     white = surface.sclera(p, seed, eye, lids.along, pixel_mm)
-    white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius)
-    coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, eye.normal)
+    near = torch.exp(-lids.bare.clamp(min=0) / 1.3)
+    white = surface.blend(white, surface.flesh(p), 0.3 * near)
+    white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius, lit, sky)
+    # Refraction at the cornea gathers light on the side of the iris away from the lamp.
+    facing = shape.unit(1.5 * where.axis - 0.5 * eye.normal)
+    coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, facing, lit, sky)
     soft = p.limbal_soft + pixel_mm * 0.25
     share = elementary.sigmoid(3 * eye.limbus / (0.75 * soft))
-    mirrored = light.reflections(p, lamp, way, eye.normal, pixel_mm) * share
+    mirrored = light.reflections(p, lamp, way, eye.normal, pixel_mm) * share * lit
     return surface.blend(white, coloured, share) + mirrored
 
 
@@ -119,20 +156,6 @@ def _caruncle(p: EyeParams, face: FaceHit) -> Tensor:
     radius = p.caruncle.clamp(min=0.05)
     away = ((face.u - u) / radius) ** 2 + ((face.v - v) / (0.7 * radius)) ** 2
     return elementary.sigmoid(4 * (1 - away))
-
-
-def _skin(
-    p: EyeParams, seed: Tensor, lamp: Lamps, face: FaceHit, lids: Lids, pixel_mm: Tensor
-) -> Tensor:
-    """Light from skin and hair."""
-    normal = light.normal_of(face.point)
-    colour = surface.skin(p, seed, face, lids, pixel_mm)
-    half = lamp.key + torch.stack(
-        (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
-    )
-    facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
-    gloss = p.skin_gloss * p.light_key * elementary.fourth(facing * facing * facing)
-    return colour * light.irradiance(p, lamp, normal) + gloss
 
 
 def render_indices(
