@@ -7,6 +7,7 @@ neutral; then an eye is the same in a batch that needs the pass and in one that 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gazegan.render.light import Lit, lit
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.prior import Distribution, Recipe
 from gazegan.render.sensor import reach_of
@@ -21,11 +22,15 @@ class Effects:
 
     blur_reach: int
     """px, at least `sensor.reach_of` the widest blur."""
+    lit: Lit
 
 
 def needed(bounds: Bounds) -> Effects:
     """Return what parameters within `bounds` need."""
-    return Effects(blur_reach=reach_of(bounds("blur")[1]))
+    return Effects(
+        blur_reach=reach_of(bounds("blur")[1]),
+        lit=lit(lambda name: bounds(name)[1]),
+    )
 
 
 def of_recipe(recipe: Recipe) -> Effects:

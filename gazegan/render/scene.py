@@ -18,6 +18,7 @@ from gazegan.render import (
     shape,
     surface,
 )
+from gazegan.render.bands import band_of
 from gazegan.render.effects import Effects
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
@@ -50,8 +51,9 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     eye = shape.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
-    radiance = _shade(p, seed, where, camera, rays, face, eye, lids)
-    light_in = radiance * sensor.metered(p, _grey_card(p))
+    lamp = light.lamps(p, band_of(image.band), needs.lit)
+    radiance = _shade(p, seed, lamp, where, camera, rays, face, eye, lids)
+    light_in = radiance * sensor.metered(p, _grey_card(p, lamp))
     return EyeBatch(
         image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
         id=torch.arange(len(seed), device=seed.device),
@@ -74,6 +76,7 @@ def _masks(eye: EyeHit, lids: Lids) -> Tensor:
 def _shade(
     p: EyeParams,
     seed: Tensor,
+    lamp: Lamps,
     where: Pose,
     camera: Camera,
     rays: Rays,
@@ -82,30 +85,31 @@ def _shade(
     lids: Lids,
 ) -> Tensor:
     """Linear light `[3, B, H, W]` that reaches the camera, back to front."""
-    lamp = light.lamps(p)
     pixel_mm = (camera.distance / camera.focal)[:, None, None]
     far = lids.above.clamp(max=0).abs() / p.lid_shadow_length
     shadow = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
     shadow = shadow * (1 - p.corner_shade * (1 - lids.bulge**2))
     ball = _eyeball(p, seed, lamp, rays, eye, lids, pixel_mm)
-    wet = surface.flesh(p) * (p.light_ambient + 0.5 * p.light_key)
+    wet = surface.flesh(p, lamp.band) * light.level(p, lamp)
     wet = surface.blend(0.5 * ball, wet, elementary.sigmoid(face.u))
     inner = surface.blend(wet, ball, elementary.sigmoid(2.5 * eye.edge) * shape.coverage(lids.bare))
     inner = surface.blend(inner, wet, _caruncle(p, face)) * shadow
     out = surface.blend(
         _skin(p, seed, lamp, face, lids, pixel_mm), inner, shape.coverage(lids.open)
     )
-    hair = surface.bristle(out) * (p.light_ambient + 0.5 * p.light_key)
+    hair = surface.bristle(lamp.band, out) * light.level(p, lamp)
     out = surface.blend(out, hair, surface.hair_cover(p, seed, face, lids, pixel_mm))
     out = out * (1 - p.nasal_shade * torch.exp(-(((face.u - 12) / 6) ** 2) - (face.v / 12) ** 2))
-    return glasses.wear(p, seed, _grey_card(p), where, rays, lamp.colour * out)
+    worn = glasses.wear(p, seed, _grey_card(p, lamp), where, rays, lamp.colour * out)
+    return worn.expand(3, *worn.shape[1:])
 
 
-def _grey_card(p: EyeParams) -> Tensor:
+def _grey_card(p: EyeParams, lamp: Lamps) -> Tensor:
     """Light `[B, 1, 1]` that even skin would send: what the camera's meter sees."""
-    red, green, blue = surface.skin_tone(p)
+    tone = surface.skin_tone(p, lamp.band)
+    red, green, blue = tone.expand(3, *tone.shape[1:])
     skin: Tensor = 0.3 * red + 0.6 * green + 0.1 * blue
-    return skin * (0.8 * p.light_ambient + 0.5 * p.light_key)
+    return skin * light.level(p, lamp, 0.8)
 
 
 def _eyeball(
@@ -113,13 +117,19 @@ def _eyeball(
 ) -> Tensor:
     """Light from sclera, iris and the mirror images on the cornea."""
     way = shape.unit(rays.way)
-    white = surface.sclera(p, seed, eye, lids.along, pixel_mm)
-    white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius)
-    coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, eye.normal)
+    white = surface.sclera(p, lamp.band, seed, eye, lids.along, pixel_mm)
+    white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius, eye.sclera)
+    if lamp.tears:
+        wet = light.tears(p, eye, way, pixel_mm)
+        white = white + p.tear_film * light.reflections(p, lamp, wet, pixel_mm)
+    coloured = surface.iris(p, lamp.band, seed, eye, pixel_mm)
+    coloured = coloured * light.irradiance(p, lamp, eye.normal, eye.cornea)
+    if lamp.leds:
+        coloured = coloured + shape.coverage(eye.pupil) * light.reflex(p, lamp)
     soft = p.limbal_soft + pixel_mm * 0.25
     share = elementary.sigmoid(3 * eye.limbus / (0.75 * soft))
-    mirrored = light.reflections(p, lamp, way, eye.normal, pixel_mm) * share
-    return surface.blend(white, coloured, share) + mirrored
+    mirrored = light.reflections(p, lamp, light.cornea(p, eye, way, pixel_mm), pixel_mm)
+    return surface.blend(white, coloured, share) + mirrored * share
 
 
 def _caruncle(p: EyeParams, face: FaceHit) -> Tensor:
@@ -135,13 +145,13 @@ def _skin(
 ) -> Tensor:
     """Light from skin and hair."""
     normal = light.normal_of(face.point)
-    colour = surface.skin(p, seed, face, lids, pixel_mm)
+    colour = surface.skin(p, lamp.band, seed, face, lids, pixel_mm)
     half = lamp.key + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
     gloss = p.skin_gloss * p.light_key * elementary.fourth(facing * facing * facing)
-    return colour * light.irradiance(p, lamp, normal) + gloss
+    return colour * light.irradiance(p, lamp, normal, face.point) + gloss
 
 
 def render_indices(
