@@ -47,9 +47,7 @@ def _upper_hairs(
     return rows[0] + rows[1] - rows[0] * rows[1]
 
 
-def _lower_hairs(
-    p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
-) -> Tensor:
+def _lower_hairs(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
     along = lids.below / (0.45 * p.lash_length).clamp(min=0.3)
     hairs = _strands(
         seed, "lower lashes", _LOWER_MM, face, along, -lids.below, 0.7 * p.lash_thick, pixel_mm

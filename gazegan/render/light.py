@@ -1,40 +1,76 @@
-"""Light: irradiance on skin and eyeball, mirror images of the lamps on the cornea."""
+"""Light: irradiance on skin and eyeball, mirror images of all lights on cornea and tear film."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gazegan.render import shape
+from gazegan.render import environment, leds, shape
+from gazegan.render.bands import Band
 from gazegan.render.elementary import fourth
+from gazegan.render.environment import Pane, toward
+from gazegan.render.leds import Led
 from gazegan.render.params import EyeParams
+from gazegan.render.shape import EyeHit
+
+CORNEA = 0.025
+"""Reflectance of the tear film seen squarely: (n - 1)^2 / (n + 1)^2 with n = 1.376."""
+
+_UNEVEN = 0.2
+"""Angle, rad, by which the tear film on the sclera smears its reflections."""
 
 
 @dataclass(frozen=True)
 class Lamps:
-    """Directions `[3, B, 1, 1]` from the eye toward the key light and the second reflection."""
+    """All lights of a scene; directions `[3, B, 1, 1]` point from the eye toward them."""
 
     key: Tensor
     fill: Tensor
     colour: Tensor
-    """[3, B, 1, 1] of all light; its green is 1."""
+    """[C, B, 1, 1] of all light; its green is 1."""
+    panes: tuple[Pane, ...]
+    leds: tuple[Led, ...]
+    tears: bool
+    """Whether the tear film on the sclera may mirror."""
+    band: Band
 
 
-def lamps(p: EyeParams) -> Lamps:
-    """Place the lamps of a scene."""
-    warm = torch.stack((1 + p.light_warmth, torch.ones_like(p.light_warmth), 1 - p.light_warmth))
-    return Lamps(
-        toward(p.light_azimuth, p.light_elevation),
-        toward(p.fill_azimuth, p.fill_elevation),
-        warm.clamp(min=0),
+@dataclass(frozen=True)
+class Lit:
+    """Which lights can be there at all; what cannot is left out and costs nothing."""
+
+    window: bool
+    monitor: bool
+    tears: bool
+    leds: int
+
+
+def lit(highest: Callable[[str], float]) -> Lit:
+    """Return which lights there can be, given the highest value of each parameter."""
+    return Lit(
+        window=highest("window_light") > 0,
+        monitor=highest("monitor_light") > 0,
+        tears=highest("tear_film") > 0,
+        leds=math.ceil(highest("led_count")) if highest("led_light") > 0 else 0,
     )
 
 
-def toward(azimuth: Tensor, elevation: Tensor) -> Tensor:
-    """Unit vectors `[3, ...]` for azimuth (image right) and elevation (up), degrees."""
-    a, e = torch.deg2rad(azimuth), torch.deg2rad(elevation)
-    return torch.stack((a.sin() * e.cos(), -e.sin(), -a.cos() * e.cos()))
+def lamps(p: EyeParams, band: Band, can: Lit) -> Lamps:
+    """Place the lights of a scene."""
+    warm = torch.stack((1 + p.light_warmth, torch.ones_like(p.light_warmth), 1 - p.light_warmth))
+    window = (environment.window(p, band),) if can.window else ()
+    monitor = (environment.monitor(p, band),) if can.monitor else ()
+    return Lamps(
+        toward(p.light_azimuth, p.light_elevation),
+        toward(p.fill_azimuth, p.fill_elevation),
+        warm.clamp(min=0) if len(band.skin) == 3 else torch.ones_like(warm[:1]),
+        window + monitor,
+        leds.leds(p, can.leds),
+        can.tears,
+        band,
+    )
 
 
 def normal_of(point: Tensor) -> Tensor:
@@ -43,19 +79,50 @@ def normal_of(point: Tensor) -> Tensor:
     return shape.unit(torch.linalg.cross(dy, dx, dim=0))
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Shares 0..1 of light that no shadow keeps off points `[B, H, W]`."""
+
+    key: Tensor
+    """Of the key light."""
+    rest: Tensor
+    """Of all other light."""
+
+
 def irradiance(
-    p: EyeParams, lamp: Lamps, normal: Tensor, lit: Tensor | float = 1.0, open: Tensor | float = 1.0
+    p: EyeParams, lamp: Lamps, normal: Tensor, point: Tensor, reach: Reach | None = None
 ) -> Tensor:
-    """Irradiance `[B, H, W]` at unit normals: a sky brighter above, and the key light, wrapped.
+    """Irradiance over pi at unit normals and points `[3, B, H, W]`, as `[B, H, W]` or by channel.
 
-    `lit` is the share 0..1 of the key light that no shadow keeps off, `open` that of the sky.
+    A sky brighter above, the key light, wrapped, and the lights of `lamp`, less their shadows.
     """
-    sky = 0.72 - 0.28 * normal[1]
-    key = (0.25 + 0.75 * shape.dot(normal, lamp.key)).clamp(min=0)
-    return p.light_ambient * sky * open + p.light_key * key * lit
+    total: Tensor = p.light_ambient * (0.72 - 0.28 * normal[1])
+    for led in lamp.leds:
+        total = total + leds.irradiance(led, normal, point)
+    for pane in lamp.panes:
+        total = total + environment.irradiance(pane, normal)
+    key = p.light_key * (0.25 + 0.75 * shape.dot(normal, lamp.key)).clamp(min=0)
+    return total + key if reach is None else total * reach.rest + key * reach.key
 
 
-def schlick(cosine: Tensor, base: float) -> Tensor:
+def level(p: EyeParams, lamp: Lamps, ambient: float = 1.0) -> Tensor:
+    """Irradiance over pi `[B, 1, 1]` by which things without a shape of their own are lit.
+
+    `ambient` is the share of the ambient light that they get.
+    """
+    total: Tensor = ambient * p.light_ambient + 0.5 * p.light_key
+    for led in lamp.leds:
+        total = total + 0.9 * led.power
+    ahead = torch.stack(
+        (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
+    )
+    for pane in lamp.panes:
+        grey = environment.irradiance(pane, ahead)
+        total = total + sum(grey) / len(grey)
+    return total
+
+
+def schlick(cosine: Tensor, base: Tensor | float) -> Tensor:
     """Fresnel reflectance by Schlick's approximation (Comput. Graph. Forum 1994, eq. 15)."""
     rest = 1 - cosine.clamp(0, 1)
     share: Tensor = base + (1 - base) * fourth(rest) * rest
@@ -77,12 +144,51 @@ def lobe(reflected: Tensor, lamp: Tensor, radius_deg: Tensor, footprint_rad: Ten
     return wide2 / blurred2 * torch.exp(-2 * (1 - shape.dot(reflected, lamp)) / blurred2)
 
 
-def reflections(p: EyeParams, lamp: Lamps, way: Tensor, normal: Tensor, pixel_mm: Tensor) -> Tensor:
-    """Light `[B, H, W]` mirrored by the cornea toward the camera: two lamps and a soft sky."""
-    reflected = mirror(way, normal)
-    turn = 2 * pixel_mm / p.cornea_radius
-    key = p.glint * lobe(reflected, lamp.key, p.glint_size, turn)
-    fill = p.fill_glint * lobe(reflected, lamp.fill, 1.6 * p.glint_size, turn)
-    share = schlick(-shape.dot(way, normal), 0.025)
-    sky = (0.3 - 0.3 * reflected[1]).clamp(min=0) * p.light_ambient
-    return key + fill + share * sky
+def reflex(p: EyeParams, lamp: Lamps) -> Tensor:
+    """Light by channel that LEDs beside the camera draw from the retina, seen in the pupil."""
+    tint: Tensor = p.side.new_tensor(lamp.band.retina)[:, None, None, None]
+    return tint * leds.reflex(p, lamp.leds)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A mirroring surface where the camera sees it; vectors `[3, B, H, W]`."""
+
+    way: Tensor
+    """Unit directions of sight."""
+    normal: Tensor
+    point: Tensor
+    """mm from the eyeball's centre."""
+    turn: Tensor
+    """[B, 1, 1] angle, rad, through which the reflection turns across one pixel."""
+    base: Tensor | float
+    """Reflectance where seen squarely."""
+
+
+def cornea(p: EyeParams, eye: EyeHit, way: Tensor, pixel_mm: Tensor) -> Mirror:
+    """The tear film on the cornea."""
+    turn = pixel_mm * (2 / p.cornea_radius + 1 / p.distance)
+    return Mirror(way, eye.normal, eye.cornea, turn, CORNEA)
+
+
+def tears(p: EyeParams, eye: EyeHit, way: Tensor, pixel_mm: Tensor) -> Mirror:
+    """The tear film on the sclera, whose unevenness smears its reflections."""
+    turn = pixel_mm * (2 / p.eyeball_radius + 1 / p.distance) + _UNEVEN
+    return Mirror(way, eye.sclera / p.eyeball_radius, eye.sclera, turn, CORNEA)
+
+
+def reflections(p: EyeParams, lamp: Lamps, at: Mirror, pixel_mm: Tensor) -> Tensor:
+    """Light mirrored toward the camera, as `[B, H, W]` or by channel.
+
+    `glint` and `fill_glint` are the brightness of the two lamps as the cornea mirrors them.
+    """
+    way = mirror(at.way, at.normal)
+    key = p.glint * lobe(way, lamp.key, p.glint_size, at.turn)
+    fill = p.fill_glint * lobe(way, lamp.fill, 1.6 * p.glint_size, at.turn)
+    sky = (0.3 - 0.3 * way[1]).clamp(min=0) * p.light_ambient
+    for led in lamp.leds:
+        sky = sky + leds.glint(led, way, at.point, at.turn, pixel_mm)
+    for pane in lamp.panes:
+        sky = sky + environment.seen(pane, way, at.turn)
+    share = schlick(-shape.dot(at.way, at.normal), at.base)
+    return (key + fill) * (at.base / CORNEA) + share * sky

@@ -140,6 +140,27 @@ class EyeParams:
     fill_azimuth: Tensor = _p([-60, 60], -180, 180, "second reflection, deg, image right")
     fill_elevation: Tensor = _p([-20, 60], -90, 90, "second reflection, deg, up")
     fill_glint: Tensor = _p([0.0, 0.5], 0, 10, "brightness of the second reflection")
+    tear_film: Tensor = _p(0, 0, 1, "mirroring of the wet sclera")
+    window_light: Tensor = _p(0, 0, 50, "radiance of a window, 0 none")
+    window_azimuth: Tensor = _p([-80, 80], -180, 180, "deg, image right")
+    window_elevation: Tensor = _p([0, 40], -90, 90, "deg, up")
+    window_width: Tensor = _p([15, 50], 1, 120, "as an angle, deg")
+    window_height: Tensor = _p([20, 60], 1, 120, "as an angle, deg")
+    window_bars: Tensor = _p([0.03, 0.15], 0, 0.9, "width of the cross bars, share of the window")
+    monitor_light: Tensor = _p(0, 0, 50, "radiance of a monitor, 0 none")
+    monitor_azimuth: Tensor = _p([-15, 15], -180, 180, "deg, image right")
+    monitor_elevation: Tensor = _p([-25, -8], -90, 90, "deg, up")
+    monitor_width: Tensor = _p([25, 45], 1, 120, "as an angle, deg")
+    monitor_height: Tensor = _p([15, 28], 1, 120, "as an angle, deg")
+    led_light: Tensor = _p(0, 0, 20, "irradiance of all LEDs at the eyeball, 0 none")
+    led_count: Tensor = _p(1, 1, 4, "LEDs on a ring, a whole number")
+    led_radius: Tensor = _p([5, 60], 0, 400, "of the ring, mm")
+    led_turn: Tensor = _p([-180, 180], -360, 360, "first LED clockwise from the ring's top, deg")
+    led_right: Tensor = _p(0, -1000, 1000, "ring's centre from the camera, mm, image right")
+    led_up: Tensor = _p(0, -1000, 1000, "ring's centre from the camera, mm")
+    led_forward: Tensor = _p(0, -1000, 20000, "ring's centre nearer to the eye than the camera, mm")
+    led_size: Tensor = _p([1.0, 3.0], 0.2, 30, "radius of an LED, mm")
+    retina: Tensor = _p([0.3, 1.0], 0, 5, "light sent back through the pupil (the bright pupil)")
     # Glasses
     glasses: Tensor = _p(0, 0, 1, "1 wears glasses")
     rim_width: Tensor = _p([0.6, 2.8], 0.3, 12, "mm")
@@ -188,6 +209,10 @@ MIRRORED = (
     "side",
     "light_azimuth",
     "fill_azimuth",
+    "window_azimuth",
+    "monitor_azimuth",
+    "led_turn",
+    "led_right",
 )
 """The parameters that change sign when the image is mirrored left to right."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from gazegan import config, rng
 from gazegan.config import Config
 from gazegan.errors import UserError
+from gazegan.render.bands import BandName
 from gazegan.render.params import SPECS, EyeParams
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -162,6 +163,8 @@ class Image(Config):
     height: int = Field(default=36, ge=8, le=8192)
     width: int = Field(default=60, ge=8, le=8192)
     channels: Literal[1, 3] = 1
+    band: BandName = "visible"
+    """visible: colour. infrared: near-infrared at 850 nm, all channels alike."""
     framing: Literal["landmarks", "normalised"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
     do. normalised: focal length 960 px a 60 px width, centred on the canthi, as MPIIGaze."""

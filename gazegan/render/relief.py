@@ -40,9 +40,7 @@ def _between(lids: Lids) -> Tensor:
     return lids.bulge * lids.bulge * lids.bulge
 
 
-def _wrinkles(
-    p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
-) -> Tensor:
+def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
     """Lines under the lid and beyond the outer canthus, and the grain of the pores."""
     u, v = face.u, face.v
     beyond = -u - p.canthus_outer

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gazegan import rng
 from gazegan.render import (
+    effects,
     elementary,
     glasses,
     hair,
@@ -19,31 +20,31 @@ from gazegan.render import (
     skin,
     surface,
 )
+from gazegan.render.bands import band_of
+from gazegan.render.effects import Effects
 from gazegan.render.landmarks import Camera
-from gazegan.render.light import Lamps
+from gazegan.render.light import Lamps, Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.shape import EyeHit, FaceHit, Lids, Pose, Rays
 from gazegan.schema import EyeBatch
 
-Renderer = Callable[[EyeParams, Tensor, Image], EyeBatch]
-"""Parameters, texture seeds and image to labelled eyes: `render`, or what does the same faster."""
+Renderer = Callable[[EyeParams, Tensor, Image, Effects], EyeBatch]
+"""Parameters, texture seeds, image and effects to labelled eyes: `render`, or what does the same
+faster."""
 
 _CHUNK_PIXELS = 16 * 36 * 60
 """Pixels rendered at a time, so that intermediates stay in the processor's cache."""
 
 
-def render(
-    params: EyeParams, seed: Tensor, image: Image, blur_reach: int | None = None
-) -> EyeBatch:
+def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None = None) -> EyeBatch:
     """Render eyes with every label.
 
     `params` holds fields `[B]`; `seed` `[B]` int32 selects the textures and the noise. Returns
-    an EyeBatch of B images of the recipe's size. `blur_reach` px is at least
-    `sensor.reach_of` the widest blur; more costs time and changes nothing.
+    an EyeBatch of B images of the recipe's size. `needs` covers what the parameters need;
+    more costs time and changes nothing.
     """
-    if blur_reach is None:
-        blur_reach = sensor.reach_of(float(params.blur.detach().max()))
+    needs = needs or effects.of_params(params)
     p = shape.per_pixel(params)
     where = shape.pose(p)
     camera = landmarks.frame(p, where, image)
@@ -52,10 +53,11 @@ def render(
     eye = shape.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
-    radiance = _shade(p, seed, where, camera, rays, face, eye, lids)
-    light_in = radiance * sensor.metered(p, _grey_card(p))
+    lamp = light.lamps(p, band_of(image.band), needs.lit)
+    radiance = _shade(p, seed, lamp, where, camera, rays, face, eye, lids)
+    light_in = radiance * sensor.metered(p, _grey_card(p, lamp))
     return EyeBatch(
-        image=sensor.develop(p, seed, light_in, image.channels, blur_reach),
+        image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         masks=masks,
@@ -76,6 +78,7 @@ def _masks(eye: EyeHit, lids: Lids) -> Tensor:
 def _shade(
     p: EyeParams,
     seed: Tensor,
+    lamp: Lamps,
     where: Pose,
     camera: Camera,
     rays: Rays,
@@ -84,34 +87,35 @@ def _shade(
     lids: Lids,
 ) -> Tensor:
     """Linear light `[3, B, H, W]` that reaches the camera, back to front."""
-    lamp = light.lamps(p)
     pixel_mm = (camera.distance / camera.focal)[:, None, None]
-    lit, sky = _lid_shadow(p, where, lamp, lids)
-    ball = _eyeball(p, seed, where, lamp, rays, eye, lids, pixel_mm, lit, sky)
-    wet = surface.flesh(p) * (p.light_ambient * sky + 0.5 * p.light_key * lit)
+    reach = _lid_shadow(p, where, lamp, lids)
+    ball = _eyeball(p, seed, where, lamp, rays, eye, lids, pixel_mm, reach)
+    wet = surface.flesh(p, lamp.band) * light.level(p, lamp) * reach.rest
     dim = surface.blend(0.5 * ball, wet, elementary.sigmoid(face.u))
     inner = surface.blend(dim, ball, elementary.sigmoid(2.5 * eye.edge) * shape.coverage(lids.bare))
     inner = surface.blend(inner, wet, _caruncle(p, face))
     covered = skin.shade(p, seed, where, lamp, face, lids, pixel_mm)
-    dark = surface.bristle(covered) * (p.light_ambient + 0.5 * p.light_key)
+    dark = surface.bristle(lamp.band, covered) * light.level(p, lamp)
     covered = surface.blend(covered, dark, hair.brow(p, seed, face, pixel_mm))
     out = surface.blend(covered, inner, shape.coverage(lids.open))
     out = surface.blend(out, dark, hair.lashes(p, seed, where.lift, face, lids, pixel_mm))
-    return glasses.wear(p, seed, _grey_card(p), where, rays, lamp.colour * out)
+    worn = glasses.wear(p, seed, _grey_card(p, lamp), where, rays, lamp.colour * out)
+    return worn.expand(3, *worn.shape[1:])
 
 
-def _grey_card(p: EyeParams) -> Tensor:
+def _grey_card(p: EyeParams, lamp: Lamps) -> Tensor:
     """Light `[B, 1, 1]` that even skin would send: what the camera's meter sees."""
-    red, green, blue = surface.skin_tone(p)
+    tone = surface.skin_tone(p, lamp.band)
+    red, green, blue = tone.expand(3, *tone.shape[1:])
     skin: Tensor = 0.3 * red + 0.6 * green + 0.1 * blue
-    return skin * (0.8 * p.light_ambient + 0.5 * p.light_key)
+    return skin * light.level(p, lamp, 0.8)
 
 
-def _lid_shadow(p: EyeParams, where: Pose, lamp: Lamps, lids: Lids) -> tuple[Tensor, Tensor]:
-    """Share `[B, H, W]` of the key light, and of the sky, that the lids let through to the eyeball.
+def _lid_shadow(p: EyeParams, where: Pose, lamp: Lamps, lids: Lids) -> Reach:
+    """Light that the lids let through to the eyeball.
 
     The upper lid, a sheet of `lid_thickness`, throws its edge's shadow down by the key light's
-    slope; the sky is hidden the more the nearer a point lies to the lids and canthi.
+    slope; other light is hidden the more the nearer a point lies to the lids and canthi.
     """
     key = shape.to_frame(where.head, lamp.key)
     drop = p.lid_thickness * (-key[1] / (-key[2]).clamp(min=0.25)).clamp(-2, 2)
@@ -120,7 +124,7 @@ def _lid_shadow(p: EyeParams, where: Pose, lamp: Lamps, lids: Lids) -> tuple[Ten
     far = under.clamp(min=0) / p.lid_shadow_length
     sky = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
     corner = 1 - p.corner_shade * (1 - lids.bulge**2)
-    return (1 - p.lid_shadow * (1 - lit)) * corner, sky * corner
+    return Reach((1 - p.lid_shadow * (1 - lit)) * corner, sky * corner)
 
 
 def _eyeball(
@@ -132,22 +136,28 @@ def _eyeball(
     eye: EyeHit,
     lids: Lids,
     pixel_mm: Tensor,
-    lit: Tensor,
-    sky: Tensor,
+    reach: Reach,
 ) -> Tensor:
     """Light from sclera, iris and the mirror images on the cornea."""
     way = shape.unit(rays.way)
-    white = surface.sclera(p, seed, eye, lids.along, pixel_mm)
+    white = surface.sclera(p, lamp.band, seed, eye, lids.along, pixel_mm)
     near = torch.exp(-lids.bare.clamp(min=0) / 1.3)
-    white = surface.blend(white, surface.flesh(p), 0.3 * near)
-    white = white * light.irradiance(p, lamp, eye.sclera / p.eyeball_radius, lit, sky)
+    white = surface.blend(white, surface.flesh(p, lamp.band), 0.3 * near)
+    outward = eye.sclera / p.eyeball_radius
+    white = white * light.irradiance(p, lamp, outward, eye.sclera, reach)
+    if lamp.tears:
+        wet = light.tears(p, eye, way, pixel_mm)
+        white = white + p.tear_film * light.reflections(p, lamp, wet, pixel_mm) * reach.rest
+    coloured = surface.iris(p, lamp.band, seed, eye, pixel_mm)
     # Refraction at the cornea gathers light on the side of the iris away from the lamp.
     facing = shape.unit(1.5 * where.axis - 0.5 * eye.normal)
-    coloured = surface.iris(p, seed, eye, pixel_mm) * light.irradiance(p, lamp, facing, lit, sky)
+    coloured = coloured * light.irradiance(p, lamp, facing, eye.cornea, reach)
+    if lamp.leds:
+        coloured = coloured + shape.coverage(eye.pupil) * light.reflex(p, lamp)
     soft = p.limbal_soft + pixel_mm * 0.25
     share = elementary.sigmoid(3 * eye.limbus / (0.75 * soft))
-    mirrored = light.reflections(p, lamp, way, eye.normal, pixel_mm) * share * lit
-    return surface.blend(white, coloured, share) + mirrored
+    mirrored = light.reflections(p, lamp, light.cornea(p, eye, way, pixel_mm), pixel_mm)
+    return surface.blend(white, coloured, share) + mirrored * share * reach.rest
 
 
 def _caruncle(p: EyeParams, face: FaceHit) -> Tensor:
@@ -171,9 +181,9 @@ def render_indices(
     """
     params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
     textures = rng.bits(indices, seed, "texture").to(device)
-    step = chunk(recipe.image)
+    step, needs = chunk(recipe.image), effects.of_recipe(recipe)
     parts = [
-        renderer(params[at : at + step], textures[at : at + step], recipe.image)
+        renderer(params[at : at + step], textures[at : at + step], recipe.image, needs)
         for at in range(0, len(indices), step)
     ]
     return replace(EyeBatch.cat(parts), id=indices.to(device))

@@ -4,16 +4,17 @@ import torch
 from torch import Tensor
 
 from gazegan.render import elementary, light, relief, shape, surface
+from gazegan.render.bands import Band
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids, Pose
 from gazegan.render.texture import detail, lattice, value_noise
 
-_PAINT = (0.16, 0.09, 0.07)
 
-
-def colour(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
-    """Colour `[3, B, H, W]` of the face: mottled, freckled, redder and darker at the lids."""
+def colour(
+    p: EyeParams, band: Band, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
+) -> Tensor:
+    """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids."""
     u, v = face.u, face.v
     mottle = value_noise(lattice(seed, "mottle", 24, 24), u / 5 + 12, v / 5 + 12)
     grain = value_noise(lattice(seed, "grain", 96, 96), u * 1.4 + 48, v * 1.4 + 48)
@@ -22,11 +23,10 @@ def colour(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tens
     spots = value_noise(lattice(seed, "freckles", 64, 64), 0.6 * x + 32, 0.6 * y + 32)
     freckled = p.freckles * (2.5 * (spots - 0.5)).clamp(0, 1) * detail(0.6, pixel_mm)
     rim = torch.exp(-lids.open.abs() / 1.2)
-    red = 0.25 * rim + 0.12 * mottle
-    tint = torch.stack((-0.1 * red, -0.5 * red, -0.45 * red))
-    brown = torch.stack((-0.3 * freckled, -0.5 * freckled, -0.6 * freckled))
-    bare = surface.skin_tone(p) * (1 + texture + tint + brown)
-    return surface.blend(bare, surface.rgb(_PAINT, u), _eyeshadow(p, lids))
+    tint = surface.rgb(band.redness, u) * (0.25 * rim + 0.12 * mottle)
+    brown = 0.35 * surface.rgb(band.melanin, u) * freckled
+    bare = surface.skin_tone(p, band) * (1 + texture - tint - brown)
+    return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
 
 
 def _eyeshadow(p: EyeParams, lids: Lids) -> Tensor:
@@ -56,7 +56,7 @@ def shade(
     lids: Lids,
     pixel_mm: Tensor,
 ) -> Tensor:
-    """Light `[3, B, H, W]` from the skin: scattered, and mirrored by its film of oil."""
+    """Light `[C, B, H, W]` from the skin: scattered, and mirrored by its film of oil."""
     raised = relief.height(p, seed, face, lids, pixel_mm)
     normal = light.normal_of(face.point - raised * where.head[:, :, 2].T[:, :, None, None])
     half = lamp.key + torch.stack(
@@ -64,5 +64,6 @@ def shade(
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
     gloss = p.skin_gloss * p.light_key * elementary.fourth(facing * facing * facing)
-    scattered = colour(p, seed, face, lids, pixel_mm) * light.irradiance(p, lamp, normal)
+    scattered = colour(p, lamp.band, seed, face, lids, pixel_mm)
+    scattered = scattered * light.irradiance(p, lamp, normal, face.point)
     return (scattered + gloss) * occlusion(p, face, lids)
