@@ -7,12 +7,23 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import elementary, glasses, labels, landmarks, light, sensor, shape, surface
+from gazegan.render import (
+    elementary,
+    eyeball,
+    glasses,
+    labels,
+    landmarks,
+    light,
+    sensor,
+    shape,
+    surface,
+)
+from gazegan.render.eyeball import EyeHit, Pose
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.shape import EyeHit, FaceHit, Lids, Pose, Rays
+from gazegan.render.shape import FaceHit, Lids, Rays
 from gazegan.schema import EyeBatch
 
 Renderer = Callable[[EyeParams, Tensor, Image], EyeBatch]
@@ -34,11 +45,11 @@ def render(
     if blur_reach is None:
         blur_reach = sensor.reach_of(float(params.blur.detach().max()))
     p = shape.per_pixel(params)
-    where = shape.pose(p)
+    where = eyeball.pose(p)
     camera = landmarks.frame(p, where, image)
     rays = shape.rays(camera.focal, camera.centre, camera.distance, image.height, image.width)
     face = shape.hit_face(p, where.head, rays)
-    eye = shape.hit_eye(p, where, rays)
+    eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
     radiance = _shade(p, seed, where, camera, rays, face, eye, lids)

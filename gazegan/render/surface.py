@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from gazegan.render import elementary, shape
+from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import EyeHit, FaceHit, Lids
+from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.texture import detail, lattice, ring, value_noise
 
 # Linear RGB. Skin by Beer-Lambert through melanin and blood; irises between the anchors below.
