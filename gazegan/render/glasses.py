@@ -5,8 +5,9 @@ from torch import Tensor
 
 from gazegan.render import shape
 from gazegan.render.elementary import power, sigmoid
+from gazegan.render.eyeball import Pose
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import Pose, Rays
+from gazegan.render.shape import Rays
 from gazegan.render.texture import lattice, value_noise
 
 _BEFORE_EYE = 26.0

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 from gazegan import geometry
-from gazegan.render import landmarks, outlines, shape
+from gazegan.render import eyeball, landmarks, outlines, shape
 from gazegan.render.elementary import angle
+from gazegan.render.eyeball import Pose
 from gazegan.render.landmarks import Camera
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
-from gazegan.render.shape import Pose
+from gazegan.render.pupil import pupil_points
 from gazegan.schema import LANDMARKS
 
 _LIDS = slice(LANDMARKS.index("lid_00"), LANDMARKS.index("lid_15") + 1)
@@ -18,7 +19,7 @@ _LIMBUS = slice(LANDMARKS.index("iris_00"), LANDMARKS.index("iris_31") + 1)
 
 def label(p: EyeParams, where: Pose, camera: Camera, image: Image) -> dict[str, Tensor]:
     """Return the labels of EyeBatch by name; parameters are `[B, 1, 1]`."""
-    pupil = landmarks.pupil_points(p, where, camera)
+    pupil = pupil_points(p, where, camera)
     points, seen = landmarks.locate(p, where, camera, image, pupil[:, :1])
     lids, limbus = points[:, _LIDS], points[:, _LIMBUS]
     return {
@@ -57,7 +58,7 @@ def directions(p: EyeParams, where: Pose) -> dict[str, Tensor]:
 def centres(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
     """Return the points of schema.CENTRES `[B, 4, 3]` mm from the camera."""
     zero = torch.zeros_like(p.side)
-    depths = (zero, shape.cornea_offset(p), shape.limbus_depth(p), shape.iris_depth(p))
+    depths = (zero, eyeball.cornea_offset(p), eyeball.limbus_depth(p), eyeball.iris_depth(p))
     x = torch.cat((zero, zero, zero, p.side * p.pupil_nasal), -1)
     y = torch.cat((zero, zero, zero, -p.pupil_up), -1)
     points = shape.from_frame(where.eye, torch.stack((x, y, -torch.cat(depths, -1))))

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gazegan.render import shape
+from gazegan.render import eyeball, shape
+from gazegan.render.eyeball import Pose
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
-from gazegan.render.shape import Pose, Rays
-
-PUPIL_POINTS = 16
-"""Points on the pupil's edge; an ellipse through as many is exact to thousandths of a pixel."""
+from gazegan.render.shape import Rays
 
 
 @dataclass(frozen=True)
@@ -92,29 +90,8 @@ def iris_points(p: EyeParams, where: Pose) -> Tensor:
     zero = torch.zeros_like(p.side)
     x = torch.cat((zero, p.side * p.limbus_radius * turn.cos()), -1)
     y = torch.cat((zero, -p.limbus_radius * turn.sin()), -1)
-    z = -shape.limbus_depth(p).expand_as(x)
+    z = -eyeball.limbus_depth(p).expand_as(x)
     return shape.from_frame(where.eye, torch.stack((x, y, z)))
-
-
-def pupil_points(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
-    """Pixels `[B, 1 + 16, 2]` at which centre and edge of the pupil are seen through the cornea.
-
-    The edge runs from the nasal side upward. Walks each ray until its refracted landing meets the
-    point; a step closes most of the gap, as the cornea magnifies by little.
-    """
-    turn = p.side.new_tensor([2 * math.pi * i / PUPIL_POINTS for i in range(PUPIL_POINTS)])
-    zero = torch.zeros_like(p.side)
-    nasal = p.pupil_nasal + torch.cat((zero, p.pupil_radius * turn.cos()), -1)
-    up = p.pupil_up + torch.cat((zero, p.pupil_radius * turn.sin()), -1)
-    real = torch.stack((p.side * nasal, -up, -shape.iris_depth(p).expand_as(up)))
-    px = camera.project(shape.from_frame(where.eye, real))
-    scale = (camera.focal / camera.distance)[:, None, None]
-    for _ in range(12):
-        u, v = shape.hit_eye(p, where, rays_at(camera, px)).iris
-        miss = torch.stack((p.side * (nasal - u), v - up, torch.zeros_like(u)))
-        moved = shape.from_frame(where.eye, miss)
-        px = px + 0.85 * scale * torch.stack((moved[0, :, 0], moved[1, :, 0]), -1)
-    return px
 
 
 def rays_at(camera: Camera, px: Tensor) -> Rays:

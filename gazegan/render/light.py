@@ -11,9 +11,9 @@ from gazegan.render import environment, leds, shape
 from gazegan.render.bands import Band
 from gazegan.render.elementary import fourth
 from gazegan.render.environment import Pane, toward
+from gazegan.render.eyeball import EyeHit
 from gazegan.render.leds import Led
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import EyeHit
 
 CORNEA = 0.025
 """Reflectance of the tear film seen squarely: (n - 1)^2 / (n + 1)^2 with n = 1.376."""

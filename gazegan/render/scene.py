@@ -10,6 +10,7 @@ from gazegan import rng
 from gazegan.render import (
     effects,
     elementary,
+    eyeball,
     glasses,
     hair,
     labels,
@@ -22,11 +23,12 @@ from gazegan.render import (
 )
 from gazegan.render.bands import band_of
 from gazegan.render.effects import Effects
+from gazegan.render.eyeball import EyeHit, Pose
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps, Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.shape import EyeHit, FaceHit, Lids, Pose, Rays
+from gazegan.render.shape import FaceHit, Lids, Rays
 from gazegan.schema import EyeBatch
 
 Renderer = Callable[[EyeParams, Tensor, Image, Effects], EyeBatch]
@@ -46,11 +48,11 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     """
     needs = needs or effects.of_params(params)
     p = shape.per_pixel(params)
-    where = shape.pose(p)
+    where = eyeball.pose(p)
     camera = landmarks.frame(p, where, image)
     rays = shape.rays(camera.focal, camera.centre, camera.distance, image.height, image.width)
     face = shape.hit_face(p, where.head, rays)
-    eye = shape.hit_eye(p, where, rays)
+    eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
     lamp = light.lamps(p, band_of(image.band), needs.lit)

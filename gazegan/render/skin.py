@@ -5,9 +5,10 @@ from torch import Tensor
 
 from gazegan.render import elementary, light, relief, shape, surface
 from gazegan.render.bands import Band
+from gazegan.render.eyeball import Pose
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import FaceHit, Lids, Pose
+from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.texture import detail, lattice, value_noise
 
 

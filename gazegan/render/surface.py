@@ -5,8 +5,8 @@ from torch import Tensor
 
 from gazegan.render import elementary, shape
 from gazegan.render.bands import Band, Colour
+from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import EyeHit
 from gazegan.render.texture import detail, lattice, ring, value_noise
 
 

@@ -10,10 +10,11 @@ from oracles import Eye, frame
 from scenes import LARGE, SMALL, as_dict, double, draw, stage
 from scipy.spatial.transform import Rotation
 
-from gazegan.render import landmarks, outlines
+from gazegan.render import outlines
 from gazegan.render.elementary import angle
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image
+from gazegan.render.pupil import pupil_points
 from gazegan.render.scene import render
 from gazegan.schema import CENTRES, LANDMARKS
 
@@ -114,7 +115,7 @@ def test_rays_through_the_pupils_outline_land_on_its_edge(recipe, changes, allow
     params, textures = draw(12, recipe, **changes)
     batch = render(params, textures, LARGE)
     p, where, camera, _ = stage(params, LARGE)
-    walked = landmarks.pupil_points(p, where, camera).double().numpy()
+    walked = pupil_points(p, where, camera).double().numpy()
     for i in range(12):
         assert misses_px(batch, params, i, walked[i, 1:]) < 0.01
         assert misses_px(batch, params, i, outline(batch.ellipses[i, 0])) < allowed

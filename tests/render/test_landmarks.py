@@ -8,7 +8,7 @@ from oracles import Eye
 from scenes import LARGE, as_dict, double, draw, stage
 
 from gazegan import geometry
-from gazegan.render import landmarks, shape
+from gazegan.render import eyeball, landmarks, shape
 from gazegan.render.prior import Image
 from gazegan.render.scene import render
 from gazegan.schema import LANDMARKS
@@ -46,7 +46,7 @@ def test_pupil_centre_against_a_ray_tracer(recipe):
 def test_pupil_centre_is_moved_by_refraction_as_seen_from_the_side():
     params, textures = draw(1, **{**STRAIGHT, "gaze_yaw": 25, "side": 1})
     p, where, camera, _ = stage(params, LARGE)
-    flat = torch.stack((0 * p.side, 0 * p.side, -shape.iris_depth(p)))
+    flat = torch.stack((0 * p.side, 0 * p.side, -eyeball.iris_depth(p)))
     straight = camera.project(shape.from_frame(where.eye, flat))[0, 0, 0]
     seen = render(params, textures, LARGE).landmarks[0, 0, 0]
     per_mm = float(camera.focal / camera.distance)

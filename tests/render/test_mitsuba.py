@@ -11,7 +11,7 @@ import torch
 from oracles import AQUEOUS, Eye, fresnel
 from scenes import LARGE, as_dict, draw, stage
 
-from gazegan.render import light, shape
+from gazegan.render import eyeball, light, shape
 
 mi = pytest.importorskip("mitsuba", reason="Mitsuba 3 cannot be imported", exc_type=ImportError)
 mi.set_variant("scalar_rgb")
@@ -124,7 +124,7 @@ def traced(p, focal, middle, image, index, samples=16):
 def overlaps(params, index=AQUEOUS):
     """Soft intersection over union `[B]` with Mitsuba's mask: of the whole iris, of the pupil."""
     p, where, camera, rays = stage(params, LARGE)
-    eye = shape.hit_eye(p, where, rays)
+    eye = eyeball.hit_eye(p, where, rays)
     iris = shape.coverage(eye.limbus)
     ours = torch.stack((iris, iris * shape.coverage(eye.pupil)), 1).numpy()
     focal, middle = camera.focal.tolist(), camera.centre.numpy()
@@ -163,7 +163,7 @@ def test_directions_and_reflectance_against_mitsuba(incidence):
     share, cos_out, _, to_out = mi.fresnel(cosine, AQUEOUS)
     known = mi.refract(mi.Vector3f(-sine, 0, cosine), cos_out, to_out)
     way, normal = (torch.tensor(v)[:, None] for v in ((sine, 0, -cosine), (0.0, 0, 1)))
-    found = shape.refract(way, normal, AQUEOUS).flatten()
+    found = eyeball.refract(way, normal, AQUEOUS).flatten()
     np.testing.assert_allclose(found, np.array(known), atol=1e-6)
     assert float(fresnel(cosine, AQUEOUS)) == pytest.approx(share, abs=1e-6)
 
