@@ -10,7 +10,8 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InductorError, InvalidCxxCompiler
 
 from gazegan import rng
-from gazegan.render import sensor
+from gazegan.render import effects
+from gazegan.render.effects import Effects
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.scene import Renderer, chunk, render
@@ -20,7 +21,7 @@ from gazegan.schema import EyeBatch
 def compiled(
     recipe: Recipe, device: torch.device | str = "cpu", notify: Callable[[str], None] = print
 ) -> Renderer:
-    """Return a renderer for the size and the blurs of `recipe`, compiled before it is returned.
+    """Return a renderer for the size and the effects of `recipe`, compiled before it is returned.
 
     That takes minutes once; later runs find it on disk. Images agree with the plain renderer's
     within 2 grey levels. Where no compiler works, `notify` hears of it in one line and the plain
@@ -31,7 +32,8 @@ def compiled(
     try:
         if torch.device(device).type == "cpu":
             get_cpp_compiler()  # looks for it; tracing, which comes first, takes a minute
-        fast(_sample_on(recipe, indices, device), rng.bits(indices, 0).to(device), recipe.image)
+        params, textures = _sample_on(recipe, indices, device), rng.bits(indices, 0).to(device)
+        fast(params, textures, recipe.image, effects.of_recipe(recipe))
     except (TorchDynamoException, InductorError, InvalidCxxCompiler) as fault:
         notify(f"--compile: no compiler that works ({_reason(fault)}); rendering without it")
         return render
@@ -39,14 +41,13 @@ def compiled(
 
 
 def _compile(recipe: Recipe) -> Renderer:
-    reach = sensor.reach_of(recipe.eyes.blur.bounds[1])  # type: ignore[attr-defined]
     fused = torch.compile(_flat, fullgraph=True, dynamic=False)
     size = chunk(recipe.image)
 
-    def call(params: EyeParams, seed: Tensor, image: Image) -> EyeBatch:
+    def call(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> EyeBatch:
         flat, count = params.flat(), len(seed)
         # One shape, one compilation: the last eyes of a run are filled up.
-        eyes: EyeBatch = fused(_filled(flat, size), _filled(seed, size), image, reach)
+        eyes: EyeBatch = fused(_filled(flat, size), _filled(seed, size), image, needs)
         return replace(eyes[:count], params=flat)
 
     return call
@@ -57,8 +58,8 @@ def _sample_on(recipe: Recipe, indices: Tensor, device: torch.device | str) -> E
     return EyeParams.from_flat(sample(recipe, 0, indices).flat().to(device))
 
 
-def _flat(flat: Tensor, seed: Tensor, image: Image, reach: int) -> EyeBatch:
-    return render(EyeParams.from_flat(flat), seed, image, reach)
+def _flat(flat: Tensor, seed: Tensor, image: Image, needs: Effects) -> EyeBatch:
+    return render(EyeParams.from_flat(flat), seed, image, needs)
 
 
 def _filled(rows: Tensor, count: int) -> Tensor:

@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import elementary, glasses, labels, landmarks, light, sensor, shape, surface
+from gazegan.render import (
+    effects,
+    elementary,
+    glasses,
+    labels,
+    landmarks,
+    light,
+    sensor,
+    shape,
+    surface,
+)
+from gazegan.render.effects import Effects
 from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
@@ -15,24 +26,22 @@ from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.shape import EyeHit, FaceHit, Lids, Pose, Rays
 from gazegan.schema import EyeBatch
 
-Renderer = Callable[[EyeParams, Tensor, Image], EyeBatch]
-"""Parameters, texture seeds and image to labelled eyes: `render`, or what does the same faster."""
+Renderer = Callable[[EyeParams, Tensor, Image, Effects], EyeBatch]
+"""Parameters, texture seeds, image and effects to labelled eyes: `render`, or what does the same
+faster."""
 
 _CHUNK_PIXELS = 16 * 36 * 60
 """Pixels rendered at a time, so that intermediates stay in the processor's cache."""
 
 
-def render(
-    params: EyeParams, seed: Tensor, image: Image, blur_reach: int | None = None
-) -> EyeBatch:
+def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None = None) -> EyeBatch:
     """Render eyes with every label.
 
     `params` holds fields `[B]`; `seed` `[B]` int32 selects the textures and the noise. Returns
-    an EyeBatch of B images of the recipe's size. `blur_reach` px is at least
-    `sensor.reach_of` the widest blur; more costs time and changes nothing.
+    an EyeBatch of B images of the recipe's size. `needs` covers what the parameters need;
+    more costs time and changes nothing.
     """
-    if blur_reach is None:
-        blur_reach = sensor.reach_of(float(params.blur.detach().max()))
+    needs = needs or effects.of_params(params)
     p = shape.per_pixel(params)
     where = shape.pose(p)
     camera = landmarks.frame(p, where, image)
@@ -44,7 +53,7 @@ def render(
     radiance = _shade(p, seed, where, camera, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p))
     return EyeBatch(
-        image=sensor.develop(p, seed, light_in, image.channels, blur_reach),
+        image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         masks=masks,
@@ -148,9 +157,9 @@ def render_indices(
     """
     params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
     textures = rng.bits(indices, seed, "texture").to(device)
-    step = chunk(recipe.image)
+    step, needs = chunk(recipe.image), effects.of_recipe(recipe)
     parts = [
-        renderer(params[at : at + step], textures[at : at + step], recipe.image)
+        renderer(params[at : at + step], textures[at : at + step], recipe.image, needs)
         for at in range(0, len(indices), step)
     ]
     return replace(EyeBatch.cat(parts), id=indices.to(device))

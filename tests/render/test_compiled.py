@@ -1,5 +1,7 @@
 """The compiled renderer beside the plain one, and what happens where no compiler is."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -25,7 +27,9 @@ def test_without_a_compiler_the_plain_renderer_answers(monkeypatch):
 
 def test_a_wider_reach_of_the_blur_changes_no_bit():
     indices = torch.arange(5)
-    wide = render_indices(SMALL, 0, indices, renderer=lambda p, s, i: render(p, s, i, 9))
+    wide = render_indices(
+        SMALL, 0, indices, renderer=lambda p, s, i, n: render(p, s, i, replace(n, blur_reach=9))
+    )
     assert torch.equal(wide.image, render_indices(SMALL, 0, indices).image)
 
 

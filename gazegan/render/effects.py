@@ -1,0 +1,45 @@
+"""What a recipe's ranges let happen: passes that can do nothing are left out, at no change of bits.
+
+Each pass must return its input unchanged, to the last bit, for an eye whose parameters are
+neutral; then an eye is the same in a batch that needs the pass and in one that does not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gazegan.render.params import PARAM_NAMES, EyeParams
+from gazegan.render.prior import Distribution, Recipe
+from gazegan.render.sensor import reach_of
+
+Bounds = Callable[[str], tuple[float, float]]
+"""Smallest and largest value of a parameter."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The passes that are needed, and how far they reach; constants while a recipe renders."""
+
+    blur_reach: int
+    """px, at least `sensor.reach_of` the widest blur."""
+
+
+def needed(bounds: Bounds) -> Effects:
+    """Return what parameters within `bounds` need."""
+    return Effects(blur_reach=reach_of(bounds("blur")[1]))
+
+
+def of_recipe(recipe: Recipe) -> Effects:
+    """Return what the eyes of a recipe can need."""
+
+    def bounds(name: str) -> tuple[float, float]:
+        spread: Distribution = getattr(recipe.eyes, name)
+        return spread.bounds
+
+    return needed(bounds)
+
+
+def of_params(params: EyeParams) -> Effects:
+    """Return what eyes of these parameters `[B]` need; reads their values, so it cannot trace."""
+    low, high = (end.tolist() for end in params.flat().detach().aminmax(dim=0))
+    places = {name: k for k, name in enumerate(PARAM_NAMES)}
+    return needed(lambda name: (low[places[name]], high[places[name]]))
