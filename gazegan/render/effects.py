@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gazegan.render.light import Lit, lit
 from gazegan.render.params import PARAM_NAMES, EyeParams
-from gazegan.render.prior import Distribution, Recipe
+from gazegan.render.prior import Recipe
 from gazegan.render.sensor import reach_of
 
 Bounds = Callable[[str], tuple[float, float]]
@@ -23,24 +23,29 @@ class Effects:
     blur_reach: int
     """px, at least `sensor.reach_of` the widest blur."""
     lit: Lit
+    stand: bool
+    """The camera stands elsewhere than straight ahead."""
+    distortion: bool
+    """The lens distorts."""
 
 
 def needed(bounds: Bounds) -> Effects:
     """Return what parameters within `bounds` need."""
+
+    def used(*names: str) -> bool:
+        return any(bounds(name) != (0, 0) for name in names)
+
     return Effects(
         blur_reach=reach_of(bounds("blur")[1]),
         lit=lit(lambda name: bounds(name)[1]),
+        stand=used("camera_azimuth", "camera_elevation", "camera_roll"),
+        distortion=used("distortion_k1", "distortion_k2", "distortion_p1", "distortion_p2"),
     )
 
 
 def of_recipe(recipe: Recipe) -> Effects:
     """Return what the eyes of a recipe can need."""
-
-    def bounds(name: str) -> tuple[float, float]:
-        spread: Distribution = getattr(recipe.eyes, name)
-        return spread.bounds
-
-    return needed(bounds)
+    return needed(recipe.bounds)
 
 
 def of_params(params: EyeParams) -> Effects:

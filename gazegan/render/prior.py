@@ -20,6 +20,10 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 
 _FORMS = "give a number, [low, high], {mean, sd, low, high} or {choice, weights}"
 _FAR = 30
+_FACE_MM = 20
+"""What an image framed on the lids shows of the face around the eyeball's centre."""
+_FLAT = 0.1
+"""A lens that squeezes slopes to less than this share is taken for one that folds."""
 
 
 class Distribution(Config):
@@ -165,9 +169,12 @@ class Image(Config):
     channels: Literal[1, 3] = 1
     band: BandName = "visible"
     """visible: colour. infrared: near-infrared at 850 nm, all channels alike."""
-    framing: Literal["landmarks", "normalised"] = "landmarks"
+    framing: Literal["landmarks", "normalised", "free"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
-    do. normalised: focal length 960 px a 60 px width, centred on the canthi, as MPIIGaze."""
+    do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images
+    are (focal length 960 px at 600 mm); from another distance only the perspective differs, as in
+    those. free: the camera's own `field_of_view`, the eye at (`eye_x`, `eye_y`, `distance`). In
+    each, `shift_nasal` and `shift_down` then move the principal point."""
 
 
 class Recipe(Config):
@@ -177,6 +184,39 @@ class Recipe(Config):
     about: str = ""
     image: Image = Image()
     eyes: Prior = Field(default_factory=Prior)
+
+    def bounds(self, name: str) -> tuple[float, float]:
+        """Return the smallest and largest value of a parameter that can be drawn."""
+        spread: Distribution = getattr(self.eyes, name)
+        return spread.bounds
+
+    @model_validator(mode="after")
+    def _unfolded(self) -> "Recipe":
+        k1, k2 = self.bounds("distortion_k1")[0], self.bounds("distortion_k2")[0]
+        if _folds(k1, k2, self._field()):
+            raise ValueError(
+                "distortion_k1, distortion_k2 fold the image over; raise them or narrow the field"
+            )
+        return self
+
+    def _field(self) -> float:
+        """How far from the camera's axis the image may reach, as the slope of a ray."""
+        far = {name: max(map(abs, self.bounds(name))) for name in SPECS}
+        if self.image.framing == "free":
+            tall = self.image.height / self.image.width
+            corner = math.hypot(0.5 + far["shift_nasal"], tall / 2 + far["shift_down"])
+            return 2 * corner * math.tan(math.radians(far["field_of_view"] / 2))
+        return (math.hypot(far["eye_x"], far["eye_y"]) + _FACE_MM) / self.bounds("distance")[0]
+
+
+def _folds(k1: float, k2: float, reach: float) -> bool:
+    """Whether a lens that bends slope r to r(1 + k1 r^2 + k2 r^4) turns back before `reach`."""
+    r = 0.0
+    while r * (1 + k1 * r**2 + k2 * r**4) < reach:
+        if 1 + 3 * k1 * r**2 + 5 * k2 * r**4 < _FLAT:
+            return True
+        r += 0.01
+    return False
 
 
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from gazegan.render import eyeball, landmarks, shape
+from gazegan.render import eyeball, shape
+from gazegan.render.camera import Camera
 from gazegan.render.eyeball import Pose
-from gazegan.render.landmarks import Camera
 from gazegan.render.params import EyeParams
 
 PUPIL_POINTS = 16
@@ -25,11 +25,10 @@ def pupil_points(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
     nasal = p.pupil_nasal + torch.cat((zero, p.pupil_radius * turn.cos()), -1)
     up = p.pupil_up + torch.cat((zero, p.pupil_radius * turn.sin()), -1)
     real = torch.stack((p.side * nasal, -up, -eyeball.iris_depth(p).expand_as(up)))
-    px = camera.project(shape.from_frame(where.eye, real))
-    scale = (camera.focal / camera.distance)[:, None, None]
+    real = shape.from_frame(where.eye, real)
+    px = start = camera.project(real)
     for _ in range(12):
-        u, v = eyeball.hit_eye(p, where, landmarks.rays_at(camera, px)).iris
+        u, v = eyeball.hit_eye(p, where, camera.rays_at(px)).iris
         miss = torch.stack((p.side * (nasal - u), v - up, torch.zeros_like(u)))
-        moved = shape.from_frame(where.eye, miss)
-        px = px + 0.85 * scale * torch.stack((moved[0, :, 0], moved[1, :, 0]), -1)
+        px = px + 0.85 * (camera.project(real + shape.from_frame(where.eye, miss)) - start)
     return px

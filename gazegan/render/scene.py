@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gazegan import rng
 from gazegan.render import (
+    camera,
     effects,
     elementary,
     eyeball,
@@ -22,9 +23,9 @@ from gazegan.render import (
     surface,
 )
 from gazegan.render.bands import band_of
+from gazegan.render.camera import Camera
 from gazegan.render.effects import Effects
 from gazegan.render.eyeball import EyeHit, Pose
-from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps, Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
@@ -48,22 +49,22 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     """
     needs = needs or effects.of_params(params)
     p = shape.per_pixel(params)
-    where = eyeball.pose(p)
-    camera = landmarks.frame(p, where, image)
-    rays = shape.rays(camera.focal, camera.centre, camera.distance, image.height, image.width)
+    where = camera.pose(p, needs)
+    view = camera.frame(p, where, image, needs, landmarks.six_points(p, where))
+    rays = view.rays(image.height, image.width)
     face = shape.hit_face(p, where.head, rays)
     eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
     lamp = light.lamps(p, band_of(image.band), needs.lit)
-    radiance = _shade(p, seed, lamp, where, camera, rays, face, eye, lids)
+    radiance = _shade(p, seed, lamp, where, view, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p, lamp))
     return EyeBatch(
         image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         masks=masks,
-        **labels.label(p, where, camera, image),
+        **labels.label(p, where, view, image),
     )
 
 
@@ -82,14 +83,14 @@ def _shade(
     seed: Tensor,
     lamp: Lamps,
     where: Pose,
-    camera: Camera,
+    view: Camera,
     rays: Rays,
     face: FaceHit,
     eye: EyeHit,
     lids: Lids,
 ) -> Tensor:
     """Linear light `[3, B, H, W]` that reaches the camera, back to front."""
-    pixel_mm = (camera.distance / camera.focal)[:, None, None]
+    pixel_mm = (view.distance / view.focal)[:, None, None]
     reach = _lid_shadow(p, where, lamp, lids)
     ball = _eyeball(p, seed, where, lamp, rays, eye, lids, pixel_mm, reach)
     wet = surface.flesh(p, lamp.band) * light.level(p, lamp) * reach.rest
