@@ -52,7 +52,8 @@ def render(
 ) -> None:
     """Render labelled synthetic eyes of a recipe into a store.
 
-    RECIPE is a TOML file, or the name of one that ships with gazegan: columbia, webcam, standin.
+    RECIPE is a TOML file, or the name of one that ships with gazegan: webcam, laptop, columbia,
+    uniform360, missing_angle, hard, standin.
     Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks,
     ellipses, centres, boxes and every scene parameter; docs/conventions.md defines them.
 

@@ -1,164 +1,131 @@
-"""Recipes: how the parameters of a population of eyes spread, and how to draw from them."""
+"""Recipes: populations of eyes and the camera that sees them, and how to draw from them."""
 
+import difflib
 import math
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 from torch import Tensor
 
 from gazegan import config, rng
 from gazegan.config import Config
 from gazegan.errors import UserError
 from gazegan.render.bands import BandName
-from gazegan.render.params import SPECS, EyeParams
+from gazegan.render.distributions import Distribution, Spread, read
+from gazegan.render.params import SPECS, EyeParams, Spec
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 """Recipes that ship with the package and may be named without a path."""
 
 
-_FORMS = "give a number, [low, high], {mean, sd, low, high} or {choice, weights}"
-_FAR = 30
 _FACE_MM = 20
 """What an image framed on the lids shows of the face around the eyeball's centre."""
 _FLAT = 0.1
 """A lens that squeezes slopes to less than this share is taken for one that folds."""
 
-
-class Distribution(Config):
-    """One parameter's spread: uniform, normal cut off at `low` and `high`, or a weighted choice.
-
-    In a recipe a number is a constant and `[low, high]` is uniform; `{mean, sd, low, high}` and
-    `{choice, weights}` are written out.
-    """
-
-    low: float | None = None
-    high: float | None = None
-    mean: float | None = None
-    sd: float | None = Field(default=None, gt=0)
-    choice: tuple[float, ...] | None = Field(default=None, min_length=1)
-    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Distribution":
-        bounded = self.low is not None and self.high is not None
-        whole = bounded and (self.mean is None) == (self.sd is None)
-        bare = self.low is self.high is self.mean is self.sd is None
-        if not (whole if self.choice is None else bare):
-            raise ValueError(_FORMS)
-        self._check_choice() if self.choice is not None else self._check_range()
-        return self
-
-    def _check_choice(self) -> None:
-        assert self.choice is not None
-        weights = self.weights or (1.0,) * len(self.choice)
-        if len(weights) != len(self.choice) or not 0 < sum(weights) < math.inf:
-            raise ValueError("weights must match choice in number and not all be 0")
-
-    def _check_range(self) -> None:
-        low, high = self.bounds
-        if self.weights is not None:
-            raise ValueError("weights need a choice")
-        if low > high:
-            raise ValueError(f"low {low} lies above high {high}; swap them")
-        if self.mean is None or self.sd is None or low == high:
-            return
-        if low > self.mean + _FAR * self.sd or high < self.mean - _FAR * self.sd:
-            raise ValueError(f"low .. high lies more than {_FAR} sd from the mean; widen it")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The smallest and largest value that can be drawn."""
-        if self.choice is not None:
-            return min(self.choice), max(self.choice)
-        assert self.low is not None and self.high is not None
-        return self.low, self.high
-
-    def quantile(self, u: Tensor) -> Tensor:
-        """Map uniform draws `u` in (0, 1) to this distribution (inverse of its CDF)."""
-        if self.choice is not None:
-            return self._choose(u)
-        low, high = self.bounds
-        if self.mean is None or self.sd is None:
-            return (low + (high - low) * u).clamp(low, high)
-        return _cut_normal(u, self.mean, self.sd, low, high)
-
-    def _choose(self, u: Tensor) -> Tensor:
-        assert self.choice is not None
-        weights = torch.tensor(self.weights or (1.0,) * len(self.choice), dtype=torch.float64)
-        edges = (weights.cumsum(0) / weights.sum())[:-1].to(u.dtype)
-        return torch.tensor(self.choice, dtype=u.dtype)[torch.bucketize(u, edges, right=True)]
-
-
-def _cut_normal(u: Tensor, mean: float, sd: float, low: float, high: float) -> Tensor:
-    """Quantiles of a normal cut off at `low` and `high`; exact in the tails, on either side."""
-    flip = 1.0 if low + high < 2 * mean else -1.0  # reckons in the lower tail, where CDFs are exact
-    ends = sorted((flip * (low - mean) / sd, flip * (high - mean) / sd))
-    a, b = 0.5 * torch.special.erfc(-torch.tensor(ends, dtype=torch.float64) / math.sqrt(2))
-    part = u.double() if flip > 0 else 1 - u.double()
-    drawn: Tensor = mean + flip * sd * torch.special.ndtri(a + (b - a) * part)
-    return drawn.clamp(low, high).to(u.dtype)
-
-
-def _read(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a number, not true or false")
-    if isinstance(value, int | float):
-        return {"low": value, "high": value}
-    if isinstance(value, list | tuple):
-        if len(value) != 2:
-            raise ValueError("a range is [low, high]")
-        return {"low": value[0], "high": value[1]}
-    if not isinstance(value, dict | Distribution):
-        raise ValueError(_FORMS)
-    return value
-
-
-Spread = Annotated[Distribution, BeforeValidator(_read)]
+_POLAR = {
+    "gaze_direction": Spec(0, 360, None, "deg, 0 image right, 90 up"),
+    "gaze_eccentricity": Spec(0, 60, None, "between gaze and camera axis, deg"),
+}
+"""Given together they take the place of `_GAZE`: where gaze leaves the camera axis, how far."""
+_GAZE = ("gaze_pitch", "gaze_yaw")
 
 
 class _PriorBase(Config):
+    gaze_direction: Spread | None = None
+    gaze_eccentricity: Spread | None = None
+
     @field_validator("*", mode="after")
     @classmethod
-    def _possible(cls, value: Distribution, info: Any) -> Distribution:
-        spec = SPECS[info.field_name]
+    def _possible(cls, value: Distribution | None, info: Any) -> Distribution | None:
+        if value is None:
+            return value
+        spec = (SPECS | _POLAR)[info.field_name]
         low, high = value.bounds
         if low < spec.low or high > spec.high:
             raise ValueError(f"must stay within {spec.low:g} .. {spec.high:g} ({spec.doc})")
+        for line in value.lines:
+            if line.of not in SPECS:
+                near = difflib.get_close_matches(line.of or "", SPECS, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else "name another"
+                raise ValueError(f"of: no parameter {line.of!r}; {hint}")
         return value
 
     @model_validator(mode="after")
+    def _polar_gaze(self) -> "_PriorBase":
+        if (self.gaze_direction is None) != (self.gaze_eccentricity is None):
+            raise ValueError("gaze_direction and gaze_eccentricity need each other; give both")
+        for name in _GAZE if self.polar else ():
+            if self.spread(name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is ruled out by gaze_direction; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _followed(self) -> "_PriorBase":
+        try:
+            names = self.order
+        except CycleError as fault:
+            circle = " follows ".join(reversed(fault.args[1]))
+            raise ValueError(f"{circle}; give one of them a range") from None
+        for name in names:
+            for line in self.spread(name).lines:
+                if line.misses(self.bounds(str(line.of))):
+                    raise ValueError(
+                        f"{name} is cut off for every {line.of}; check slope, offset, low and high"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _anatomy(self) -> "_PriorBase":
-        limbus, pupil = self._bounds("limbus_radius"), self._bounds("pupil_radius")
+        limbus, pupil = self.bounds("limbus_radius"), self.bounds("pupil_radius")
         if pupil[1] >= limbus[0]:
             raise ValueError("pupil_radius must stay below limbus_radius")
-        if self._bounds("cornea_radius")[0] <= limbus[1]:
+        if self.bounds("cornea_radius")[0] <= limbus[1]:
             raise ValueError("limbus_radius must stay below cornea_radius")
-        sides = self._spread("side").choice or set(self._bounds("side"))
-        if not set(sides) <= {-1, 1} or sides == {-1, 1}:
+        if not (self.spread("side").values or {0}) <= {-1, 1}:
             raise ValueError("side must be -1, 1 or a choice of both")
-        if self._bounds("eyeball_radius")[0] <= self._bounds("cornea_radius")[1]:
+        if self.bounds("eyeball_radius")[0] <= self.bounds("cornea_radius")[1]:
             raise ValueError("cornea_radius must stay below eyeball_radius")
         return self
 
-    def _spread(self, name: str) -> Distribution:
+    @property
+    def polar(self) -> bool:
+        """Whether gaze is drawn as direction and eccentricity."""
+        return self.gaze_direction is not None
+
+    @property
+    def order(self) -> list[str]:
+        """What is drawn, every parameter after those that it follows."""
+        graph = {name: {str(line.of) for line in self.spread(name).lines} for name in SPECS}
+        if self.polar:
+            graph |= {name: {str(line.of) for line in self.spread(name).lines} for name in _POLAR}
+            graph |= {name: set(_POLAR) for name in _GAZE}
+        return list(TopologicalSorter(graph).static_order())
+
+    def spread(self, name: str) -> Distribution:
+        """Return the distribution of a parameter."""
         spread: Distribution = getattr(self, name)
         return spread
 
-    def _bounds(self, name: str) -> tuple[float, float]:
-        return self._spread(name).bounds
+    def bounds(self, name: str) -> tuple[float, float]:
+        """Return the smallest and largest value that a parameter can have."""
+        if self.polar and name in _GAZE:
+            widest = self.spread("gaze_eccentricity").bounds[1]
+            return -widest, widest
+        return self.spread(name).bounds
 
 
 _fields: Any = {
-    name: (Spread, Field(default=spec.default, description=spec.doc, validate_default=True))
+    name: (
+        Spread,
+        Field(default=read(spec.default), description=spec.doc, validate_default=True),
+    )
     for name, spec in SPECS.items()
 }
-Prior: type[Config] = create_model(
-    "Prior",
-    __base__=_PriorBase,
-    **_fields,
-)
+Prior: type[_PriorBase] = create_model("Prior", __base__=_PriorBase, **_fields)
 
 
 class Image(Config):
@@ -187,8 +154,7 @@ class Recipe(Config):
 
     def bounds(self, name: str) -> tuple[float, float]:
         """Return the smallest and largest value of a parameter that can be drawn."""
-        spread: Distribution = getattr(self.eyes, name)
-        return spread.bounds
+        return self.eyes.bounds(name)
 
     @model_validator(mode="after")
     def _unfolded(self) -> "Recipe":
@@ -221,12 +187,23 @@ def _folds(k1: float, k2: float, reach: float) -> bool:
 
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
-    return EyeParams(
-        **{
-            name: getattr(recipe.eyes, name).quantile(rng.uniform(indices, seed, "eye", name))
-            for name in SPECS
-        }
-    )
+    eyes, drawn = recipe.eyes, dict[str, Tensor]()
+    for name in eyes.order:
+        if eyes.polar and name in _GAZE:
+            drawn[name] = _from_polar(*(drawn[part] for part in _POLAR))[_GAZE.index(name)]
+        else:
+            draws = rng.uniform(indices, seed, "eye", name)
+            drawn[name] = eyes.spread(name).quantile(draws, drawn)
+    return EyeParams(**{name: drawn[name] for name in SPECS})
+
+
+def _from_polar(direction: Tensor, eccentricity: Tensor) -> tuple[Tensor, Tensor]:
+    """Pitch and yaw, deg, as `geometry.angles_from_direction`, with the same bits in any batch."""
+    where, away = torch.deg2rad(direction.double()), torch.deg2rad(eccentricity.double())
+    up = away.sin() * where.sin()
+    pitch = torch.atan(up / (1 - up * up).sqrt())
+    yaw = torch.atan(-away.sin() * where.cos() / away.cos())
+    return torch.rad2deg(pitch).to(direction.dtype), torch.rad2deg(yaw).to(direction.dtype)
 
 
 def _is_file(path: Path) -> bool:

@@ -1,79 +1,23 @@
-"""Distributions against scipy, recipes and what they refuse."""
+"""Recipes: what they draw and what they refuse."""
 
 import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.testing import assert_allclose
 from scenes import draw
 from scipy import stats
 
-from gazegan import rng
+from gazegan import geometry
 from gazegan.config import validate
 from gazegan.errors import UserError
 from gazegan.render.params import PARAM_NAMES, SPECS, EyeParams
-from gazegan.render.prior import RECIPES, Distribution, Recipe, load_recipe, sample
+from gazegan.render.prior import RECIPES, Recipe, load_recipe, sample
 
-U = rng.uniform(torch.arange(4096), 0, "test")
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def recipe_of(**eyes):
     return validate(Recipe, {"eyes": eyes}, "test")
-
-
-@pytest.mark.parametrize(
-    ("mean", "sd", "low", "high"),
-    [
-        (0, 1, -1, 2),
-        (3.2, 1.2, 0.5, 6),
-        (5, 0.1, 4, 7),
-        (0, 1, 6, 8),
-        (0, 1, -9, -7),
-        (2, 0.5, 14, 15),
-        (2, 0.5, -12, -11),
-        (0, 100, -1, 1),
-    ],
-)
-def test_cut_normal_has_the_quantiles_of_scipy(mean, sd, low, high):
-    drawn = Distribution(mean=mean, sd=sd, low=low, high=high).quantile(U)
-    known = stats.truncnorm((low - mean) / sd, (high - mean) / sd, mean, sd).ppf(U.double())
-    assert drawn.dtype == torch.float32
-    assert_allclose(drawn, known, rtol=1e-6, atol=1e-6 * sd)
-
-
-def test_uniform_has_the_quantiles_of_scipy():
-    drawn = Distribution(low=-3.5, high=7).quantile(U)
-    assert_allclose(drawn, stats.uniform(-3.5, 10.5).ppf(U.double()), rtol=1e-6, atol=1e-6)
-
-
-def test_choice_follows_its_weights():
-    drawn = Distribution(choice=(1, 2, 5, 7), weights=(1, 0, 2, 1)).quantile(U)
-    counts = [int((drawn == value).sum()) for value in (1, 5, 7)]
-    assert sum(counts) == len(U) and not (drawn == 2).any()
-    assert stats.chisquare(counts, [len(U) / 4, len(U) / 2, len(U) / 4]).pvalue > 0.01
-    even = Distribution(choice=(-1, 1)).quantile(U)
-    assert abs(float(even.mean())) < 4 / math.sqrt(len(U))
-
-
-@given(
-    mean=st.floats(-50, 50),
-    sd=st.floats(0.01, 50),
-    ends=st.tuples(st.floats(-60, 60), st.floats(-60, 60)),
-)
-@settings(deadline=None, max_examples=60)
-def test_draws_stay_within_their_bounds_and_rise(mean, sd, ends):
-    low, high = sorted(ends)
-    for spread in ({"low": low, "high": high}, {"low": low, "high": high, "mean": mean, "sd": sd}):
-        far = max(low - mean, mean - high) > 29 * sd
-        if "mean" in spread and far:
-            continue
-        drawn = Distribution(**spread).quantile(U.sort().values)
-        edges = torch.tensor([low, high])
-        assert edges[0] <= drawn.min() and drawn.max() <= edges[1]
-        assert (drawn.diff() >= 0).all()
 
 
 def test_defaults_lie_within_what_is_possible():
@@ -97,6 +41,8 @@ def test_a_folder_of_the_same_name_does_not_hide_a_shipped_recipe(tmp_path, monk
     assert load_recipe("webcam").name == "webcam"
 
 
+LINE = {"of": "noise", "slope": 1, "low": 0, "high": 1}
+POLAR = {"gaze_direction": [0, 360], "gaze_eccentricity": [5, 30]}
 FAULTS = [
     ({"eyes": {"blurr": 1}}, "unknown key 'eyes.blurr'; did you mean 'blur'?"),
     ({"eyes": {"blur": {"mea": 1}}}, "unknown key 'eyes.blur.mea'; did you mean 'mean'?"),
@@ -114,6 +60,32 @@ FAULTS = [
     ({"eyes": {"blur": {"mean": 1, "low": 0, "high": 2}}}, "give a number"),
     ({"eyes": {"blur": {"mean": 1, "sd": 0.001, "low": 2, "high": 3}}}, "from the mean"),
     ({"eyes": {"blur": {"low": 0, "high": 2, "weights": [1]}}}, "weights need a choice"),
+    ({"eyes": {"blur": {"mixture": []}}}, "at least 1"),
+    ({"eyes": {"blur": {"mixture": [1, 2], "weights": [1]}}}, "weights must match mixture"),
+    ({"eyes": {"blur": {"mixture": [1, [2]]}}}, "eyes.blur.mixture.1: a range is [low, high]"),
+    ({"eyes": {"blur": {"mixture": [1, [2, 5]]}}}, "must stay within 0 .. 4"),
+    ({"eyes": {"blur": {"mixture": [1], "choice": [1]}}}, "give a number"),
+    ({"eyes": {"blur": LINE | {"of": "nois"}}}, "no parameter 'nois'; did you mean 'noise'?"),
+    ({"eyes": {"blur": {"mixture": [1, LINE | {"of": "?"}]}}}, "no parameter '?'; name another"),
+    ({"eyes": {"blur": LINE | {"of": "blur"}}}, "blur follows blur; give one of them"),
+    (
+        {
+            "eyes": {
+                "blur": LINE,
+                "noise": LINE | {"of": "fill", "high": 0.1},
+                "fill": LINE | {"of": "blur", "low": 0.5},
+            }
+        },
+        "blur follows noise follows ",
+    ),
+    ({"eyes": {"blur": LINE | {"offset": 9}}}, "blur is cut off for every noise; check slope"),
+    ({"eyes": {"blur": {"of": "noise", "low": 0, "high": 1}}}, "give a number"),
+    ({"eyes": {"blur": LINE | {"mean": 1}}}, "give a number"),
+    ({"eyes": {"blur": {"low": 0, "high": 1, "slope": 1}}}, "give a number"),
+    ({"eyes": {"side": {"mixture": [1, [-1, 1]]}}}, "side must be -1, 1"),
+    ({"eyes": {"gaze_direction": [0, 360]}}, "need each other; give both"),
+    ({"eyes": {"gaze_eccentricity": 70}}, "must stay within 0 .. 60"),
+    ({"eyes": POLAR | {"gaze_yaw": 0}}, "gaze_yaw is ruled out by gaze_direction; remove one"),
     ({"eyes": {"blur": {"choice": [1, 2], "weights": [1]}}}, "weights must match"),
     ({"eyes": {"blur": {"choice": [1, 2], "weights": [0, 0]}}}, "weights must match"),
     ({"eyes": {"blur": {"choice": [1, 2], "low": 0}}}, "give a number"),
@@ -173,6 +145,33 @@ def test_changing_one_parameter_changes_no_other():
                       for o in ((), ("eyes.blur=0.5",)))  # fmt: skip
     differs = (plain != changed).any(0)
     assert [PARAM_NAMES[j] for j in differs.nonzero().flatten()] == ["blur"]
+
+
+def test_parameters_follow_others_through_a_chain():
+    lines = {
+        "upper_lid": {"of": "gaze_pitch", "slope": 0.1, "offset": 6, "low": 2, "high": 10},
+        "lower_lid": {"of": "upper_lid", "slope": -0.5, "offset": 5, "low": 0, "high": 8},
+    }
+    drawn = sample(recipe_of(gaze_pitch=[-20, 20], **lines), 0, torch.arange(500))
+    torch.testing.assert_close(drawn.upper_lid, 6 + 0.1 * drawn.gaze_pitch)
+    torch.testing.assert_close(drawn.lower_lid, 2 - 0.05 * drawn.gaze_pitch)
+    assert drawn.gaze_pitch.std() > 10
+
+
+def test_direction_and_eccentricity_are_those_of_the_gaze():
+    """Against geometry's own way from angles back; a parameter may follow such a gaze."""
+    lid = {"of": "gaze_pitch", "slope": 0.1, "offset": 6, "low": 2, "high": 10}
+    recipe = recipe_of(**POLAR, upper_lid=lid)
+    drawn = sample(recipe, 3, torch.arange(4000))
+    angles = torch.deg2rad(torch.stack((drawn.gaze_pitch, drawn.gaze_yaw), -1).double())
+    direction, away = geometry.direction_deg(angles), geometry.eccentricity_deg(angles)
+    assert stats.kstest(direction, stats.uniform(0, 360).cdf).pvalue > 0.01
+    assert stats.kstest(away, stats.uniform(5, 25).cdf).pvalue > 0.01
+    assert abs(stats.pearsonr(direction, away).statistic) < 4 / math.sqrt(4000)
+    torch.testing.assert_close(drawn.upper_lid, 6 + 0.1 * drawn.gaze_pitch)
+    assert recipe.eyes.bounds("gaze_pitch") == (-30, 30)
+    assert torch.equal(sample(recipe, 3, torch.tensor([3999])).flat()[0], drawn.flat()[3999])
+    assert recipe == validate(Recipe, recipe.model_dump(mode="json"), "manifest")
 
 
 def test_flat_and_back():
