@@ -63,13 +63,14 @@ def glint(led: Led, reflected: Tensor, point: Tensor, turn: Tensor, pixel_mm: Te
     """Radiance `[B, H, W]` of an LED in directions `reflected` at a mirror's points, over a pixel.
 
     `turn` is the angle, rad, through which the reflection turns across one pixel toward something
-    far away; toward the LED, parallax adds to it.
+    far away; toward the LED, parallax adds to it. The blur by half a pixel, as standard deviation,
+    is the least at which samples at pixel centres keep a glint's place and light.
     """
     to = led.at - point
     square = shape.dot(to, to).clamp(min=_NEAREST**2)
     size2 = led.radius * led.radius / square
     wide = turn + pixel_mm / sqrt(square)
-    blurred2 = size2 + 0.25 * wide * wide
+    blurred2 = size2 + 0.5 * wide * wide
     miss = reflected - to / sqrt(square)
     bright = led.power * (shape.dot(led.at, led.at) / square) / blurred2
     return bright * torch.exp(-shape.dot(miss, miss) / blurred2)

@@ -22,7 +22,10 @@ def energy(flat, textures, image):
 
 
 def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
-    params, textures = draw(12, noise=0.01, glasses=0.5, rim_below=0.5)
+    lights = {"window_light": 2, "monitor_light": 1, "led_light": 1, "led_count": 2.5}
+    params, textures = draw(
+        12, noise=0.01, glasses=0.5, rim_below=0.5, tear_film=0.5, led_radius=8, **lights
+    )
     flat = params.flat().requires_grad_()
     (slope,) = torch.autograd.grad(energy(flat, textures, SMALL).sum(), flat)
     assert torch.isfinite(slope).all()
