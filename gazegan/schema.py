@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 MASKS = ("skin", "sclera", "iris", "pupil")
 """Coverage masks in channel order; they sum to one in every pixel of a render."""
@@ -113,7 +113,12 @@ class EyeBatch(_Record):
     0..pi rad, counted as directions are: 0 to the image's right, pi/2 up. Outlines as seen, the
     pupil through the refracting cornea, with what lids hide."""
     intrinsics: Tensor | None = None
-    """[B, 4] (fx, fy, cx, cy) px of the pinhole; the principal point may lie off the image."""
+    """[B, 4] (fx, fy, cx, cy) px; the principal point may lie off the image."""
+    distortion: Tensor | None = None
+    """[B, 4] (k1, k2, p1, p2) of the lens, as OpenCV has them."""
+    extrinsics: Tensor | None = None
+    """[B, 3, 4] what turns the head's frame, whose origin is the eyeball's centre, into the
+    camera's: a rotation and, in the last column, mm."""
     boxes: Tensor | None = None
     """[B, len(BOXES), 4] (x0, y0, x1, y1) px: the tight box around the 16 lid landmarks, and that
     around what the polygon of the 32 iris landmarks shares with that of the lids; zero where no
@@ -136,7 +141,7 @@ class EyeBatch(_Record):
 
 _FINITE = (
     *("image", "gaze", "gaze_head", "optical", "masks", "landmarks"),
-    *("centres", "ellipses", "intrinsics", "boxes", "params"),
+    *("centres", "ellipses", "intrinsics", "distortion", "extrinsics", "boxes", "params"),
 )
 
 
@@ -158,6 +163,8 @@ def check_batch(batch: EyeBatch) -> None:
         "centres": (b, len(CENTRES), 3),
         "ellipses": (b, len(ELLIPSES), 5),
         "intrinsics": (b, 4),
+        "distortion": (b, 4),
+        "extrinsics": (b, 3, 4),
         "boxes": (b, len(BOXES), 4),
     }
     if c not in (1, 3):

@@ -69,8 +69,12 @@ class Eye:
 
     def landing(self, px, focal, middle):
         """Where on the iris, (u, v) mm, the ray through a pixel lands after refraction."""
-        way = unit([(px[0] - middle[0]) / focal, (px[1] - middle[1]) / focal, 1.0])
-        start = np.array([0.0, 0.0, -self.p["distance"]]) - self.centre
+        way = [(px[0] - middle[0]) / focal, (px[1] - middle[1]) / focal, 1.0]
+        return self.landing_from(np.array([0.0, 0.0, -self.p["distance"]]), way)
+
+    def landing_from(self, start, way):
+        """Where on the iris, (u, v) mm, a ray from a point, mm, lands after refraction."""
+        way, start = unit(way), start - self.centre
         b = start @ way
         t = -b - math.sqrt(max(b * b - start @ start + self.p["cornea_radius"] ** 2, 0))
         hit = start + t * way

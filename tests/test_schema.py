@@ -31,6 +31,8 @@ def labelled(count: int, channels: int = 1) -> EyeBatch:
         centres=torch.rand(count, 4, 3, generator=generator),
         ellipses=torch.rand(count, 2, 5, generator=generator),
         intrinsics=torch.rand(count, 4, generator=generator),
+        distortion=torch.rand(count, 4, generator=generator),
+        extrinsics=torch.rand(count, 3, 4, generator=generator),
         boxes=torch.rand(count, 2, 4, generator=generator),
     )
 
@@ -101,6 +103,8 @@ def test_a_sound_batch_passes():
         ({"centres": torch.zeros(2, 3, 3)}, "centres has shape"),
         ({"ellipses": torch.full((2, 2, 5), torch.inf)}, "ellipses holds"),
         ({"intrinsics": torch.zeros(2, 3)}, "intrinsics has shape"),
+        ({"distortion": torch.zeros(2, 2)}, "distortion has shape"),
+        ({"extrinsics": torch.full((2, 3, 4), torch.nan)}, "extrinsics holds values"),
         ({"boxes": torch.zeros(2, 4)}, "boxes has shape"),
     ],
 )

@@ -152,6 +152,8 @@ def _record(store: Store, batch: EyeBatch, k: int, index: int) -> dict[str, Any]
         "centres": _named(CENTRES, batch.centres, k),
         "ellipses": _ellipses(batch.ellipses, k),
         "intrinsics": _named(("fx", "fy", "cx", "cy"), batch.intrinsics, k),
+        "distortion": _named(("k1", "k2", "p1", "p2"), batch.distortion, k),
+        "extrinsics": None if batch.extrinsics is None else batch.extrinsics[k].tolist(),
         "boxes": _boxes(batch.boxes, k),
         "params": _named(m.param_names, batch.params, k),
     }

@@ -50,6 +50,8 @@ def layout(manifest: Manifest, count: int) -> dict[str, tuple[torch.dtype, tuple
         "centres": (torch.float32, (count, len(CENTRES), 3)),
         "ellipses": (torch.float32, (count, len(ELLIPSES), 5)),
         "intrinsics": (torch.float32, (count, 4)),
+        "distortion": (torch.float32, (count, 4)),
+        "extrinsics": (torch.float32, (count, 3, 4)),
         "boxes": (torch.float32, (count, len(BOXES), 4)),
         "params": (torch.float32, (count, len(m.param_names))),
     }

@@ -5,8 +5,7 @@ from torch import Tensor
 
 from gazegan import geometry
 from gazegan.render import landmarks, outlines, shape
-from gazegan.render.elementary import angle
-from gazegan.render.landmarks import Camera
+from gazegan.render.camera import Camera, angles_of, angles_seen, lens_of
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
 from gazegan.render.shape import Pose
@@ -22,13 +21,15 @@ def label(p: EyeParams, where: Pose, camera: Camera, image: Image) -> dict[str, 
     points, seen = landmarks.locate(p, where, camera, image, pupil[:, :1])
     lids, limbus = points[:, _LIDS], points[:, _LIMBUS]
     return {
-        **directions(p, where),
+        **directions(p, where, camera),
         "side": (p.side.flatten() < 0).to(torch.int64),
         "landmarks": points,
         "visible": seen,
         "centres": centres(p, where, camera),
         "ellipses": outlines.fit_ellipse(torch.stack((pupil[:, 1:], limbus[:, ::2]), 1)),
         "intrinsics": torch.cat((camera.focal[:, None].expand(-1, 2), camera.centre), 1),
+        "distortion": lens_of(p),
+        "extrinsics": torch.cat((where.head, camera.eye[:, :, None]), -1),
         "boxes": torch.stack((outlines.box_around(lids), _iris_box(limbus, lids, seen)), 1),
         "params": p.flat().flatten(1),
     }
@@ -40,16 +41,17 @@ def _iris_box(limbus: Tensor, lids: Tensor, seen: Tensor) -> Tensor:
     return torch.where(bare[:, None], outlines.box_of_overlap(limbus, lids), 0.0)
 
 
-def directions(p: EyeParams, where: Pose) -> dict[str, Tensor]:
+def directions(p: EyeParams, where: Pose, camera: Camera) -> dict[str, Tensor]:
     """Return gaze, head, gaze_head and optical, all `[B, 2]` (pitch, yaw) rad."""
     gaze = torch.deg2rad(torch.cat((p.gaze_pitch, p.gaze_yaw), -1)[:, 0])
+    head = torch.deg2rad(torch.cat((p.head_pitch, p.head_yaw), -1)[:, 0])
+    if camera.stand is not None:
+        gaze, head = angles_seen(gaze, camera.stand), angles_seen(head, camera.stand)
     visual = geometry.vector_from_angles(gaze).T[:, :, None, None]
-    x, y, z = shape.to_frame(where.head, visual)[:, :, 0, 0]
-    in_head = torch.stack((angle((x * x + z * z).sqrt(), -y), angle(-z, -x)), -1)
     return {
         "gaze": gaze,
-        "head": torch.deg2rad(torch.cat((p.head_pitch, p.head_yaw), -1)[:, 0]),
-        "gaze_head": in_head,
+        "head": head,
+        "gaze_head": angles_of(shape.to_frame(where.head, visual)),
         "optical": where.optical,
     }
 
@@ -61,5 +63,4 @@ def centres(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
     x = torch.cat((zero, zero, zero, p.side * p.pupil_nasal), -1)
     y = torch.cat((zero, zero, zero, -p.pupil_up), -1)
     points = shape.from_frame(where.eye, torch.stack((x, y, -torch.cat(depths, -1))))
-    away = points.new_tensor((0.0, 0.0, 1.0)) * camera.distance[:, None]
-    return points[:, :, 0].permute(1, 2, 0) + away[:, None]
+    return points[:, :, 0].permute(1, 2, 0) + camera.eye[:, None]

@@ -1,51 +1,18 @@
-"""The camera's framing, and points of the eye projected into the image."""
+"""Points of the eye, and where the image shows them."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gazegan.render import shape
+from gazegan.render.camera import Camera
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
-from gazegan.render.shape import Pose, Rays
+from gazegan.render.shape import Pose
 
 PUPIL_POINTS = 16
 """Points on the pupil's edge; an ellipse through as many is exact to thousandths of a pixel."""
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole: focal length `[B]` and principal point `[B, 2]`, px; distance `[B]`, mm."""
-
-    focal: Tensor
-    centre: Tensor
-    distance: Tensor
-
-    def project(self, points: Tensor) -> Tensor:
-        """Project points `[3, B, 1, N]` mm from the eyeball's centre to pixels `[B, N, 2]`."""
-        depth = (self.distance[:, None] + points[2, :, 0]).clamp(min=1)  # not behind the camera
-        xy = torch.stack((points[0, :, 0], points[1, :, 0]), -1) / depth[..., None]
-        return xy * self.focal[:, None, None] + self.centre[:, None]
-
-
-def frame(p: EyeParams, where: Pose, image: Image) -> Camera:
-    """Place the image on the eye as the recipe's framing says."""
-    distance = p.distance.flatten()
-    unit = torch.ones_like(distance)
-    lids = on_face(p, where, *_six_points(p, where))
-    seen = Camera(unit, torch.zeros_like(unit)[:, None].expand(-1, 2), distance).project(lids)
-    fissure = (seen[:, 0, 0] - seen[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm
-    if image.framing == "landmarks":
-        focal, middle = p.fill.flatten() * image.width / fissure, seen.mean(1)
-    else:
-        focal, middle = unit * (960 * image.width / 60), (seen[:, 0] + seen[:, 3]) / 2
-    turn = (p.side * torch.deg2rad(p.head_yaw)).sin()
-    across = p.side * (p.shift_nasal + p.shift_turn * turn)
-    shift = torch.stack((across.flatten(), p.shift_down.flatten()), -1)
-    half = torch.tensor((image.width / 2, image.height / 2), device=focal.device, dtype=focal.dtype)
-    return Camera(focal, half + shift * image.width - focal[:, None] * middle, distance)
 
 
 def on_face(p: EyeParams, where: Pose, u: Tensor, v: Tensor) -> Tensor:
@@ -60,11 +27,14 @@ def _along(p: EyeParams, places: list[float]) -> Tensor:
     return p.canthus_inner - (p.canthus_inner + p.canthus_outer) * t
 
 
-def _six_points(p: EyeParams, where: Pose) -> tuple[Tensor, Tensor]:
-    """Six lid points as common face landmarkers place them, from the inner canthus round."""
+def six_points(p: EyeParams, where: Pose) -> Tensor:
+    """Six points `[3, B, 1, 6]` of the lids as common face landmarkers place them.
+
+    They run from the inner canthus along the upper lid and back; the outer canthus is the fourth.
+    """
     u = _along(p, [0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3])
     upper, lower, _ = shape.margins(p, where.lift, u)
-    return u, torch.cat((upper[..., :4], lower[..., 4:]), -1)
+    return on_face(p, where, u, torch.cat((upper[..., :4], lower[..., 4:]), -1))
 
 
 def lid_points(p: EyeParams, where: Pose) -> Tensor:
@@ -107,25 +77,13 @@ def pupil_points(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
     nasal = p.pupil_nasal + torch.cat((zero, p.pupil_radius * turn.cos()), -1)
     up = p.pupil_up + torch.cat((zero, p.pupil_radius * turn.sin()), -1)
     real = torch.stack((p.side * nasal, -up, -shape.iris_depth(p).expand_as(up)))
-    px = camera.project(shape.from_frame(where.eye, real))
-    scale = (camera.focal / camera.distance)[:, None, None]
+    real = shape.from_frame(where.eye, real)
+    px = start = camera.project(real)
     for _ in range(12):
-        u, v = shape.hit_eye(p, where, rays_at(camera, px)).iris
+        u, v = shape.hit_eye(p, where, camera.rays_at(px)).iris
         miss = torch.stack((p.side * (nasal - u), v - up, torch.zeros_like(u)))
-        moved = shape.from_frame(where.eye, miss)
-        px = px + 0.85 * scale * torch.stack((moved[0, :, 0], moved[1, :, 0]), -1)
+        px = px + 0.85 * (camera.project(real + shape.from_frame(where.eye, miss)) - start)
     return px
-
-
-def rays_at(camera: Camera, px: Tensor) -> Rays:
-    """Return the rays through pixels `[B, N, 2]`, shaped as an image of one row."""
-    d = (px - camera.centre[:, None]) / camera.focal[:, None, None]
-    x, y = d[..., 0][:, None], d[..., 1][:, None]
-    far = camera.distance[:, None, None]
-    return Rays(
-        torch.stack((x * far, y * far, torch.zeros_like(x))),
-        torch.stack((x, y, torch.ones_like(x))),
-    )
 
 
 def locate(
@@ -139,7 +97,7 @@ def locate(
     iris = iris_points(p, where)
     fixed = torch.cat((lid_points(p, where), caruncle_points(p, where), iris[..., 1:]), -1)
     points = torch.cat((pupil, camera.project(iris[..., :1]), camera.project(fixed)), 1)
-    away = shape.dot(iris, torch.stack((iris[0], iris[1], iris[2] + p.distance)))[:, 0] < 0
+    away = shape.dot(iris, iris + camera.eye.T[:, :, None, None])[:, 0] < 0
     on_eye = torch.cat((pupil, camera.project(iris)), 1)
     bare = between_lids(p, where, camera, on_eye)
     seen = torch.ones_like(points[..., 0], dtype=torch.bool)
@@ -151,5 +109,5 @@ def locate(
 
 def between_lids(p: EyeParams, where: Pose, camera: Camera, px: Tensor) -> Tensor:
     """Return whether the eyeball is bare of lids at pixels `[B, N, 2]`, as `[B, N]`."""
-    face = shape.hit_face(p, where.head, rays_at(camera, px))
+    face = shape.hit_face(p, where.head, camera.rays_at(px))
     return (shape.lids(p, where.lift, face.u, face.v).bare > 0)[:, 0]

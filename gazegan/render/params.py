@@ -135,6 +135,9 @@ class EyeParams:
     fill_elevation: Tensor = _p([-20, 60], -90, 90, "second reflection, deg, up")
     fill_glint: Tensor = _p([0.0, 0.5], 0, 10, "brightness of the second reflection")
     tear_film: Tensor = _p(0, 0, 1, "mirroring of the wet sclera")
+    panorama_turn: Tensor = _p(
+        0, -360, 360, "panorama about the vertical, deg, its middle to image right"
+    )
     window_light: Tensor = _p(0, 0, 50, "radiance of a window, 0 none")
     window_azimuth: Tensor = _p([-80, 80], -180, 180, "deg, image right")
     window_elevation: Tensor = _p([0, 40], -90, 90, "deg, up")
@@ -167,11 +170,22 @@ class EyeParams:
     lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
     lens_glare: Tensor = _p([0.0, 0.5], 0, 1, "veiling reflection on the lens")
     # Camera
-    distance: Tensor = _p([500, 800], 40, 20000, "camera to eyeball centre, mm")
+    distance: Tensor = _p([500, 800], 25, 20000, "depth of the eyeball's centre, mm")
+    eye_x: Tensor = _p(0, -2000, 2000, "eyeball's centre from the camera's axis, mm, right")
+    eye_y: Tensor = _p(0, -2000, 2000, "eyeball's centre from the camera's axis, mm, down")
+    camera_azimuth: Tensor = _p(0, -60, 60, "camera's place around the eye, deg, temporal")
+    camera_elevation: Tensor = _p(0, -60, 60, "camera's place around the eye, deg, up")
+    camera_roll: Tensor = _p(0, -180, 180, "camera about its axis, deg, scene clockwise")
+    field_of_view: Tensor = _p(40, 1, 150, "of framing free: across the image's width, deg")
     fill: Tensor = _p([0.66, 0.95], 0.02, 3, "canthus to canthus over image width")
-    shift_nasal: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
-    shift_down: Tensor = _p([-0.08, 0.08], -1, 1, "framing jitter, share of image width")
+    shift_nasal: Tensor = _p([-0.08, 0.08], -1, 1, "of the principal point, share of image width")
+    shift_down: Tensor = _p([-0.08, 0.08], -1, 1, "of the principal point, share of image width")
     shift_turn: Tensor = _p(0, -1, 1, "shift toward the nose for a head turned 90 deg temporally")
+    # The lens (Brown 1966; OpenCV's order and signs)
+    distortion_k1: Tensor = _p(0, -0.5, 0.5, "radial, of the square of a ray's slope")
+    distortion_k2: Tensor = _p(0, -0.5, 0.5, "radial, of its fourth power")
+    distortion_p1: Tensor = _p(0, -0.05, 0.05, "tangential, down")
+    distortion_p2: Tensor = _p(0, -0.05, 0.05, "tangential, to the right")
     blur: Tensor = _p([0.2, 1.1], 0, 4, "standard deviation of the optics' blur, px")
     exposure: Tensor = _p(_normal(0.0, 0.4, -1.2, 1.2), -4, 4, "compensation, stops")
     metering: Tensor = _p(
@@ -203,10 +217,14 @@ MIRRORED = (
     "side",
     "light_azimuth",
     "fill_azimuth",
+    "panorama_turn",
     "window_azimuth",
     "monitor_azimuth",
     "led_turn",
     "led_right",
+    "eye_x",
+    "camera_roll",
+    "distortion_p2",
 )
 """The parameters that change sign when the image is mirrored left to right."""
 

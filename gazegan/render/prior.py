@@ -11,7 +11,9 @@ from torch import Tensor
 from gazegan import config, rng
 from gazegan.config import Config
 from gazegan.errors import UserError
+from gazegan.render import panorama
 from gazegan.render.bands import BandName
+from gazegan.render.panorama import Panorama
 from gazegan.render.params import SPECS, EyeParams
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -20,6 +22,10 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 
 _FORMS = "give a number, [low, high], {mean, sd, low, high} or {choice, weights}"
 _FAR = 30
+_FACE_MM = 20
+"""What an image framed on the lids shows of the face around the eyeball's centre."""
+_FLAT = 0.1
+"""A lens that squeezes slopes to less than this share is taken for one that folds."""
 
 
 class Distribution(Config):
@@ -165,9 +171,26 @@ class Image(Config):
     channels: Literal[1, 3] = 1
     band: BandName = "visible"
     """visible: colour. infrared: near-infrared at 850 nm, all channels alike."""
-    framing: Literal["landmarks", "normalised"] = "landmarks"
+    framing: Literal["landmarks", "normalised", "free"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
-    do. normalised: focal length 960 px a 60 px width, centred on the canthi, as MPIIGaze."""
+    do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images
+    are (focal length 960 px at 600 mm); from another distance only the perspective differs, as in
+    those. free: the camera's own `field_of_view`, the eye at (`eye_x`, `eye_y`, `distance`). In
+    each, `shift_nasal` and `shift_down` then move the principal point."""
+
+
+class Light(Config):
+    """What lights all the eyes of a recipe alike."""
+
+    panorama: str = ""
+    """An equirectangular image (.png, .jpg, .npy) that takes the sky's place, by its path from the
+    recipe's file; its middle is where an eye looks that looks into the camera."""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """Of the panorama's bytes; filled in when the recipe is loaded, checked when it is given."""
+
+    def read(self) -> Panorama | None:
+        """Return the panorama, if any; raises UserError where its file cannot be used."""
+        return panorama.load(self.panorama, self.sha256) if self.panorama else None
 
 
 class Recipe(Config):
@@ -176,7 +199,41 @@ class Recipe(Config):
     name: str = Field(default="default", pattern=r"^[\w-]+$")
     about: str = ""
     image: Image = Image()
+    light: Light = Light()
     eyes: Prior = Field(default_factory=Prior)
+
+    def bounds(self, name: str) -> tuple[float, float]:
+        """Return the smallest and largest value of a parameter that can be drawn."""
+        spread: Distribution = getattr(self.eyes, name)
+        return spread.bounds
+
+    @model_validator(mode="after")
+    def _unfolded(self) -> "Recipe":
+        k1, k2 = self.bounds("distortion_k1")[0], self.bounds("distortion_k2")[0]
+        if _folds(k1, k2, self._field()):
+            raise ValueError(
+                "distortion_k1, distortion_k2 fold the image over; raise them or narrow the field"
+            )
+        return self
+
+    def _field(self) -> float:
+        """How far from the camera's axis the image may reach, as the slope of a ray."""
+        far = {name: max(map(abs, self.bounds(name))) for name in SPECS}
+        if self.image.framing == "free":
+            tall = self.image.height / self.image.width
+            corner = math.hypot(0.5 + far["shift_nasal"], tall / 2 + far["shift_down"])
+            return 2 * corner * math.tan(math.radians(far["field_of_view"] / 2))
+        return (math.hypot(far["eye_x"], far["eye_y"]) + _FACE_MM) / self.bounds("distance")[0]
+
+
+def _folds(k1: float, k2: float, reach: float) -> bool:
+    """Whether a lens that bends slope r to r(1 + k1 r^2 + k2 r^4) turns back before `reach`."""
+    r = 0.0
+    while r * (1 + k1 * r**2 + k2 * r**4) < reach:
+        if 1 + 3 * k1 * r**2 + 5 * k2 * r**4 < _FLAT:
+            return True
+        r += 0.01
+    return False
 
 
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
@@ -187,6 +244,19 @@ def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
             for name in SPECS
         }
     )
+
+
+def pinned(recipe: Recipe, folder: Path = Path()) -> Recipe:
+    """Return a recipe that names its panorama from here, not from `folder`, and by its SHA-256.
+
+    Raises UserError where the file cannot be used or is not the one the recipe pins.
+    """
+    if not recipe.light.panorama:
+        return recipe
+    file = str(folder / recipe.light.panorama)
+    known = recipe.light.sha256 or panorama.digest(file)
+    panorama.load(file, known)
+    return recipe.model_copy(update={"light": Light(panorama=file, sha256=known)})
 
 
 def _is_file(path: Path) -> bool:
@@ -208,4 +278,7 @@ def load_recipe(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
             known = ", ".join(sorted(shipped))
             raise UserError(f"{source}: no such recipe; give a .toml file or one of: {known}")
         path = shipped[str(source)]
-    return config.load(Recipe, path, overrides)
+    loaded = config.load(Recipe, path, overrides)
+    in_file = config.read_toml(path).get("light", {}).get("panorama")
+    # A path in the file counts from the file, one of an override from here.
+    return pinned(loaded, path.parent if loaded.light.panorama == in_file else Path())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gazegan import rng
 from gazegan.render import (
+    camera,
     effects,
     elementary,
     glasses,
@@ -19,8 +20,8 @@ from gazegan.render import (
     surface,
 )
 from gazegan.render.bands import band_of
+from gazegan.render.camera import Camera
 from gazegan.render.effects import Effects
-from gazegan.render.landmarks import Camera
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
@@ -44,22 +45,22 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     """
     needs = needs or effects.of_params(params)
     p = shape.per_pixel(params)
-    where = shape.pose(p)
-    camera = landmarks.frame(p, where, image)
-    rays = shape.rays(camera.focal, camera.centre, camera.distance, image.height, image.width)
+    where = camera.pose(p, needs)
+    view = camera.frame(p, where, image, needs, landmarks.six_points(p, where))
+    rays = view.rays(image.height, image.width)
     face = shape.hit_face(p, where.head, rays)
     eye = shape.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
-    lamp = light.lamps(p, band_of(image.band), needs.lit)
-    radiance = _shade(p, seed, lamp, where, camera, rays, face, eye, lids)
+    lamp = light.lamps(p, band_of(image.band), needs, view)
+    radiance = _shade(p, seed, lamp, where, view, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p, lamp))
     return EyeBatch(
         image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         masks=masks,
-        **labels.label(p, where, camera, image),
+        **labels.label(p, where, view, image),
     )
 
 
@@ -78,14 +79,14 @@ def _shade(
     seed: Tensor,
     lamp: Lamps,
     where: Pose,
-    camera: Camera,
+    view: Camera,
     rays: Rays,
     face: FaceHit,
     eye: EyeHit,
     lids: Lids,
 ) -> Tensor:
     """Linear light `[3, B, H, W]` that reaches the camera, back to front."""
-    pixel_mm = (camera.distance / camera.focal)[:, None, None]
+    pixel_mm = (view.distance / view.focal)[:, None, None]
     far = lids.above.clamp(max=0).abs() / p.lid_shadow_length
     shadow = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
     shadow = shadow * (1 - p.corner_shade * (1 - lids.bulge**2))
@@ -146,7 +147,7 @@ def _skin(
     """Light from skin and hair."""
     normal = light.normal_of(face.point)
     colour = surface.skin(p, lamp.band, seed, face, lids, pixel_mm)
-    half = lamp.key + torch.stack(
+    half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)

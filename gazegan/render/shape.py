@@ -173,26 +173,6 @@ class Rays:
     """[3, B, H, W]"""
 
 
-def rays(focal_px: Tensor, centre_px: Tensor, distance: Tensor, height: int, width: int) -> Rays:
-    """Return the rays through all pixel centres; arguments `[B]`, `[B, 2]`, `[B]`.
-
-    Starting them at the eyeball's depth keeps float32 exact to microns at any distance.
-    """
-    y, x = torch.meshgrid(
-        torch.arange(height, device=focal_px.device, dtype=focal_px.dtype) + 0.5,
-        torch.arange(width, device=focal_px.device, dtype=focal_px.dtype) + 0.5,
-        indexing="ij",
-    )
-    scale = 1 / focal_px[:, None, None]
-    dx = (x - centre_px[:, 0, None, None]) * scale
-    dy = (y - centre_px[:, 1, None, None]) * scale
-    far = distance[:, None, None]
-    return Rays(
-        torch.stack((dx * far, dy * far, torch.zeros_like(dx))),
-        torch.stack((dx, dy, torch.ones_like(dx))),
-    )
-
-
 @dataclass(frozen=True)
 class FaceHit:
     """Where rays meet the face."""

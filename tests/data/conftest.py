@@ -36,6 +36,8 @@ def make_eyes(count, channels=1, height=6, width=10):
         centres=torch.randn(count, len(CENTRES), 3, generator=g),
         ellipses=torch.rand(count, len(ELLIPSES), 5, generator=g),
         intrinsics=torch.rand(count, 4, generator=g),
+        distortion=torch.randn(count, 4, generator=g),
+        extrinsics=torch.randn(count, 3, 4, generator=g),
         boxes=torch.rand(count, len(BOXES), 4, generator=g)
         * (torch.arange(count) % 2)[:, None, None],
     )

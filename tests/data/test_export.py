@@ -56,6 +56,9 @@ def test_a_folder_says_the_exact_labels_in_degrees_and_by_name(store, eyes, tmp_
             zip(("eyeball", "cornea", "iris", "pupil"), batch.centres[k].tolist(), strict=True)
         )
         assert list(row["intrinsics"].values()) == batch.intrinsics[k].tolist()
+        lens = dict(zip(("k1", "k2", "p1", "p2"), batch.distortion[k].tolist(), strict=True))
+        assert row["distortion"] == lens
+        assert row["extrinsics"] == batch.extrinsics[k].tolist()
         iris = row["ellipses"]["iris"]
         assert [iris["cx"], iris["cy"], iris["semi_major"], iris["semi_minor"]] == batch.ellipses[
             k, 1, :4
@@ -90,7 +93,9 @@ def test_arrays_say_what_the_store_says(store, eyes, tmp_path):
         assert (arrays["masks"].sum(-1, dtype=int) == 255).all()
         for name in ("gaze", "head", "side", "subject", "landmarks", "visible", "params", "id"):
             np.testing.assert_array_equal(arrays[name], getattr(batch, name).numpy())
-        for name in ("gaze_head", "optical", "centres", "ellipses", "intrinsics", "boxes"):
+        for name in ("gaze_head", "optical", "centres", "ellipses", "boxes"):
+            np.testing.assert_array_equal(arrays[name], getattr(batch, name).numpy())
+        for name in ("intrinsics", "distortion", "extrinsics"):
             np.testing.assert_array_equal(arrays[name], getattr(batch, name).numpy())
         pitch, yaw = batch.gaze.double().numpy().T
         x, y, z = -np.cos(pitch) * np.sin(yaw), -np.sin(pitch), -np.cos(pitch) * np.cos(yaw)

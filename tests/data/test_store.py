@@ -224,23 +224,27 @@ def test_a_second_writer_is_refused(store, plan, eyes):
         write_store(store.path, plan(10), lambda r: eyes(10), shard_size=4)
 
 
-NEWER = ("gaze_head", "optical", "centres", "ellipses", "intrinsics", "boxes")
+SINCE_2 = ("distortion", "extrinsics")
+SINCE_1 = ("gaze_head", "optical", "centres", "ellipses", "intrinsics", "boxes", *SINCE_2)
 
 
-def without_newer_labels(batch):
-    return replace(batch, **dict.fromkeys(NEWER))
+def without(batch, labels):
+    return replace(batch, **dict.fromkeys(labels))
 
 
-def test_a_store_of_schema_1_still_opens_and_may_be_repeated(plan, eyes, tmp_path):
+@pytest.mark.parametrize(("schema", "newer"), [(1, SINCE_1), (2, SINCE_2)])
+def test_a_store_of_an_older_schema_still_opens_and_may_be_repeated(
+    plan, eyes, tmp_path, schema, newer
+):
     def older(indices):
-        return without_newer_labels(eyes(10)[list(indices)])
+        return without(eyes(10)[list(indices)], newer)
 
     store = write_store(tmp_path / "s", plan(10), older, shard_size=4)
-    reseal(store, schema_version=1)
+    reseal(store, schema_version=schema)
     before = contents(store.path)
-    assert open_store(store.path).manifest.schema_version == 1
+    assert open_store(store.path).manifest.schema_version == schema
     got = read_all(store.path)
-    assert all(getattr(got, name) is None for name in NEWER)
+    assert all(getattr(got, name) is None for name in newer)
     assert torch.equal(got.landmarks, eyes(10).landmarks)
     again = write_store(tmp_path / "s", plan(10), lambda r: eyes(10)[list(r)], shard_size=4)
     assert contents(again.path) == before
@@ -250,12 +254,12 @@ def test_an_unfinished_store_of_schema_1_is_not_continued_with_other_labels(plan
     def stop(indices):
         if indices[0]:
             raise KeyboardInterrupt
-        return without_newer_labels(eyes(4))
+        return without(eyes(4), SINCE_1)
 
     old = plan(10, schema_version=1)
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path / "s", old, stop, shard_size=4)
-    with pytest.raises(UserError, match=r"schema_version: 1 -> 2.*another --out or delete"):
+    with pytest.raises(UserError, match=r"schema_version: 1 -> 3.*another --out or delete"):
         write_store(tmp_path / "s", plan(10), lambda r: eyes(10)[list(r)], shard_size=4)
 
 

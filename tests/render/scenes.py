@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from gazegan import rng
-from gazegan.render import landmarks, shape
+from gazegan.render import camera, effects, landmarks, shape
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.prior import Image, Recipe, load_recipe, sample
 
@@ -31,8 +31,7 @@ def as_dict(params, i):
 
 def stage(params, image):
     """Per-pixel parameters, pose, camera and rays as `render` makes them."""
-    p = shape.per_pixel(params)
-    where = shape.pose(p)
-    camera = landmarks.frame(p, where, image)
-    rays = shape.rays(camera.focal, camera.centre, camera.distance, image.height, image.width)
-    return p, where, camera, rays
+    needs, p = effects.of_params(params), shape.per_pixel(params)
+    where = camera.pose(p, needs)
+    view = camera.frame(p, where, image, needs, landmarks.six_points(p, where))
+    return p, where, view, view.rays(image.height, image.width)

@@ -31,6 +31,11 @@ def led_at(p):
     return np.array([x, y, p["led_forward"] - p["distance"]])
 
 
+def eye_of(params):
+    """The eyeball's centre `[B, 3]` in the camera frame."""
+    return torch.stack((params.eye_x, params.eye_y, params.distance), -1)
+
+
 def reflection(eye, lamp, camera):
     """The point of the cornea that mirrors `lamp` to `camera` (Alhazen's problem), by bisection.
 
@@ -64,7 +69,7 @@ def glint(params):
     eye = shape.hit_eye(p, where, rays)
     pixel_mm = (camera.distance / camera.focal)[:, None, None]
     at = light.cornea(p, eye, shape.unit(rays.way), pixel_mm)
-    (led,) = leds.leds(p, 1)
+    (led,) = leds.leds(p, 1, camera.eye)
     return camera, leds.glint(led, light.mirror(at.way, at.normal), at.point, at.turn, pixel_mm)
 
 
@@ -117,7 +122,7 @@ def test_a_glint_carries_the_light_of_its_led(distance):
 @settings(deadline=None, max_examples=30)
 def test_leds_light_by_the_inverse_square_and_the_cosine(near, x, tilt):
     params = double(draw(1, distance=900, led_forward=900 - near, led_right=x, **LED)[0])
-    (led,) = leds.leds(shape.per_pixel(params), 1)
+    (led,) = leds.leds(shape.per_pixel(params), 1, eye_of(params))
     lamp = led_at(as_dict(params, 0))
     point = np.array([1.0, -2.0, -5.0])
     to = lamp - point
@@ -134,7 +139,7 @@ def test_leds_light_by_the_inverse_square_and_the_cosine(near, x, tilt):
 def test_rings_of_leds_share_the_light_evenly():
     for count in (1, 2, 3, 4):
         p = shape.per_pixel(double(draw(1, **{**LED, "led_count": count, "led_turn": 0})[0]))
-        ring = leds.leds(p, 4)
+        ring = leds.leds(p, 4, torch.tensor([[0.0, 0, 600]]))
         powers = [float(led.power) for led in ring]
         assert powers == pytest.approx([0.8 / count] * count + [0] * (4 - count))
         assert float(ring[0].at[1]) == pytest.approx(-float(p.led_radius))

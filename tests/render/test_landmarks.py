@@ -79,7 +79,7 @@ def test_face_points_lie_on_the_face_and_project_back():
         camera.centre[:, None],
     )
     torch.testing.assert_close(px, centred)
-    face = shape.hit_face(p, where.head, landmarks.rays_at(camera, px))
+    face = shape.hit_face(p, where.head, camera.rays_at(px))
     torch.testing.assert_close(face.point, points, atol=0.05, rtol=0)
 
 

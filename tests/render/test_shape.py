@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scenes import LARGE, double, draw, stage
 
 from gazegan.render import shape
-from gazegan.render.shape import Rays
 
 ANGLE = st.floats(0.0, 1.4)
 
@@ -136,16 +135,3 @@ def test_coverage_of_a_disc_has_its_area(radius, shift):
     assert found.min() >= 0 and found.max() <= 1
     # Ramps are straight while the edge bends: a rim a twentieth of a pixel wide at most.
     assert float(found.sum()) == pytest.approx(math.pi * radius**2, abs=0.05 * 2 * math.pi * radius)
-
-
-def test_rays_pass_through_their_pixels():
-    focal, centre, distance = (
-        torch.tensor([80.0]),
-        torch.tensor([[30.0, 18.0]]),
-        torch.tensor([600.0]),
-    )
-    rays = shape.rays(focal, centre, distance, 36, 60)
-    point = rays.at + 5 * rays.way
-    x = focal * point[0] / (distance + point[2]) + centre[0, 0]
-    torch.testing.assert_close(x[0], (torch.arange(60) + 0.5).expand(36, 60))
-    assert isinstance(rays, Rays) and rays.at.shape == (3, 1, 36, 60)

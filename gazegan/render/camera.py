@@ -1,0 +1,184 @@
+"""The camera: where it stands, how its lens bends, what it frames, and the rays of its pixels.
+
+A recipe gives gaze and head as a camera sees them that stands straight ahead. `stand` places
+the real camera elsewhere around the eye; everything after it is seen from there.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gazegan import geometry
+from gazegan.render import shape
+from gazegan.render.effects import Effects
+from gazegan.render.elementary import angle, sqrt
+from gazegan.render.params import EyeParams
+from gazegan.render.prior import Image
+from gazegan.render.shape import Pose, Rays
+
+_STEPS = 6
+"""Newton steps that straighten a ray; fields that do not fold need no more for float32."""
+_WIDEST, _FOLDED = 10.0, 0.02
+"""Bounds on a ray's slope and on how far the lens may squeeze; they act beyond a fold only."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole with the lens distortion of Brown and Conrady, as OpenCV has it."""
+
+    focal: Tensor
+    """[B] px."""
+    centre: Tensor
+    """[B, 2] principal point, px."""
+    eye: Tensor
+    """[B, 3] the eyeball's centre in the camera frame, mm."""
+    lens: Tensor | None = None
+    """[B, 4] (k1, k2, p1, p2), or None where nothing is distorted."""
+    stand: Tensor | None = None
+    """[B, 3, 3] the camera's axes in the recipe's frame, or None where both are the same."""
+
+    @property
+    def distance(self) -> Tensor:
+        """Depth [B] of the eyeball's centre, mm."""
+        return self.eye[:, 2]
+
+    def project(self, points: Tensor) -> Tensor:
+        """Project points `[3, B, 1, N]` mm from the eyeball's centre to pixels `[B, N, 2]`."""
+        x, y, z = points[:, :, 0] + self.eye.T[:, :, None]
+        depth = z.clamp(min=1)  # not behind the camera
+        x, y = x / depth, y / depth
+        if self.lens is not None:
+            x, y = distort(x, y, self.lens.T[:, :, None])
+        return torch.stack((x, y), -1) * self.focal[:, None, None] + self.centre[:, None]
+
+    def rays_at(self, px: Tensor) -> Rays:
+        """Return the rays through pixels `[B, N, 2]`, shaped as an image of one row."""
+        x, y = px[:, None].unbind(-1)
+        return self._rays(x, y)
+
+    def rays(self, height: int, width: int) -> Rays:
+        """Return the rays through all pixel centres of an image."""
+        along = torch.arange(max(height, width), device=self.focal.device).to(self.focal) + 0.5
+        return self._rays(along[:width].expand(height, -1), along[:height, None].expand(-1, width))
+
+    def _rays(self, x: Tensor, y: Tensor) -> Rays:
+        """Rays through pixels (x, y), which broadcast to `[B, H, W]`.
+
+        Starting them at the eyeball's depth keeps float32 exact to microns at any distance.
+        """
+        scale = 1 / self.focal[:, None, None]
+        dx = (x - self.centre[:, 0, None, None]) * scale
+        dy = (y - self.centre[:, 1, None, None]) * scale
+        if self.lens is not None:
+            dx, dy = undistort(dx, dy, self.lens.T[:, :, None, None])
+        across, down, far = self.eye.T[:, :, None, None]
+        return Rays(
+            torch.stack((dx * far - across, dy * far - down, torch.zeros_like(dx))),
+            torch.stack((dx, dy, torch.ones_like(dx))),
+        )
+
+
+def distort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    """Bend the slopes (x, y) of rays as a lens (k1, k2, p1, p2) `[4, ...]` does.
+
+    Brown (Photogrammetric Engineering 1966) with two radial and two tangential terms, in the
+    order and with the signs of OpenCV.
+    """
+    k1, k2, p1, p2 = lens
+    square = x * x + y * y
+    radial = 1 + square * (k1 + k2 * square)
+    twice = 2 * (p1 * y + p2 * x)
+    return x * radial + x * twice + p2 * square, y * radial + y * twice + p1 * square
+
+
+def undistort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the slopes that `distort` bends to (x, y), by Newton's method.
+
+    It finds them wherever the lens does not fold the image, as recipes promise.
+    """
+    k1, k2, p1, p2 = lens
+    u, v = x, y
+    for _ in range(_STEPS):
+        bent_u, bent_v = distort(u, v, lens)
+        square, twice = u * u + v * v, 2 * (p1 * v + p2 * u)
+        radial, rise = 1 + square * (k1 + k2 * square) + twice, 2 * (k1 + 2 * k2 * square)
+        uu = radial + u * (u * rise + 4 * p2)
+        vv = radial + v * (v * rise + 4 * p1)
+        uv = u * v * rise + 2 * (p1 * u + p2 * v)
+        det = (uu * vv - uv * uv).clamp(min=_FOLDED)
+        off_u, off_v = x - bent_u, y - bent_v
+        u = (u + (vv * off_u - uv * off_v) / det).clamp(-_WIDEST, _WIDEST)
+        v = (v + (uu * off_v - uv * off_u) / det).clamp(-_WIDEST, _WIDEST)
+    return u, v
+
+
+def stand(p: EyeParams) -> Tensor:
+    """Return the axes `[B, 3, 3]` of the camera in the recipe's frame."""
+    azimuth = p.side * p.camera_azimuth
+    place = torch.deg2rad(torch.cat((p.camera_elevation, azimuth), -1)[:, 0])
+    return geometry.rotation(place, -torch.deg2rad(p.camera_roll.flatten()))
+
+
+def pose(p: EyeParams, needs: Effects) -> Pose:
+    """Orient head and eye along the axes of the camera where it stands."""
+    where = shape.pose(p)
+    return _seen(where, stand(p)) if needs.stand else where
+
+
+def _seen(where: Pose, axes: Tensor) -> Pose:
+
+    def turned(frame: Tensor) -> Tensor:
+        columns = frame.transpose(0, 1)[..., None]
+        return shape.to_frame(axes, columns)[..., 0].transpose(0, 1)
+
+    return replace(
+        where,
+        head=turned(where.head),
+        eye=turned(where.eye),
+        axis=shape.to_frame(axes, where.axis),
+        optical=angles_seen(where.optical, axes),
+    )
+
+
+def angles_seen(angles: Tensor, axes: Tensor) -> Tensor:
+    """Return (pitch, yaw) `[B, 2]` rad as a camera with these axes `[B, 3, 3]` sees them."""
+    vector = geometry.vector_from_angles(angles).T[:, :, None, None]
+    unmoved = (axes == torch.eye(3, device=axes.device, dtype=axes.dtype)).all(-1).all(-1)
+    return torch.where(unmoved[:, None], angles, angles_of(shape.to_frame(axes, vector)))
+
+
+def angles_of(vector: Tensor) -> Tensor:
+    """Return (pitch, yaw) `[B, 2]` rad of unit vectors `[3, B, 1, 1]`."""
+    x, y, z = vector[:, :, 0, 0]
+    return torch.stack((angle(sqrt(x * x + z * z), -y), angle(-z, -x)), -1)
+
+
+def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor) -> Camera:
+    """Place the image on the eye as the recipe's framing says.
+
+    `lids` `[3, B, 1, 6]` are the points of the lids that landmarkers find, the canthi 0 and 3.
+    """
+    eye = torch.cat((p.eye_x, p.eye_y, p.distance), -1)[:, 0]
+    lens = lens_of(p) if needs.distortion else None
+    distance, unit = eye[:, 2], torch.ones_like(eye[:, 2])
+    px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens).project(lids)
+    if image.framing == "landmarks":
+        fissure = (px[:, 0, 0] - px[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm
+        focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
+    elif image.framing == "normalised":
+        focal, middle = distance * (1.6 * image.width / 60), (px[:, 0] + px[:, 3]) / 2
+    else:
+        half_field = torch.deg2rad(0.5 * p.field_of_view.flatten())
+        focal, middle = 0.5 * image.width / half_field.tan(), torch.zeros_like(px[:, 0])
+    turn = (p.side * torch.deg2rad(p.head_yaw)).sin()
+    across = p.side * (p.shift_nasal + p.shift_turn * turn)
+    shift = torch.stack((across.flatten(), p.shift_down.flatten()), -1)
+    half = focal.new_tensor((image.width / 2, image.height / 2))
+    centre = half + shift * image.width - focal[:, None] * middle
+    return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None)
+
+
+def lens_of(p: EyeParams) -> Tensor:
+    """The distortion `[B, 4]` (k1, k2, p1, p2)."""
+    return torch.cat((p.distortion_k1, p.distortion_k2, p.distortion_p1, p.distortion_p2), -1)[:, 0]
