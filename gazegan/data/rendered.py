@@ -9,7 +9,7 @@ from gazegan.data.manifest import Manifest
 from gazegan.data.store import Store, write_store
 from gazegan.modes import one_thread
 from gazegan.render.params import PARAM_NAMES
-from gazegan.render.prior import Recipe
+from gazegan.render.prior import Recipe, pinned
 from gazegan.render.scene import Renderer, render, render_indices
 from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 
@@ -29,6 +29,7 @@ def write_rendered(
     `renderer` is another than the plain one, whose bits its images then do not have. Raises
     UserError where `out` holds something else.
     """
+    recipe = pinned(recipe)
     plan = Manifest(
         kind="rendered",
         count=count,

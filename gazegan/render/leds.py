@@ -32,23 +32,29 @@ class Led:
     """[B, 1, 1] irradiance over pi at the distance of the eyeball's centre, faced squarely."""
     radius: Tensor
     """[B, 1, 1] mm"""
+    camera: Tensor
+    """[3, B, 1, 1] unit direction from the eyeball's centre to the camera."""
 
 
-def leds(p: EyeParams, most: int) -> tuple[Led, ...]:
+def leds(p: EyeParams, most: int, eye: Tensor) -> tuple[Led, ...]:
     """Place up to `most` LEDs on their ring, from above the ring's centre clockwise.
 
-    The count may be fractional; the last LED is then as much weaker.
+    `eye` `[B, 3]` is the eyeball's centre in the camera frame, mm. The count may be fractional;
+    the last LED is then as much weaker.
     """
     count = p.led_count.clamp(min=1)
-    return tuple(_led(p, k, (p.led_count - k).clamp(0, 1) / count, count) for k in range(most))
+    camera = -eye.T[:, :, None, None]
+    return tuple(
+        _led(p, camera, k, (p.led_count - k).clamp(0, 1) / count, count) for k in range(most)
+    )
 
 
-def _led(p: EyeParams, k: int, share: Tensor, count: Tensor) -> Led:
+def _led(p: EyeParams, camera: Tensor, k: int, share: Tensor, count: Tensor) -> Led:
     turn = torch.deg2rad(p.led_turn) + 2 * math.pi * k / count
-    x = p.led_right + p.led_radius * turn.sin()
-    y = -p.led_up - p.led_radius * turn.cos()
-    z = -(p.distance - p.led_forward).clamp(min=_NEAREST)
-    return Led(torch.stack((x, y, z)), p.led_light * share, p.led_size)
+    x = camera[0] + p.led_right + p.led_radius * turn.sin()
+    y = camera[1] - p.led_up - p.led_radius * turn.cos()
+    z = (camera[2] + p.led_forward).clamp(max=-_NEAREST)
+    return Led(torch.stack((x, y, z)), p.led_light * share, p.led_size, shape.unit(camera))
 
 
 def irradiance(led: Led, normal: Tensor, point: Tensor) -> Tensor:
@@ -63,13 +69,14 @@ def glint(led: Led, reflected: Tensor, point: Tensor, turn: Tensor, pixel_mm: Te
     """Radiance `[B, H, W]` of an LED in directions `reflected` at a mirror's points, over a pixel.
 
     `turn` is the angle, rad, through which the reflection turns across one pixel toward something
-    far away; toward the LED, parallax adds to it.
+    far away; toward the LED, parallax adds to it. The blur by half a pixel, as standard deviation,
+    is the least at which samples at pixel centres keep a glint's place and light.
     """
     to = led.at - point
     square = shape.dot(to, to).clamp(min=_NEAREST**2)
     size2 = led.radius * led.radius / square
     wide = turn + pixel_mm / sqrt(square)
-    blurred2 = size2 + 0.25 * wide * wide
+    blurred2 = size2 + 0.5 * wide * wide
     miss = reflected - to / sqrt(square)
     bright = led.power * (shape.dot(led.at, led.at) / square) / blurred2
     return bright * torch.exp(-shape.dot(miss, miss) / blurred2)
@@ -84,11 +91,7 @@ def reflex(p: EyeParams, lit: tuple[Led, ...]) -> Tensor:
     """
     total = torch.zeros_like(p.side)
     for led in lit:
-        angle = shape.unit(led.at) - shape.unit(_camera(p))
+        angle = shape.unit(led.at) - led.camera
         fall = shape.dot(angle, angle) / math.radians(_REFLEX_DEG) ** 2
         total = total + led.power * torch.exp(-fall)
     return p.retina * total
-
-
-def _camera(p: EyeParams) -> Tensor:
-    return torch.stack((torch.zeros_like(p.side), torch.zeros_like(p.side), -p.distance))

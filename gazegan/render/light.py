@@ -1,18 +1,20 @@
 """Light: irradiance on skin and eyeball, mirror images of all lights on cornea and tear film."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gazegan.render import environment, leds, shape
+from gazegan.render import environment, leds, panorama, shape
 from gazegan.render.bands import Band
+from gazegan.render.camera import Camera
+from gazegan.render.effects import Effects
 from gazegan.render.elementary import fourth
 from gazegan.render.environment import Pane, toward
 from gazegan.render.eyeball import EyeHit
 from gazegan.render.leds import Led
+from gazegan.render.panorama import Sky
 from gazegan.render.params import EyeParams
 
 CORNEA = 0.025
@@ -32,44 +34,40 @@ class Lamps:
     """[C, B, 1, 1] of all light; its green is 1."""
     panes: tuple[Pane, ...]
     leds: tuple[Led, ...]
+    sky: Sky | None
+    """The panorama, or None where the sky is plain."""
     tears: bool
     """Whether the tear film on the sclera may mirror."""
     band: Band
+    stand: Tensor | None
+    """The camera's axes in the recipe's frame, as `Camera.stand`."""
+
+    def seen(self, way: Tensor) -> Tensor:
+        """Express directions `[3, ...]` of the recipe's frame along the camera's axes."""
+        return way if self.stand is None else shape.to_frame(self.stand, way)
+
+    def upright(self, way: Tensor) -> Tensor:
+        """Express directions `[3, ...]` along the camera's axes in the recipe's frame."""
+        return way if self.stand is None else shape.from_frame(self.stand, way)
 
 
-@dataclass(frozen=True)
-class Lit:
-    """Which lights can be there at all; what cannot is left out and costs nothing."""
-
-    window: bool
-    monitor: bool
-    tears: bool
-    leds: int
-
-
-def lit(highest: Callable[[str], float]) -> Lit:
-    """Return which lights there can be, given the highest value of each parameter."""
-    return Lit(
-        window=highest("window_light") > 0,
-        monitor=highest("monitor_light") > 0,
-        tears=highest("tear_film") > 0,
-        leds=math.ceil(highest("led_count")) if highest("led_light") > 0 else 0,
-    )
-
-
-def lamps(p: EyeParams, band: Band, can: Lit) -> Lamps:
-    """Place the lights of a scene."""
+def lamps(p: EyeParams, band: Band, needs: Effects, view: Camera) -> Lamps:
+    """Place the lights of a scene: the room's in the recipe's frame, LEDs beside the camera."""
     warm = torch.stack((1 + p.light_warmth, torch.ones_like(p.light_warmth), 1 - p.light_warmth))
-    window = (environment.window(p, band),) if can.window else ()
-    monitor = (environment.monitor(p, band),) if can.monitor else ()
+    coloured = len(band.skin) == 3
+    window = (environment.window(p, band),) if needs.window else ()
+    monitor = (environment.monitor(p, band),) if needs.monitor else ()
+    around = needs.panorama
     return Lamps(
         toward(p.light_azimuth, p.light_elevation),
         toward(p.fill_azimuth, p.fill_elevation),
-        warm.clamp(min=0) if len(band.skin) == 3 else torch.ones_like(warm[:1]),
+        warm.clamp(min=0) if coloured else torch.ones_like(warm[:1]),
         window + monitor,
-        leds.leds(p, can.leds),
-        can.tears,
+        leds.leds(p, needs.leds, view.eye),
+        None if around is None else panorama.sky(around, p.panorama_turn, grey=not coloured),
+        needs.tears,
         band,
+        view.stand,
     )
 
 
@@ -92,16 +90,19 @@ class Reach:
 def irradiance(
     p: EyeParams, lamp: Lamps, normal: Tensor, point: Tensor, reach: Reach | None = None
 ) -> Tensor:
-    """Irradiance over pi at unit normals and points `[3, B, H, W]`, as `[B, H, W]` or by channel.
+    """Irradiance over pi, `[B, H, W]` or by channel, at unit normals and points `[3, B, H, W]`.
 
-    A sky brighter above, the key light, wrapped, and the lights of `lamp`, less their shadows.
+    A sky brighter above or the panorama, the key light, wrapped, and the lights of `lamp`, less
+    their shadows.
     """
-    total: Tensor = p.light_ambient * (0.72 - 0.28 * normal[1])
+    up = lamp.upright(normal)
+    sky = 0.72 - 0.28 * up[1] if lamp.sky is None else panorama.irradiance(lamp.sky, up)
+    total: Tensor = p.light_ambient * sky
     for led in lamp.leds:
         total = total + leds.irradiance(led, normal, point)
     for pane in lamp.panes:
-        total = total + environment.irradiance(pane, normal)
-    key = p.light_key * (0.25 + 0.75 * shape.dot(normal, lamp.key)).clamp(min=0)
+        total = total + environment.irradiance(pane, up)
+    key = p.light_key * (0.25 + 0.75 * shape.dot(up, lamp.key)).clamp(min=0)
     return total + key if reach is None else total * reach.rest + key * reach.key
 
 
@@ -110,16 +111,24 @@ def level(p: EyeParams, lamp: Lamps, ambient: float = 1.0) -> Tensor:
 
     `ambient` is the share of the ambient light that they get.
     """
+    ahead = lamp.upright(torch.stack((0 * p.side, 0 * p.side, -torch.ones_like(p.side))))
     total: Tensor = ambient * p.light_ambient + 0.5 * p.light_key
+    if lamp.sky is not None:
+        faced = _grey(panorama.irradiance(lamp.sky, ahead)) / panorama.MEAN
+        total = total + ambient * p.light_ambient * (faced - 1)
     for led in lamp.leds:
         total = total + 0.9 * led.power
-    ahead = torch.stack(
-        (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
-    )
     for pane in lamp.panes:
-        grey = environment.irradiance(pane, ahead)
-        total = total + sum(grey) / len(grey)
+        total = total + _grey(environment.irradiance(pane, ahead))
     return total
+
+
+def _grey(light: Tensor) -> Tensor:
+    """Mean over channels."""
+    total = light[0]
+    for channel in light[1:]:
+        total = total + channel
+    return total / len(light)
 
 
 def schlick(cosine: Tensor, base: Tensor | float) -> Tensor:
@@ -183,12 +192,16 @@ def reflections(p: EyeParams, lamp: Lamps, at: Mirror, pixel_mm: Tensor) -> Tens
     `glint` and `fill_glint` are the brightness of the two lamps as the cornea mirrors them.
     """
     way = mirror(at.way, at.normal)
-    key = p.glint * lobe(way, lamp.key, p.glint_size, at.turn)
-    fill = p.fill_glint * lobe(way, lamp.fill, 1.6 * p.glint_size, at.turn)
-    sky = (0.3 - 0.3 * way[1]).clamp(min=0) * p.light_ambient
+    up = lamp.upright(way)
+    key = p.glint * lobe(up, lamp.key, p.glint_size, at.turn)
+    fill = p.fill_glint * lobe(up, lamp.fill, 1.6 * p.glint_size, at.turn)
+    if lamp.sky is None:
+        sky = (0.3 - 0.3 * up[1]).clamp(min=0) * p.light_ambient
+    else:
+        sky = panorama.radiance(lamp.sky, up, at.turn) * p.light_ambient
     for led in lamp.leds:
         sky = sky + leds.glint(led, way, at.point, at.turn, pixel_mm)
     for pane in lamp.panes:
-        sky = sky + environment.seen(pane, way, at.turn)
+        sky = sky + environment.seen(pane, up, at.turn)
     share = schlick(-shape.dot(at.way, at.normal), at.base)
     return (key + fill) * (at.base / CORNEA) + share * sky

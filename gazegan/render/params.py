@@ -141,6 +141,9 @@ class EyeParams:
     fill_elevation: Tensor = _p([-20, 60], -90, 90, "second reflection, deg, up")
     fill_glint: Tensor = _p([0.0, 0.5], 0, 10, "brightness of the second reflection")
     tear_film: Tensor = _p(0, 0, 1, "mirroring of the wet sclera")
+    panorama_turn: Tensor = _p(
+        0, -360, 360, "panorama about the vertical, deg, its middle to image right"
+    )
     window_light: Tensor = _p(0, 0, 50, "radiance of a window, 0 none")
     window_azimuth: Tensor = _p([-80, 80], -180, 180, "deg, image right")
     window_elevation: Tensor = _p([0, 40], -90, 90, "deg, up")
@@ -220,6 +223,7 @@ MIRRORED = (
     "side",
     "light_azimuth",
     "fill_azimuth",
+    "panorama_turn",
     "window_azimuth",
     "monitor_azimuth",
     "led_turn",

@@ -13,8 +13,10 @@ from torch import Tensor
 from gazegan import config, rng
 from gazegan.config import Config
 from gazegan.errors import UserError
+from gazegan.render import panorama
 from gazegan.render.bands import BandName
 from gazegan.render.distributions import Distribution, Spread, read
+from gazegan.render.panorama import Panorama
 from gazegan.render.params import SPECS, EyeParams, Spec
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -144,12 +146,27 @@ class Image(Config):
     each, `shift_nasal` and `shift_down` then move the principal point."""
 
 
+class Light(Config):
+    """What lights all the eyes of a recipe alike."""
+
+    panorama: str = ""
+    """An equirectangular image (.png, .jpg, .npy) that takes the sky's place, by its path from the
+    recipe's file; its middle is where an eye looks that looks into the camera."""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """Of the panorama's bytes; filled in when the recipe is loaded, checked when it is given."""
+
+    def read(self) -> Panorama | None:
+        """Return the panorama, if any; raises UserError where its file cannot be used."""
+        return panorama.load(self.panorama, self.sha256) if self.panorama else None
+
+
 class Recipe(Config):
     """A population of eyes and the camera that sees them."""
 
     name: str = Field(default="default", pattern=r"^[\w-]+$")
     about: str = ""
     image: Image = Image()
+    light: Light = Light()
     eyes: Prior = Field(default_factory=Prior)
 
     def bounds(self, name: str) -> tuple[float, float]:
@@ -206,6 +223,19 @@ def _from_polar(direction: Tensor, eccentricity: Tensor) -> tuple[Tensor, Tensor
     return torch.rad2deg(pitch).to(direction.dtype), torch.rad2deg(yaw).to(direction.dtype)
 
 
+def pinned(recipe: Recipe, folder: Path = Path()) -> Recipe:
+    """Return a recipe that names its panorama from here, not from `folder`, and by its SHA-256.
+
+    Raises UserError where the file cannot be used or is not the one the recipe pins.
+    """
+    if not recipe.light.panorama:
+        return recipe
+    file = str(folder / recipe.light.panorama)
+    known = recipe.light.sha256 or panorama.digest(file)
+    panorama.load(file, known)
+    return recipe.model_copy(update={"light": Light(panorama=file, sha256=known)})
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -225,4 +255,7 @@ def load_recipe(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
             known = ", ".join(sorted(shipped))
             raise UserError(f"{source}: no such recipe; give a .toml file or one of: {known}")
         path = shipped[str(source)]
-    return config.load(Recipe, path, overrides)
+    loaded = config.load(Recipe, path, overrides)
+    in_file = config.read_toml(path).get("light", {}).get("panorama")
+    # A path in the file counts from the file, one of an override from here.
+    return pinned(loaded, path.parent if loaded.light.panorama == in_file else Path())

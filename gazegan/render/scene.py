@@ -56,7 +56,7 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     masks = _masks(eye, lids)
-    lamp = light.lamps(p, band_of(image.band), needs.lit)
+    lamp = light.lamps(p, band_of(image.band), needs, view)
     radiance = _shade(p, seed, lamp, where, view, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p, lamp))
     return EyeBatch(
@@ -120,7 +120,7 @@ def _lid_shadow(p: EyeParams, where: Pose, lamp: Lamps, lids: Lids) -> Reach:
     The upper lid, a sheet of `lid_thickness`, throws its edge's shadow down by the key light's
     slope; other light is hidden the more the nearer a point lies to the lids and canthi.
     """
-    key = shape.to_frame(where.head, lamp.key)
+    key = shape.to_frame(where.head, lamp.seen(lamp.key))
     drop = p.lid_thickness * (-key[1] / (-key[2]).clamp(min=0.25)).clamp(-2, 2)
     under = -lids.above
     lit = elementary.sigmoid(3 * (under - drop) / (0.5 + 0.3 * drop.abs()))

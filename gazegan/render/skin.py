@@ -60,7 +60,7 @@ def shade(
     """Light `[C, B, H, W]` from the skin: scattered, and mirrored by its film of oil."""
     raised = relief.height(p, seed, face, lids, pixel_mm)
     normal = light.normal_of(face.point - raised * where.head[:, :, 2].T[:, :, None, None])
-    half = lamp.key + torch.stack(
+    half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)

@@ -8,7 +8,8 @@ import torch
 from oracles import fresnel
 from scenes import draw
 
-from gazegan.render import elementary, light, surface
+from gazegan.render import elementary, environment, light, surface
+from gazegan.render.bands import VISIBLE
 from gazegan.render.shape import per_pixel
 from gazegan.render.texture import detail, lattice, ring, value_noise
 
@@ -105,8 +106,7 @@ def test_schlick_is_near_the_exact_fresnel_reflectance():
     found, exact = light.schlick(cosine, ((1.376 - 1) / 2.376) ** 2), fresnel(cosine, 1.376)
     assert found[0] == 1 and float(found[-1]) == pytest.approx(float(exact[-1]))
     assert np.abs(found.numpy() - exact).max() < 0.06
-    # The base written into the sky's reflection is that of the cornea's index.
-    assert pytest.approx(0.025, abs=1e-4) == ((1.376 - 1) / 2.376) ** 2
+    assert pytest.approx(light.CORNEA, abs=1e-4) == ((1.376 - 1) / 2.376) ** 2
 
 
 def test_mirrored_directions_keep_angle_and_plane():
@@ -131,7 +131,7 @@ def test_a_lamps_reflection_keeps_its_energy_in_large_pixels(footprint):
 
 def test_lamps_stand_where_azimuth_and_elevation_say():
     right, up, front = (
-        light.toward(torch.tensor(float(a)), torch.tensor(float(e)))
+        environment.toward(torch.tensor(float(a)), torch.tensor(float(e)))
         for a, e in ((90, 0), (0, 90), (0, 0))
     )
     known = torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]])
@@ -149,12 +149,13 @@ def test_a_normal_of_a_plane_faces_the_viewer():
 
 def test_more_melanin_is_darker_and_browner_skin():
     pale, dark = (
-        surface.skin_tone(per_pixel(draw(1, skin_melanin=m)[0])).flatten() for m in (0.2, 2)
+        surface.skin_tone(per_pixel(draw(1, skin_melanin=m)[0]), VISIBLE).flatten()
+        for m in (0.2, 2)
     )
     assert (dark < pale).all() and dark[0] / dark[2] > pale[0] / pale[2] > 1
 
 
 def test_darker_irises_have_more_pigment():
-    tones = surface._iris_colour(torch.linspace(0, 1, 50)[None, None])
+    tones = surface._iris_colour(VISIBLE, torch.linspace(0, 1, 50)[None, None])
     luma = (tones[:, 0, 0] * torch.tensor([0.299, 0.587, 0.114])[:, None]).sum(0)
     assert (luma.diff() < 0).all() and tones[2, 0, 0, 0] > tones[0, 0, 0, 0]
