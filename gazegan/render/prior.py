@@ -166,6 +166,9 @@ class Image(Config):
     height: int = Field(default=36, ge=8, le=8192)
     width: int = Field(default=60, ge=8, le=8192)
     channels: Literal[1, 3] = 1
+    bayer: bool = False
+    """The sensor sees one colour a pixel, red at the upper left (RGGB), and the others are
+    interpolated; such an image's mirror image is another camera's."""
     framing: Literal["landmarks", "normalised", "free"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
     do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images

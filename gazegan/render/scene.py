@@ -12,6 +12,7 @@ from gazegan.render import (
     effects,
     elementary,
     glasses,
+    jpeg,
     labels,
     landmarks,
     light,
@@ -53,8 +54,9 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     masks = _masks(eye, lids)
     radiance = _shade(p, seed, where, view, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p))
+    photo = sensor.develop(p, seed, light_in, image, needs)
     return EyeBatch(
-        image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
+        image=jpeg.compress(photo, p.jpeg) if needs.jpeg else photo,
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         masks=masks,
