@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from gazegan.render.panorama import Panorama
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.prior import Recipe
-from gazegan.render.sensor import reach_of
 
 Bounds = Callable[[str], tuple[float, float]]
 """Smallest and largest value of a parameter."""
@@ -22,7 +21,9 @@ class Effects:
     """The passes that are needed, and how far they reach; constants while a recipe renders."""
 
     blur_reach: int
-    """px, at least `sensor.reach_of` the widest blur."""
+    """px, at least `reach_of` the widest blur."""
+    motion_reach: int
+    """px, at least half the longest motion; 0 where nothing moves."""
     stand: bool
     """The camera stands elsewhere than straight ahead."""
     distortion: bool
@@ -33,24 +34,37 @@ class Effects:
     """The tear film mirrors on the sclera too."""
     leds: int
     """The largest number of LEDs."""
+    shot_noise: bool
+    balance: bool
+    """The white balance is off."""
+    jpeg: bool
     panorama: Panorama | None = None
     """Not a question of cost: what the recipe puts in the sky's place."""
+
+
+def reach_of(sigma: float) -> int:
+    """Return how many pixels away a Gaussian of `sigma` px still counts."""
+    return max(1, math.ceil(2.5 * sigma))
 
 
 def needed(bounds: Bounds) -> Effects:
     """Return what parameters within `bounds` need."""
 
-    def used(*names: str) -> bool:
-        return any(bounds(name) != (0, 0) for name in names)
+    def used(*names: str, neutral: float = 0) -> bool:
+        return any(bounds(name) != (neutral, neutral) for name in names)
 
     return Effects(
         blur_reach=reach_of(bounds("blur")[1]),
+        motion_reach=math.ceil(bounds("motion")[1] / 2),
         stand=used("camera_azimuth", "camera_elevation", "camera_roll"),
         distortion=used("distortion_k1", "distortion_k2", "distortion_p1", "distortion_p2"),
         window=used("window_light"),
         monitor=used("monitor_light"),
         tears=used("tear_film"),
         leds=math.ceil(bounds("led_count")[1]) if used("led_light") else 0,
+        shot_noise=used("shot_noise"),
+        balance=used("balance_red", "balance_blue", neutral=1),
+        jpeg=used("jpeg"),
     )
 
 

@@ -193,13 +193,24 @@ class EyeParams:
     distortion_p1: Tensor = _p(0, -0.05, 0.05, "tangential, down")
     distortion_p2: Tensor = _p(0, -0.05, 0.05, "tangential, to the right")
     blur: Tensor = _p([0.2, 1.1], 0, 4, "standard deviation of the optics' blur, px")
+    motion: Tensor = _p(0, 0, 16, "length of the motion blur, px")
+    motion_angle: Tensor = _p([-90, 90], -90, 90, "of the motion, deg, from image right over up")
     exposure: Tensor = _p(_normal(0.0, 0.4, -1.2, 1.2), -4, 4, "compensation, stops")
     metering: Tensor = _p(
         [0.4, 0.95], 0, 1, "share of the skin's brightness that exposure evens out"
     )
+    balance_red: Tensor = _p(1, 0.5, 2, "red gain of a white balance that errs")
+    balance_blue: Tensor = _p(1, 0.5, 2, "blue gain of a white balance that errs")
     contrast: Tensor = _p([0.9, 1.5], 0.2, 3, "slope at mid-grey")
     vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners")
+    shot_noise: Tensor = _p(
+        0,
+        0,
+        0.3,
+        "standard deviation of photon noise at full scale: 1 / sqrt(full well, electrons)",
+    )
     noise: Tensor = _p([0.0, 0.02], 0, 0.3, "standard deviation of read noise, of full scale")
+    jpeg: Tensor = _p(0, 0, 100, "libjpeg's quality, 1 coarsest; 0 is no compression")
 
     def __getitem__(self, index: slice | Tensor) -> Self:
         return type(self)(*(getattr(self, name)[index] for name in PARAM_NAMES))
@@ -231,6 +242,7 @@ MIRRORED = (
     "eye_x",
     "camera_roll",
     "distortion_p2",
+    "motion_angle",
 )
 """The parameters that change sign when the image is mirrored left to right."""
 

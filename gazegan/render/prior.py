@@ -138,6 +138,9 @@ class Image(Config):
     channels: Literal[1, 3] = 1
     band: BandName = "visible"
     """visible: colour. infrared: near-infrared at 850 nm, all channels alike."""
+    bayer: bool = False
+    """The sensor sees one colour a pixel, red at the upper left (RGGB), and the others are
+    interpolated; such an image's mirror image is another camera's."""
     framing: Literal["landmarks", "normalised", "free"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
     do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images

@@ -14,6 +14,7 @@ from gazegan.render import (
     eyeball,
     glasses,
     hair,
+    jpeg,
     labels,
     landmarks,
     light,
@@ -59,8 +60,9 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     lamp = light.lamps(p, band_of(image.band), needs, view)
     radiance = _shade(p, seed, lamp, where, view, rays, face, eye, lids)
     light_in = radiance * sensor.metered(p, _grey_card(p, lamp))
+    photo = sensor.develop(p, seed, light_in, image, needs)
     return EyeBatch(
-        image=sensor.develop(p, seed, light_in, image.channels, needs.blur_reach),
+        image=jpeg.compress(photo, p.jpeg) if needs.jpeg else photo,
         id=torch.arange(len(seed), device=seed.device),
         origin=torch.zeros_like(seed, dtype=torch.int64),
         masks=masks,

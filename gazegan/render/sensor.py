@@ -1,4 +1,4 @@
-"""The camera's optics and electronics: blur, vignetting, exposure, noise, transfer curve."""
+"""The camera's optics and electronics: blur, vignetting, colour filter, noise, transfer curve."""
 
 import math
 
@@ -7,22 +7,39 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gazegan import rng
-from gazegan.render.elementary import exp2, power
+from gazegan.render.effects import Effects
+from gazegan.render.elementary import exp2, power, sqrt
 from gazegan.render.params import EyeParams
+from gazegan.render.prior import Image
 
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def develop(p: EyeParams, seed: Tensor, light: Tensor, channels: int, reach: int) -> Tensor:
-    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1.
+def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effects) -> Tensor:
+    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1."""
+    light = blur(light * _vignette(p, light), p.blur, needs.blur_reach)
+    if needs.motion_reach:
+        light = smear(light, p.motion, p.motion_angle, needs.motion_reach)
+    raw = mosaic(light) if image.bayer else light
+    if needs.shot_noise:
+        raw = counted(seed, raw, p.shot_noise)
+    light = demosaic(raw) if image.bayer else raw
+    if needs.balance:
+        light = light * torch.stack((p.balance_red, torch.ones_like(p.side), p.balance_blue))
+    coded = transfer(light, p.contrast).transpose(0, 1)
+    if image.channels == 1:
+        coded = grey(coded)
+    return (coded + p.noise[:, None] * gaussian(seed, coded, "noise")).clamp(0, 1)
 
-    `reach` is that of `blur`.
+
+def counted(seed: Tensor, light: Tensor, deviation: Tensor) -> Tensor:
+    """Light `[C, B, H, W]` as counted photons, its variance in proportion to it.
+
+    `deviation` `[B, 1, 1]` is that of light 1: one over the root of the full well in electrons.
+    The Gaussian stands for the counts' Poisson distribution; below some ten photons it is rough.
     """
-    image = blur(light * _vignette(p, light), p.blur, reach)
-    image = transfer(image, p.contrast).transpose(0, 1)
-    if channels == 1:
-        image = grey(image)
-    return (image + p.noise[:, None] * gaussian(seed, image)).clamp(0, 1)
+    draws = gaussian(seed, light.transpose(0, 1), "photons").transpose(0, 1)
+    return light + deviation * sqrt(light) * draws
 
 
 def metered(p: EyeParams, seen: Tensor) -> Tensor:
@@ -44,17 +61,12 @@ def transfer(light: Tensor, contrast: Tensor) -> Tensor:
     return torch.minimum(encoded, torch.full_like(encoded, knee)) + over / (1 + over / (1 - knee))
 
 
-def reach_of(sigma: float) -> int:
-    """Return how many pixels away a Gaussian of `sigma` px still counts."""
-    return max(1, math.ceil(2.5 * sigma))
-
-
 def blur(image: Tensor, sigma: Tensor, reach: int) -> Tensor:
     """Blur `[..., B, H, W]` by Gaussians of `sigma` `[B, 1, 1]` px, cut off beyond 2.5 sigma.
 
-    `reach` px is at least `reach_of` the widest; more changes nothing. Written as shifted sums
-    because their bits do not depend on the batch, which a library's grouped convolution does not
-    promise.
+    `reach` px is at least `effects.reach_of` the widest; more changes nothing. Written as shifted
+    sums because their bits do not depend on the batch, which a library's grouped convolution does
+    not promise.
     """
     weights = _kernel(sigma, reach)
     for axis in (-1, -2):
@@ -83,12 +95,96 @@ def _blur_along(image: Tensor, weights: list[Tensor], axis: int) -> Tensor:
     return blurred
 
 
-def gaussian(seed: Tensor, like: Tensor) -> Tensor:
-    """Standard normal noise shaped `like` `[B, C, H, W]`, a function of `seed` `[B]` and place."""
+def smear(image: Tensor, length: Tensor, angle: Tensor, reach: int) -> Tensor:
+    """Smear `[..., B, H, W]` along lines of `length` px at `angle` degrees, both `[B, 1, 1]`.
+
+    The angle counts from the image's right over up. The mean of 16 shifted images, each
+    interpolated linearly; `reach` px is at least half the longest line, more changes nothing.
+    """
+    height, width = image.shape[-2:]
+    wide = F.pad(image, (reach, reach, reach, reach), mode="replicate")
+    turn = torch.deg2rad(angle)
+    step = (length * turn.cos() / _SHIFTS, -length * turn.sin() / _SHIFTS)
+
+    shifts = _half_disc(reach)
+    shares = _shares(step, [(0, 0), *shifts])
+    smeared = shares[0] * image
+    for (x, y), share in zip(shifts, shares[1:], strict=True):
+        pair = [
+            wide.narrow(-2, reach + sign * y, height).narrow(-1, reach + sign * x, width)
+            for sign in (1, -1)
+        ]
+        smeared = smeared + share * (pair[0] + pair[1])
+    return smeared
+
+
+_SHIFTS = 16
+"""Shifts along a line that is smeared, half a pixel apart on one 8 px long; a power of two."""
+
+
+def _half_disc(reach: int) -> list[tuple[int, int]]:
+    """Whole shifts that a line of half-length `reach` can touch, one of each opposite pair."""
+    side = range(-reach, reach + 1)
+    shifts = [(x, y) for y in range(reach + 1) for x in side if (y, x) > (0, 0)]
+    return [(x, y) for x, y in shifts if math.hypot(x, y) < reach + math.sqrt(2)]
+
+
+def _shares(step: tuple[Tensor, Tensor], shifts: list[tuple[int, int]]) -> Tensor:
+    """Shares `[S, B, 1, 1]` of the pixels that lie `shifts` away, summed over a line by halving."""
+    place = step[0].new_tensor([k - (_SHIFTS - 1) / 2 for k in range(_SHIFTS)])
+    at = step[0].new_tensor(shifts)[:, :, None, None, None]
+    line = [place[:, None, None, None, None] * along for along in step]
+    near = [(1 - (line[axis] - at[:, axis]).abs()).clamp(min=0) for axis in (0, 1)]
+    share = near[0] * near[1]
+    while len(share) > 1:
+        share = share[: len(share) // 2] + share[len(share) // 2 :]
+    return share[0] / _SHIFTS
+
+
+def mosaic(light: Tensor) -> Tensor:
+    """Return what a sensor behind a Bayer filter counts `[1, B, H, W]` of light `[3, B, H, W]`.
+
+    The image's upper left pixels are red, green; green, blue.
+    """
+    even_row, even_column = _parity(light)
+    coloured = torch.where(even_row, light[0], light[2])
+    return torch.where(even_row == even_column, coloured, light[1])[None]
+
+
+def demosaic(raw: Tensor) -> Tensor:
+    """Return RGB `[3, B, H, W]` from a Bayer mosaic `[1, B, H, W]`, by the mean of neighbours."""
+    height, width = raw.shape[-2:]
+    wide = F.pad(raw[0], (1, 1, 1, 1), mode="reflect")
+
+    def near(*shifts: tuple[int, int]) -> Tensor:
+        parts = [wide[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] for x, y in shifts]
+        total: Tensor = sum(parts[1:], parts[0])
+        return total / len(parts)
+
+    beside, above = near((-1, 0), (1, 0)), near((0, -1), (0, 1))
+    cross, corner = (beside + above) / 2, near((-1, -1), (1, 1), (1, -1), (-1, 1))
+    row, column = _parity(raw)
+    red = torch.where(row, torch.where(column, raw[0], beside), torch.where(column, above, corner))
+    green = torch.where(row == column, cross, raw[0])
+    blue = torch.where(row, torch.where(column, corner, above), torch.where(column, beside, raw[0]))
+    return torch.stack((red, green, blue))
+
+
+def _parity(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether rows `[H, 1]` and columns `[W]` have even numbers."""
+    row, column = (torch.arange(n, device=like.device) % 2 == 0 for n in like.shape[-2:])
+    return row[:, None], column
+
+
+def gaussian(seed: Tensor, like: Tensor, name: str) -> Tensor:
+    """Standard normal noise shaped `like` `[B, C, H, W]`, a function of `seed` `[B]` and place.
+
+    Each `name` has its own.
+    """
     place = torch.arange(like[0].numel(), device=seed.device)
     spread = seed.to(torch.int32)[:, None]
-    first = rng.unit(rng.hash32(rng.bits(place, 0, "noise radius") + spread))
-    second = rng.unit(rng.hash32(rng.bits(place, 0, "noise angle") + spread))
+    first = rng.unit(rng.hash32(rng.bits(place, 0, f"{name} radius") + spread))
+    second = rng.unit(rng.hash32(rng.bits(place, 0, f"{name} angle") + spread))
     return ((-2 * first.log()).sqrt() * (2 * math.pi * second).cos()).view(like.shape)
 
 

@@ -28,11 +28,13 @@ def energy(flat, textures, image):
 
 def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
     lights = {"window_light": 2, "monitor_light": 1, "led_light": 1, "led_count": 2.5}
-    params, textures = draw(
-        12, noise=0.01, glasses=0.5, rim_below=0.5, tear_film=0.5, led_radius=8, **lights, **LENS
-    )
-    flat = params.flat().requires_grad_()
-    (slope,) = torch.autograd.grad(energy(flat, textures, SMALL).sum(), flat)
+    lights |= {"tear_film": 0.5, "led_radius": 8}
+    held = {"noise": 0.01, "glasses": 0.5, "rim_below": 0.5, "distance": 60, "camera_roll": 2}
+    lens = {"shot_noise": 0.05, "motion": 2, "jpeg": 90, "distortion_k1": -0.1, "eye_x": 1}
+    params, textures = draw(12, **held, **lights, **lens)
+    flat, free = params.flat().requires_grad_(), SMALL.model_copy(update={"framing": "free"})
+    total = energy(flat, textures, SMALL) + energy(flat, textures, free)
+    (slope,) = torch.autograd.grad(total.sum(), flat)
     assert torch.isfinite(slope).all()
     silent = {PARAM_NAMES[j] for j in (slope == 0).all(0).nonzero().flatten().tolist()}
     # Without a panorama or a free framing there is nothing for these to do.
