@@ -45,14 +45,18 @@ def directions(p: EyeParams, where: Pose) -> dict[str, Tensor]:
     """Return gaze, head, gaze_head and optical, all `[B, 2]` (pitch, yaw) rad."""
     gaze = torch.deg2rad(torch.cat((p.gaze_pitch, p.gaze_yaw), -1)[:, 0])
     visual = geometry.vector_from_angles(gaze).T[:, :, None, None]
-    x, y, z = shape.to_frame(where.head, visual)[:, :, 0, 0]
-    in_head = torch.stack((angle((x * x + z * z).sqrt(), -y), angle(-z, -x)), -1)
     return {
         "gaze": gaze,
         "head": torch.deg2rad(torch.cat((p.head_pitch, p.head_yaw), -1)[:, 0]),
-        "gaze_head": in_head,
-        "optical": where.optical,
+        "gaze_head": _angles(shape.to_frame(where.head, visual)),
+        "optical": _angles(where.axis),
     }
+
+
+def _angles(vector: Tensor) -> Tensor:
+    """(pitch, yaw) `[B, 2]` rad of unit vectors `[3, B, 1, 1]`."""
+    x, y, z = vector[:, :, 0, 0]
+    return torch.stack((angle((x * x + z * z).sqrt(), -y), angle(-z, -x)), -1)
 
 
 def centres(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
