@@ -41,6 +41,11 @@ class EyeParams:
     head_yaw: Tensor = _p(_normal(0, 8, -40, 40), -50, 50, "head's facing direction, deg, left")
     head_roll: Tensor = _p(_normal(0, 3, -15, 15), -45, 45, "head tilt, deg, clockwise")
     side: Tensor = _p({"choice": [-1, 1]}, -1, 1, "+1 the eye at the image's left, -1 at its right")
+    # Both eyes of a face, in recipes with `pairs` (Dodgson, Proc. SPIE 5291, 2004)
+    ipd: Tensor = _p(_normal(63, 3.8, 50, 75), 40, 85, "between the eyeballs' centres, mm")
+    target_distance: Tensor = _p(
+        [400, 800], 100, 1e6, "from midway between the eyes to what they look at, mm"
+    )
     # Eyeball (Gross anatomy: Bekerman et al., J. Ophthalmol. 2014; optics: Guestrin & Eizenman,
     # IEEE TBME 2006; asphericity: Kiely, Smith & Carney, Optica Acta 1982. Eye models take a flat
     # iris, Aguirre, Sci. Rep. 2019; `iris_cone` spreads from that to slightly conical)

@@ -11,6 +11,8 @@ from torch import Tensor
 from gazegan import config, rng
 from gazegan.config import Config
 from gazegan.errors import UserError
+from gazegan.render import anatomy, pairs
+from gazegan.render.anatomy import Extent
 from gazegan.render.params import SPECS, EyeParams
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -70,6 +72,12 @@ class Distribution(Config):
         assert self.low is not None and self.high is not None
         return self.low, self.high
 
+    @property
+    def extent(self) -> Extent:
+        """The bounds, and the median between them."""
+        low, high = self.bounds
+        return Extent(low, float(self.quantile(torch.tensor([0.5]))), high)
+
     def quantile(self, u: Tensor) -> Tensor:
         """Map uniform draws `u` in (0, 1) to this distribution (inverse of its CDF)."""
         if self.choice is not None:
@@ -125,24 +133,12 @@ class _PriorBase(Config):
 
     @model_validator(mode="after")
     def _anatomy(self) -> "_PriorBase":
-        limbus, pupil = self._bounds("limbus_radius"), self._bounds("pupil_radius")
-        if pupil[1] >= limbus[0]:
-            raise ValueError("pupil_radius must stay below limbus_radius")
-        if self._bounds("cornea_radius")[0] <= limbus[1]:
-            raise ValueError("limbus_radius must stay below cornea_radius")
-        sides = self._spread("side").choice or set(self._bounds("side"))
+        spreads: dict[str, Distribution] = {name: getattr(self, name) for name in SPECS}
+        sides = spreads["side"].choice or set(spreads["side"].bounds)
         if not set(sides) <= {-1, 1} or sides == {-1, 1}:
             raise ValueError("side must be -1, 1 or a choice of both")
-        if self._bounds("eyeball_radius")[0] <= self._bounds("cornea_radius")[1]:
-            raise ValueError("cornea_radius must stay below eyeball_radius")
+        anatomy.check({name: spread.extent for name, spread in spreads.items()})
         return self
-
-    def _spread(self, name: str) -> Distribution:
-        spread: Distribution = getattr(self, name)
-        return spread
-
-    def _bounds(self, name: str) -> tuple[float, float]:
-        return self._spread(name).bounds
 
 
 _fields: Any = {
@@ -174,16 +170,28 @@ class Recipe(Config):
     about: str = ""
     image: Image = Image()
     eyes: Prior = Field(default_factory=Prior)
+    pairs: bool = False
+    """Images 2k and 2k + 1 are the right and the left eye of one face that looks at one target: all
+    parameters are shared, `gaze_pitch` and `gaze_yaw` are those of a cyclopean eye, and `ipd` and
+    `target_distance` turn the eyes toward each other."""
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> "Recipe":
+        if self.pairs and self.eyes.side.bounds != (-1, 1):  # type: ignore[attr-defined]
+            raise ValueError("pairs have an eye on either side; leave eyes.side out")
+        return self
 
 
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
-    return EyeParams(
+    who = pairs.faces(indices) if recipe.pairs else indices
+    drawn = EyeParams(
         **{
-            name: getattr(recipe.eyes, name).quantile(rng.uniform(indices, seed, "eye", name))
+            name: getattr(recipe.eyes, name).quantile(rng.uniform(who, seed, "eye", name))
             for name in SPECS
         }
     )
+    return pairs.converge(drawn, indices) if recipe.pairs else drawn
 
 
 def _is_file(path: Path) -> bool:
