@@ -138,7 +138,6 @@ def _seen(where: Pose, axes: Tensor) -> Pose:
         head=turned(where.head),
         eye=turned(where.eye),
         axis=shape.to_frame(axes, where.axis),
-        optical=angles_seen(where.optical, axes),
     )
 
 

@@ -53,7 +53,7 @@ def directions(p: EyeParams, where: Pose, camera: Camera) -> dict[str, Tensor]:
         "gaze": gaze,
         "head": head,
         "gaze_head": angles_of(shape.to_frame(where.head, visual)),
-        "optical": where.optical,
+        "optical": angles_of(where.axis),
     }
 
 

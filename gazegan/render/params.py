@@ -41,21 +41,34 @@ class EyeParams:
     head_yaw: Tensor = _p(_normal(0, 8, -40, 40), -50, 50, "head's facing direction, deg, left")
     head_roll: Tensor = _p(_normal(0, 3, -15, 15), -45, 45, "head tilt, deg, clockwise")
     side: Tensor = _p({"choice": [-1, 1]}, -1, 1, "+1 the eye at the image's left, -1 at its right")
+    # Both eyes of a face, in recipes with `pairs` (Dodgson, Proc. SPIE 5291, 2004)
+    ipd: Tensor = _p(_normal(63, 3.8, 50, 75), 40, 85, "between the eyeballs' centres, mm")
+    target_distance: Tensor = _p(
+        [400, 800], 100, 1e6, "from midway between the eyes to what they look at, mm"
+    )
     # Eyeball (Gross anatomy: Bekerman et al., J. Ophthalmol. 2014; optics: Guestrin & Eizenman,
-    # IEEE TBME 2006)
+    # IEEE TBME 2006; asphericity: Kiely, Smith & Carney, Optica Acta 1982. Eye models take a flat
+    # iris, Aguirre, Sci. Rep. 2019; `iris_cone` spreads from that to slightly conical)
     eyeball_radius: Tensor = _p(_normal(12.0, 0.35, 11, 13), 9, 15, "scleral sphere, mm")
-    cornea_radius: Tensor = _p(_normal(7.8, 0.25, 7.2, 8.5), 6.5, 9.5, "corneal sphere, mm")
+    cornea_radius: Tensor = _p(_normal(7.8, 0.25, 7.2, 8.5), 6.5, 9.5, "cornea at its apex, mm")
+    asphericity: Tensor = _p(
+        _normal(-0.26, 0.18, -0.62, 0.1), -0.8, 0.5, "conic constant Q of the cornea, 0 a sphere"
+    )
     limbus_radius: Tensor = _p(_normal(5.85, 0.2, 5.3, 6.4), 4.5, 6.45, "visible iris, mm")
-    chamber_depth: Tensor = _p(_normal(3.3, 0.25, 2.7, 3.9), 2, 4.5, "corneal apex to iris, mm")
+    chamber_depth: Tensor = _p(
+        _normal(3.3, 0.25, 2.7, 3.9), 2, 4.5, "corneal apex to pupil's edge, mm"
+    )
     pupil_radius: Tensor = _p([1.1, 3.1], 0.75, 4.2, "mm")
     pupil_nasal: Tensor = _p(_normal(0.2, 0.12, -0.1, 0.5), -0.8, 0.8, "decentration, mm")
     pupil_up: Tensor = _p(_normal(0.0, 0.1, -0.3, 0.3), -0.8, 0.8, "decentration, mm")
+    iris_cone: Tensor = _p([0, 6], 0, 20, "slope of the iris toward the cornea at the pupil, deg")
     kappa_horizontal: Tensor = _p(
-        _normal(2.5, 1.4, -0.5, 5.5), -8, 10, "optical axis temporal, deg"
+        _normal(2.5, 1.4, -0.5, 5.5), -8, 10, "optical axis temporal to visual, deg"
     )
     kappa_vertical: Tensor = _p(
         _normal(0.5, 1.0, -1.5, 2.5), -6, 6, "optical axis below visual, deg"
     )
+    torsion: Tensor = _p(0, -20, 20, "about the optical axis beyond Listing's law, deg, clockwise")
     # Lids
     canthus_inner: Tensor = _p(_normal(12.9, 0.8, 11, 15), 10, 20, "u of the inner canthus, mm")
     canthus_outer: Tensor = _p(
@@ -231,6 +244,7 @@ MIRRORED = (
     "gaze_yaw",
     "head_yaw",
     "head_roll",
+    "torsion",
     "side",
     "light_azimuth",
     "fill_azimuth",

@@ -13,7 +13,8 @@ from torch import Tensor
 from gazegan import config, rng
 from gazegan.config import Config
 from gazegan.errors import UserError
-from gazegan.render import panorama
+from gazegan.render import anatomy, pairs, panorama
+from gazegan.render.anatomy import Extent
 from gazegan.render.bands import BandName
 from gazegan.render.distributions import Distribution, Spread, read
 from gazegan.render.panorama import Panorama
@@ -82,15 +83,9 @@ class _PriorBase(Config):
 
     @model_validator(mode="after")
     def _anatomy(self) -> "_PriorBase":
-        limbus, pupil = self.bounds("limbus_radius"), self.bounds("pupil_radius")
-        if pupil[1] >= limbus[0]:
-            raise ValueError("pupil_radius must stay below limbus_radius")
-        if self.bounds("cornea_radius")[0] <= limbus[1]:
-            raise ValueError("limbus_radius must stay below cornea_radius")
         if not (self.spread("side").values or {0}) <= {-1, 1}:
             raise ValueError("side must be -1, 1 or a choice of both")
-        if self.bounds("eyeball_radius")[0] <= self.bounds("cornea_radius")[1]:
-            raise ValueError("cornea_radius must stay below eyeball_radius")
+        anatomy.check({name: self.extent(name) for name in SPECS})
         return self
 
     @property
@@ -118,6 +113,15 @@ class _PriorBase(Config):
             widest = self.spread("gaze_eccentricity").bounds[1]
             return -widest, widest
         return self.spread(name).bounds
+
+    def extent(self, name: str) -> Extent:
+        """Return the bounds of a parameter, and the median between them."""
+        spread = self.spread(name)
+        middles = {str(line.of): self.extent(str(line.of)).middle for line in spread.lines}
+        half = torch.tensor([0.5])
+        middle = spread.quantile(half, {of: half.new_tensor([m]) for of, m in middles.items()})
+        low, high = self.bounds(name)
+        return Extent(low, float(middle), high)
 
 
 _fields: Any = {
@@ -171,6 +175,16 @@ class Recipe(Config):
     image: Image = Image()
     light: Light = Light()
     eyes: Prior = Field(default_factory=Prior)
+    pairs: bool = False
+    """Images 2k and 2k + 1 are the right and the left eye of one face that looks at one target: all
+    parameters are shared, `gaze_pitch` and `gaze_yaw` are those of a cyclopean eye, and `ipd` and
+    `target_distance` turn the eyes toward each other."""
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> "Recipe":
+        if self.pairs and self.eyes.side.bounds != (-1, 1):  # type: ignore[attr-defined]
+            raise ValueError("pairs have an eye on either side; leave eyes.side out")
+        return self
 
     def bounds(self, name: str) -> tuple[float, float]:
         """Return the smallest and largest value of a parameter that can be drawn."""
@@ -208,13 +222,15 @@ def _folds(k1: float, k2: float, reach: float) -> bool:
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
     eyes, drawn = recipe.eyes, dict[str, Tensor]()
+    who = pairs.faces(indices) if recipe.pairs else indices
     for name in eyes.order:
         if eyes.polar and name in _GAZE:
             drawn[name] = _from_polar(*(drawn[part] for part in _POLAR))[_GAZE.index(name)]
         else:
-            draws = rng.uniform(indices, seed, "eye", name)
+            draws = rng.uniform(who, seed, "eye", name)
             drawn[name] = eyes.spread(name).quantile(draws, drawn)
-    return EyeParams(**{name: drawn[name] for name in SPECS})
+    params = EyeParams(**{name: drawn[name] for name in SPECS})
+    return pairs.converge(params, indices) if recipe.pairs else params
 
 
 def _from_polar(direction: Tensor, eccentricity: Tensor) -> tuple[Tensor, Tensor]:

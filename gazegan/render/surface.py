@@ -50,9 +50,9 @@ def sclera(
 ) -> Tensor:
     """Colour `[C, B, H, W]` of the white, redder and veined toward the canthi."""
     corner = (2 * (along - 0.5).abs()).clamp(0, 1) ** 2
-    x, y = hit.sclera[0] * p.side, hit.sclera[1]
-    warp = value_noise(lattice(seed, "warp", 16, 16), x + 20, y + 20)
-    ridges = value_noise(lattice(seed, "veins", 64, 64), 1.1 * x + 30, 2.6 * y + 2 * warp + 40)
+    u, v = hit.white
+    warp = value_noise(lattice(seed, "warp", 16, 16), u + 20, v + 20)
+    ridges = value_noise(lattice(seed, "veins", 64, 64), 1.1 * u + 30, 2.6 * v + 2 * warp + 40)
     vein = (1 - 6 * ridges.abs()).clamp(min=0) * detail(1.3, pixel_mm)
     red = p.sclera_warm * (0.4 + corner) + 0.5 * p.veins * vein * (0.25 + corner)
     return p.sclera_white * (1 - rgb(band.redness, red) * red) * rgb(band.white, red)

@@ -37,8 +37,9 @@ def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
     (slope,) = torch.autograd.grad(total.sum(), flat)
     assert torch.isfinite(slope).all()
     silent = {PARAM_NAMES[j] for j in (slope == 0).all(0).nonzero().flatten().tolist()}
-    # Without a panorama or a free framing there is nothing for these to do.
-    assert silent <= {"side", "panorama_turn", "field_of_view"}
+    # Without a panorama, a free framing or a pair there is nothing for these to do.
+    alone = {"ipd", "target_distance"}
+    assert silent <= {"side", "panorama_turn", "field_of_view"} | alone
 
 
 @pytest.mark.parametrize(
