@@ -53,11 +53,12 @@ def _write_shards(job: dict[str, Any], lines: Lines, answers: TextIO) -> NoRetur
 
 
 def _renderer(plan: Any) -> Any:
+    if not plan.notes["compiled"]:
+        from gazegan.render.scene import render
+
+        return render
     from gazegan.render.compiled import compiled
     from gazegan.render.prior import Recipe
-    from gazegan.render.scene import render
 
-    if not plan.notes["compiled"]:
-        return render
     # Where no compiler works, it must not go on with other bits: the line it says is its last.
     return compiled(Recipe.model_validate(plan.recipe), "cpu", sys.exit)
