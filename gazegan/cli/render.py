@@ -11,11 +11,24 @@ from gazegan.cli import options
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
+    from gazegan.data.writing import Share
     from gazegan.render.prior import Recipe
     from gazegan.render.scene import Renderer
     from gazegan.schema import EyeBatch
 
 _PREVIEWED, _ACROSS = 24, 6
+
+
+class _Share(click.ParamType):  # type: ignore[type-arg]
+    name = "I/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        i, _, n = str(value).partition("/")
+        if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+            self.fail(f"{value!r} is not a share; write I/N, from 1/N to N/N", param, ctx)
+        return int(i), int(n)
 
 
 @click.command()
@@ -36,6 +49,15 @@ _PREVIEWED, _ACROSS = 24, 6
     is_flag=True,
     help="Compile the renderer first: minutes once for each recipe's size, then much faster.",
 )
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), default=1, show_default=True,
+    help="Processes that render, each on one core; the store's bytes are the same for any number.",
+)  # fmt: skip
+@click.option(
+    "--shard", "share", type=_Share(), metavar="I/N",
+    help="Render the I-th of N shares of the store, for job arrays with one --out: whichever job"
+    " finds every share there finishes the store.",
+)  # fmt: skip
 @options.DEVICE
 @options.JSON
 def render(
@@ -47,6 +69,8 @@ def render(
     size: tuple[int, int] | None,
     overrides: tuple[str, ...],
     compiled: bool,
+    workers: int,
+    share: Share | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -61,13 +85,15 @@ def render(
     gazegan render webcam --count 2000 --out stores/webcam
     gazegan render columbia --count 20000 --seed 7 --out stores/train
     gazegan render my.toml --count 500 --size 96x160 --out stores/large
-    gazegan render webcam --count 1000000 --compile --out stores/million
+    gazegan render webcam --count 1000000 --workers 8 --out stores/million
+    gazegan render webcam --count 1000000 --shard 3/16 --out stores/million
+    gazegan render webcam --count 1000000 --compile --out stores/compiled
     gazegan render webcam --count 500 --out stores/up --set 'eyes.gaze_pitch=[5, 25]'
     gazegan render my.toml --preview preview.png
     """
     from gazegan.render.prior import load_recipe
 
-    _check(count, out, preview)
+    _check(count, out, preview, workers, share, device)
     sides = () if size is None else (f"image.height={size[0]}", f"image.width={size[1]}")
     loaded = load_recipe(recipe, (*overrides, *sides))
     options.check_device(device)
@@ -79,18 +105,32 @@ def render(
         found |= {"preview": str(preview)}
         said.append(f"{preview}: {shown} eyes of recipe {loaded.name!r} with their labels")
     if out is not None and count is not None:
-        found |= _write_store(loaded, seed, count, out, device, compiled, as_json)
-        said.append(f"{count} eyes of recipe {loaded.name!r} in {out}")
+        values, text = _write_store(
+            loaded, seed, count, out, device, compiled, workers, share, as_json
+        )
+        found |= values
+        said.append(text)
     options.say(as_json, found, "\n".join(said))
 
 
-def _check(count: int | None, out: Path | None, preview: Path | None) -> None:
+def _check(
+    count: int | None,
+    out: Path | None,
+    preview: Path | None,
+    workers: int,
+    share: Share | None,
+    device: str,
+) -> None:
     if preview is None and out is None:
         raise click.UsageError("Missing option '--out' (or '--preview').")
     if out is not None and count is None:
         raise click.UsageError("Missing option '--count'.")
+    if share is not None and out is None:
+        raise click.UsageError("Missing option '--out', which --shard is a part of.")
     if preview is not None and preview.suffix.lower() != ".png":
         raise UserError(f"--preview {preview}: write a name that ends in .png")
+    if workers > 1 and device != "cpu":
+        raise UserError(f"--workers {workers}: go with --device cpu only; leave --workers out")
 
 
 def _write_store(
@@ -100,15 +140,32 @@ def _write_store(
     out: Path,
     device: str,
     compiled: bool,
+    workers: int,
+    share: Share | None,
     as_json: bool,
-) -> dict[str, Any]:
-    from gazegan.data.rendered import write_rendered
+) -> tuple[dict[str, Any], str]:
+    """Write a store, or one share of it; returns what to say of it, as values and as text."""
+    from gazegan.data.rendered import plan_rendered, write_rendered, write_rendered_share
+    from gazegan.data.writing import missing_shards, share_images
     from gazegan.render.scene import render as plain
 
     renderer = _compiled(recipe, device) if compiled else plain
-    with options.progress("rendering", count, as_json) as advance:
-        store = write_rendered(recipe, seed, count, out, device, advance, renderer)
-    return {"count": len(store), "size": list(store.size), "store": str(out)}
+    plan = plan_rendered(recipe, seed, count, renderer)
+    mine = count if share is None else share_images(plan, share)
+    with options.progress("rendering", mine, as_json) as advance:
+        wanted = (recipe, seed, count, out)
+        how = (device, advance, renderer, workers)
+        if share is None:
+            write_rendered(*wanted, *how)
+        else:
+            write_rendered_share(*wanted, share, *how)
+    missing, size = missing_shards(out, plan), [plan.height, plan.width]
+    written = mine if missing else count
+    text = f"{written} eyes of recipe {recipe.name!r} in {out}"
+    if missing:
+        text += f"; still missing: {missing} of its {plan.shard_count} shards"
+    values = {"count": written, "size": size, "store": str(out), "missing_shards": missing}
+    return values, text
 
 
 def _compiled(recipe: Recipe, device: str) -> Renderer:

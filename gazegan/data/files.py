@@ -5,7 +5,8 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,32 @@ def write_atomic(path: Path, data: bytes) -> None:
     The bytes go to `path` + ".tmp", reach the disk, then take the name. Raises DataError where
     the disk refuses (full, read-only); the old file is then intact.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    _write(path, data, path.with_name(f"{path.name}.tmp"), os.replace)
+
+
+def write_among_others(path: Path, data: bytes, *, keep: bool = False) -> None:
+    """Do the same where other processes may write the same file: no bytes are ever mixed.
+
+    With `keep`, a file that is already there stays; else the last writer wins.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}.tmp")
+    _write(path, data, temporary, _place if keep else os.replace)
+
+
+def _place(temporary: Path, path: Path) -> None:
+    # Unlike renaming, a link is refused where the name is taken.
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+
+
+def _write(path: Path, data: bytes, temporary: Path, place: Callable[[Path, Path], object]) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        place(temporary, path)
         _sync_folder(path.parent)
     except OSError as fault:
         with contextlib.suppress(OSError):
@@ -64,24 +84,46 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` against a second writer; the lock dies with the process.
+def only_writer(folder: Path, *, wait: bool = False) -> Iterator[int]:
+    """Hold `folder` against every other writer; the lock dies with the process.
 
-    Raises UserError while another process holds it.
+    Yields the lock's handle: children that inherit it hold the lock as well. Raises UserError
+    while another process holds it, or waits for its end.
     """
-    handle = os.open(folder, os.O_RDONLY)
+    with _locked(folder, os.O_RDONLY, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)) as handle:
+        yield handle
+
+
+@contextlib.contextmanager
+def one_of_several_writers(folder: Path) -> Iterator[int]:
+    """Hold `folder` against `only_writer`, not against others that write parts of it."""
+    with _locked(folder, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB) as handle:
+        yield handle
+
+
+@contextlib.contextmanager
+def only_writer_of_part(folder: Path, part: str) -> Iterator[int]:
+    """Hold a part of `folder` by a lock on the file "`part`.lock", which stays."""
+    file = folder / f"{part}.lock"
+    with _locked(file, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX | fcntl.LOCK_NB) as handle:
+        yield handle
+
+
+@contextlib.contextmanager
+def _locked(path: Path, how_opened: int, how_locked: int) -> Iterator[int]:
+    handle = os.open(path, how_opened, 0o666)
     try:
-        _lock(handle, folder)
-        yield
+        _lock(handle, path, how_locked)
+        yield handle
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, folder: Path) -> None:
+def _lock(handle: int, path: Path, how: int) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, how)
     except BlockingIOError:
-        raise UserError(f"{folder}: another process is writing it; wait for its end") from None
+        raise UserError(f"{path}: another process is writing it; wait for its end") from None
 
 
 def parse_json(data: bytes, source: Path | str) -> Any:

@@ -7,10 +7,14 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from gazegan.config import Config, differences, dump_json, validate
-from gazegan.data.files import parse_json, read_bytes, write_atomic
+from gazegan.data.files import parse_json, read_bytes, write_among_others
 from gazegan.errors import DataError, UserError
 from gazegan.schema import LANDMARKS, MASKS, SCHEMA_VERSION
 
+MANIFEST = "manifest.json"
+"""The manifest's name in a finished store."""
+PLAN = "plan.json"
+"""The name of the plan in a store that is being written."""
 _LIMIT = 1 << 28
 _SHA256 = r"^[0-9a-f]{64}$"
 
@@ -62,8 +66,15 @@ class Manifest(Config):
 
     def _adds_up(self) -> bool:
         # The first test keeps a forged count from filling the memory with the second.
-        expected = -(-self.count // self.shard_size)
-        return len(self.shards) == expected and [s.count for s in self.shards] == self.shard_counts
+        return (
+            len(self.shards) == self.shard_count
+            and [s.count for s in self.shards] == self.shard_counts
+        )
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards there are."""
+        return -(-self.count // self.shard_size)
 
     @property
     def shard_counts(self) -> list[int]:
@@ -84,9 +95,9 @@ def _encode(manifest: Manifest) -> bytes:
     return (dump_json(manifest) + "\n").encode()
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Seal and write a manifest, or a plan, atomically."""
-    write_atomic(path, _encode(seal(manifest)))
+def write_manifest(path: Path, manifest: Manifest, *, keep: bool = False) -> None:
+    """Seal and write a manifest, or a plan, atomically; with `keep` unless there is one."""
+    write_among_others(path, _encode(seal(manifest)), keep=keep)
 
 
 def read_manifest(path: Path) -> Manifest:

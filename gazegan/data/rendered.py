@@ -1,33 +1,28 @@
 """A recipe's eyes, written to a store with every label."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from gazegan.data.manifest import Manifest
-from gazegan.data.store import Store, write_store
+from gazegan.data.store import Store, open_store
+from gazegan.data.workers import write_by_workers
+from gazegan.data.writing import Make, Share, Write, fill, fill_share, sized, write_here
 from gazegan.modes import one_thread
 from gazegan.render.params import PARAM_NAMES
 from gazegan.render.prior import Recipe, pinned
 from gazegan.render.scene import Renderer, render, render_indices
 from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 
+Progress = Callable[[int], None]
 
-def write_rendered(
-    recipe: Recipe,
-    seed: int,
-    count: int,
-    out: Path,
-    device: str = "cpu",
-    progress: Callable[[int], None] | None = None,
-    renderer: Renderer = render,
-) -> Store:
-    """Render the first `count` eyes of a recipe into a store; resumed by repeating.
 
-    `progress` receives the number of images of each finished shard. The store notes whether
-    `renderer` is another than the plain one, whose bits its images then do not have. Raises
-    UserError where `out` holds something else.
+def plan_rendered(recipe: Recipe, seed: int, count: int, renderer: Renderer = render) -> Manifest:
+    """Return the plan of a store of the first `count` eyes of a recipe.
+
+    It notes whether `renderer` is another than the plain one, whose bits its images do not have.
     """
     recipe = pinned(recipe)
     plan = Manifest(
@@ -43,9 +38,66 @@ def write_rendered(
         param_names=PARAM_NAMES,
         notes={"compiled": renderer is not render},
     )
+    return sized(plan)
 
-    def make(indices: range) -> EyeBatch:
-        return render_indices(recipe, seed, torch.as_tensor(indices), device, renderer).to("cpu")
 
+def write_rendered(
+    recipe: Recipe,
+    seed: int,
+    count: int,
+    out: Path,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    renderer: Renderer = render,
+    workers: int = 1,
+) -> Store:
+    """Render the first `count` eyes of a recipe into a store; resumed by repeating.
+
+    `progress` receives the number of images of each finished shard. More than one of `workers`
+    are processes, each with the plain renderer or, where `renderer` is another, its own compiled
+    one; the bytes are the same. Raises UserError where `out` holds something else, DataError
+    naming a shard that cannot be written.
+    """
+    plan = plan_rendered(recipe, seed, count, renderer)
     with one_thread():
-        return write_store(out, plan, make, progress=progress)
+        fill(out, plan, _write(out, plan, device, renderer, workers), progress)
+    return open_store(out)
+
+
+def write_rendered_share(
+    recipe: Recipe,
+    seed: int,
+    count: int,
+    out: Path,
+    share: Share,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    renderer: Renderer = render,
+    workers: int = 1,
+) -> Store | None:
+    """Render one share (i, n) of the store's shards, beside jobs that render the others.
+
+    Returns the store if every shard is there now, which finishes it; else None. Raises as
+    `write_rendered` does.
+    """
+    plan = plan_rendered(recipe, seed, count, renderer)
+    with one_thread():
+        write = _write(out, plan, device, renderer, workers)
+        finished = fill_share(out, plan, share, write, progress)
+    return open_store(out) if finished else None
+
+
+def make_rendered(plan: Manifest, device: str, renderer: Renderer) -> Make:
+    """Return what makes the eyes of a rendered store's plan, range by range."""
+    assert plan.seed is not None
+    return partial(_eyes, Recipe.model_validate(plan.recipe), plan.seed, device, renderer)
+
+
+def _eyes(recipe: Recipe, seed: int, device: str, renderer: Renderer, indices: range) -> EyeBatch:
+    return render_indices(recipe, seed, torch.as_tensor(indices), device, renderer).to("cpu")
+
+
+def _write(out: Path, plan: Manifest, device: str, renderer: Renderer, workers: int) -> Write:
+    if workers == 1:
+        return write_here(out, plan, make_rendered(plan, device, renderer))
+    return partial(write_by_workers, out.absolute(), plan.model_dump(mode="json"), workers)

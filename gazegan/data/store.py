@@ -12,30 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gazegan.data.files import make_folder, only_writer, read_bytes, write_atomic
-from gazegan.data.manifest import (
-    Manifest,
-    Shard,
-    check_same_plan,
-    read_manifest,
-    write_manifest,
-)
-from gazegan.data.shards import (
-    FIELDS,
-    REQUIRED,
-    byte_limit,
-    decode,
-    encode,
-    present_fields,
-    unpack,
-)
+from gazegan.data.files import only_writer, read_bytes
+from gazegan.data.manifest import MANIFEST, PLAN, Manifest, read_manifest, write_manifest
+from gazegan.data.shards import FIELDS, REQUIRED, byte_limit, decode, unpack
+from gazegan.data.writing import fill, sized, write_here
 from gazegan.errors import DataError, UserError
 from gazegan.schema import EyeBatch
 
-MANIFEST = "manifest.json"
-PLAN = "plan.json"
-_SHARD_BYTES = 1 << 25
-_LARGEST = 1 << 40
 _AGAIN = "delete the store and repeat the command that wrote it"
 
 
@@ -140,14 +123,8 @@ def write_store(
     `shard_size` defaults to about 32 MiB, at most 1024 images. `progress` receives the number of
     images of each shard. Raises UserError where `path` holds something else or another plan.
     """
-    plan = plan.model_copy(update={"shard_size": shard_size or _default_shard_size(plan)})
-    make_folder(path)
-    with only_writer(path):
-        if not _begin(path, plan):
-            write_manifest(path / MANIFEST, _write_shards(path, plan, make, progress))
-        elif progress:
-            progress(plan.count)
-        (path / PLAN).unlink(missing_ok=True)
+    plan = sized(plan, shard_size)
+    fill(path, plan, write_here(path, plan, make), progress)
     return open_store(path)
 
 
@@ -157,67 +134,6 @@ def annotate(store: Store, notes: dict[str, Any]) -> Store:
     with only_writer(store.path):
         write_manifest(store.path / MANIFEST, manifest)
     return open_store(store.path)
-
-
-def _default_shard_size(plan: Manifest) -> int:
-    image_bytes = plan.height * plan.width * (plan.channels + len(plan.masks))
-    return max(1, min(1024, _SHARD_BYTES // image_bytes))
-
-
-def _begin(path: Path, plan: Manifest) -> bool:
-    """Claim a folder for `plan` and clear strays; True where the store is finished already."""
-    finished = (path / MANIFEST).exists()
-    if finished or (path / PLAN).exists():
-        name = MANIFEST if finished else PLAN
-        check_same_plan(path, read_manifest(path / name), plan)
-        for stray in path.glob("*.tmp"):
-            stray.unlink()
-    elif {p.name for p in path.iterdir()} - {f"{PLAN}.tmp"}:
-        raise UserError(f"{path}: a folder that is not empty and no store; choose another --out")
-    else:
-        write_manifest(path / PLAN, plan)
-    return finished
-
-
-def _write_shards(
-    path: Path,
-    plan: Manifest,
-    make: Callable[[range], EyeBatch],
-    progress: Callable[[int], None] | None,
-) -> Manifest:
-    shards: list[Shard] = []
-    present: set[tuple[str, ...]] = set()
-    for k, count in enumerate(plan.shard_counts):
-        data = _intact_shard(path, k) or _make_shard(path, plan, k, make)
-        sha = hashlib.sha256(data).hexdigest()
-        shards.append(Shard(file=_shard_name(k, sha), count=count, sha256=sha))
-        present.add(present_fields(data, path / shards[-1].file))
-        if progress:
-            progress(count)
-    if len(present) > 1:
-        raise ValueError("the shards of a store must hold the same fields")
-    return plan.model_copy(update={"shards": tuple(shards), "fields": present.pop()})
-
-
-def _shard_name(k: int, sha: str) -> str:
-    return f"shard-{k:05d}-{sha[:16]}.safetensors"
-
-
-def _intact_shard(path: Path, k: int) -> bytes | None:
-    """Return the bytes of shard `k` if an interrupted run left it whole; drop it if not."""
-    for found in path.glob(f"shard-{k:05d}-*.safetensors"):
-        data = read_bytes(found, _LARGEST)
-        if found.name == _shard_name(k, hashlib.sha256(data).hexdigest()):
-            return data
-        found.unlink()
-    return None
-
-
-def _make_shard(path: Path, plan: Manifest, k: int, make: Callable[[range], EyeBatch]) -> bytes:
-    start, count = k * plan.shard_size, plan.shard_counts[k]
-    data = encode(make(range(start, start + count)), plan, count)
-    write_atomic(path / _shard_name(k, hashlib.sha256(data).hexdigest()), data)
-    return data
 
 
 def _read_shard(path: Path, manifest: Manifest, k: int) -> EyeBatch:

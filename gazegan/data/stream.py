@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
+from gazegan.data.manifest import MANIFEST, PLAN
 from gazegan.data.photographs import Photographs
 from gazegan.data.readers import read_folder
 from gazegan.data.shards import FIELDS
-from gazegan.data.store import MANIFEST, PLAN, Store, gather, open_store
+from gazegan.data.store import Store, gather, open_store
 from gazegan.errors import DataError, UserError
 from gazegan.render.prior import Recipe, load_recipe
 from gazegan.render.scene import render_indices

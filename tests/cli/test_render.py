@@ -81,7 +81,7 @@ def test_a_recipe_of_ones_own(tmp_path):
 
 def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    monkeypatch.setattr("gazegan.data.store._default_shard_size", lambda plan: 4)
+    monkeypatch.setattr("gazegan.data.writing._default_shard_size", lambda plan: 4)
     options = ("webcam", "--count", 10, *TINY)
     run(*options, "--out", whole)
     calls = []
