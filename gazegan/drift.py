@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gazegan.schema import MASKS
 
+_BALL = ("sclera", "iris", "pupil", "glint")
 _STEPS = 3
 _LEAST_STRUCTURE = 1e-3
 _LEAST_PIXELS = 12
@@ -14,11 +15,12 @@ _LEAST_PIXELS = 12
 def eye_region(masks: Tensor, margin: int) -> Tensor:
     """Return iris and pupil `[B, H, W]` of masks `[B, K, H, W]`, grown by `margin` pixels.
 
-    Pixels count only where they are no skin, so that lashes and lid shadows do not pose as pupil.
+    Pixels count only where the eyeball is bare, so that lashes and lids do not pose as pupil.
     """
-    iris = masks[:, MASKS.index("iris")] + masks[:, MASKS.index("pupil")]
+    part = dict(zip(MASKS, masks.unbind(1), strict=True))
+    iris = part["iris"] + part["pupil"]
     grown = F.max_pool2d(iris[:, None], 2 * margin + 1, stride=1, padding=margin)[:, 0]
-    return grown * (1 - masks[:, MASKS.index("skin")])
+    return grown * torch.stack([part[name] for name in _BALL]).sum(0)
 
 
 def pupil_shift(raw: Tensor, refined: Tensor, masks: Tensor, margin: int = 2) -> Tensor:

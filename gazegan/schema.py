@@ -7,10 +7,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
-MASKS = ("skin", "sclera", "iris", "pupil")
-"""Coverage masks in channel order; they sum to one in every pixel of a render."""
+MASKS = ("skin", "sclera", "iris", "pupil", "caruncle", "lashes", "glasses", "glint")
+"""Coverage masks in channel order; they sum to one in every pixel of a render. Skin includes brows
+and the margins of the lids, glasses are their rims, and glint is the opacity of the lights that the
+tear film mirrors."""
 
 LANDMARKS = (
     "pupil_centre",
@@ -123,6 +125,11 @@ class EyeBatch(_Record):
     """[B, len(BOXES), 4] (x0, y0, x1, y1) px: the tight box around the 16 lid landmarks, and that
     around what the polygon of the 32 iris landmarks shares with that of the lids; zero where no
     landmark of pupil or iris is visible. They may reach beyond the image."""
+    depth: Tensor | None = None
+    """[B, 1, H, W] mm along the camera's axis to the skin, eyeball or cornea that a pixel sees;
+    lashes and glasses are left out. Where the recipe's `image.depth` asks for it."""
+    normals: Tensor | None = None
+    """[B, 3, H, W] unit normals there toward the viewer, camera axes."""
     params: Tensor | None = None
     """[B, P] every scene parameter, float32, in the order of the store's `param_names`."""
 
@@ -141,7 +148,8 @@ class EyeBatch(_Record):
 
 _FINITE = (
     *("image", "gaze", "gaze_head", "optical", "masks", "landmarks"),
-    *("centres", "ellipses", "intrinsics", "distortion", "extrinsics", "boxes", "params"),
+    *("centres", "ellipses", "intrinsics", "distortion", "extrinsics", "boxes"),
+    *("depth", "normals", "params"),
 )
 
 
@@ -166,6 +174,8 @@ def check_batch(batch: EyeBatch) -> None:
         "distortion": (b, 4),
         "extrinsics": (b, 3, 4),
         "boxes": (b, len(BOXES), 4),
+        "depth": (b, 1, h, w),
+        "normals": (b, 3, h, w),
     }
     if c not in (1, 3):
         raise ValueError(f"image has {c} channels; 1 (grey) or 3 (RGB) are allowed")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gazegan import plots
-from gazegan.schema import LANDMARKS
+from gazegan.schema import LANDMARKS, MASKS
 
 RNG = np.random.default_rng(0)
 
@@ -84,7 +84,8 @@ def test_heat_is_strongest_where_the_map_is():
 
 
 def test_tint_colours_the_eye_and_leaves_the_skin():
-    masks = torch.eye(4).reshape(4, 2, 2)  # one pixel each of skin, sclera, iris and pupil
+    masks = torch.zeros(len(MASKS), 2, 2)
+    masks[:4] = torch.eye(4).reshape(4, 2, 2)  # one pixel each of skin, sclera, iris and pupil
     red, green, blue = plots.tint(np.full((1, 2, 2), 0.5), masks)
     assert red[0, 0] == green[0, 0] == blue[0, 0] == 0.5
     assert green[0, 1] > max(red[0, 1], blue[0, 1])

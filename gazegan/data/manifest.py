@@ -58,7 +58,8 @@ class Manifest(Config):
     def _agree(self) -> Self:
         if self.names and len(self.names) != self.count:
             raise ValueError(f"{len(self.names)} names for {self.count} images")
-        if self.masks not in ((), MASKS) or self.landmarks not in ((), LANDMARKS):
+        known = ((), MASKS, MASKS[:4]) if self.schema_version < 4 else ((), MASKS)
+        if self.masks not in known or self.landmarks not in ((), LANDMARKS):
             raise ValueError("masks or landmarks that this version does not know")
         if self.shards and not self._adds_up():
             raise ValueError("the shards do not add up to the count")

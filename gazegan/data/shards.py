@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
+from torch.nn import functional as F
 
 from gazegan.data.manifest import Manifest
 from gazegan.errors import DataError
@@ -15,6 +16,7 @@ from gazegan.schema import (
     BOXES,
     CENTRES,
     ELLIPSES,
+    MASKS,
     ORIGINS,
     SIDES,
     UNKNOWN,
@@ -53,6 +55,8 @@ def layout(manifest: Manifest, count: int) -> dict[str, tuple[torch.dtype, tuple
         "distortion": (torch.float32, (count, 4)),
         "extrinsics": (torch.float32, (count, 3, 4)),
         "boxes": (torch.float32, (count, len(BOXES), 4)),
+        "depth": (torch.float32, (count, 1, *size)),
+        "normals": (torch.float32, (count, 3, *size)),
         "params": (torch.float32, (count, len(m.param_names))),
     }
 
@@ -150,8 +154,12 @@ def _pack_masks(masks: Tensor) -> Tensor:
 
 
 def unpack(batch: EyeBatch) -> EyeBatch:
-    """Return the batch with image and masks as float32 in 0..1; masks sum to one again."""
+    """Return the batch with image and masks as float32 in 0..1; masks sum to one again.
+
+    The last masks of schema.MASKS are empty where a store of schema 1 to 3 has none of them.
+    """
     masks = None if batch.masks is None else batch.masks.to(torch.float32)
     if masks is not None:
         masks = masks / masks.sum(1, keepdim=True).clamp_min(1)
+        masks = F.pad(masks, (0, 0, 0, 0, 0, len(MASKS) - masks.shape[1]))
     return replace(batch, image=batch.image.to(torch.float32) / 255, masks=masks)

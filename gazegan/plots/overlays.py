@@ -6,12 +6,22 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from gazegan.plots.palette import Floats, floats
-from gazegan.schema import LANDMARKS
+from gazegan.schema import LANDMARKS, MASKS
 
 _RAISES, _LOWERS = np.array((0.80, 0.16, 0.12)), np.array((0.10, 0.32, 0.75))
 _HOT = np.array((1.0, 0.62, 0.05))
 _LID, _IRIS, _GAZE = (88, 201, 137), (86, 180, 255), (255, 112, 67)
-_REGIONS = np.array(((0.0, 0.0, 0.0), (0.25, 0.75, 0.55), (0.25, 0.55, 1.0), (0.95, 0.25, 0.35)))
+_COLOURS = {
+    "sclera": (0.25, 0.75, 0.55),
+    "iris": (0.25, 0.55, 1.0),
+    "pupil": (0.95, 0.25, 0.35),
+    "caruncle": (0.95, 0.55, 0.75),
+    "lashes": (0.65, 0.4, 0.9),
+    "glasses": (0.9, 0.75, 0.2),
+    "glint": (1.0, 1.0, 1.0),
+}
+"""Of the masks that `tint` shows."""
+_REGIONS = np.array([_COLOURS.get(name, (0, 0, 0)) for name in MASKS])
 _FINE = 4
 """How much finer than the result lines are drawn, so that their edges are smooth."""
 
@@ -46,10 +56,10 @@ def heat(image: ArrayLike, attribution: ArrayLike, sigma_px: float = 1.5) -> Flo
 
 
 def tint(image: ArrayLike, masks: ArrayLike) -> Floats:
-    """Colour sclera (green), iris (blue) and pupil (red) of the grey image `[C, H, W]`.
+    """Colour what masks cover of the grey image `[C, H, W]`; returns `[3, H, W]` in 0..1.
 
-    `masks` `[K, H, W]` holds the coverage of `schema.MASKS`; skin stays grey. Returns
-    `[3, H, W]` in 0..1.
+    `masks` `[K, H, W]` holds the coverage of `schema.MASKS`. Sclera is green, iris blue, pupil red,
+    caruncle pink, lashes violet, glasses yellow, glint white; skin stays grey.
     """
     grey, cover = floats(image).mean(0), floats(masks)
     colour = np.einsum("khw,kc->chw", cover, _REGIONS)

@@ -1,7 +1,6 @@
 """The renderer, compiled: the same passes fused into one kernel for each size of image."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,8 +13,7 @@ from gazegan.render import effects
 from gazegan.render.effects import Effects
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.scene import Renderer, chunk, render
-from gazegan.schema import EyeBatch
+from gazegan.render.scene import Pixels, Renderer, chunk, expose
 
 
 def compiled(
@@ -36,7 +34,7 @@ def compiled(
         fast(params, textures, recipe.image, effects.of_recipe(recipe))
     except (TorchDynamoException, InductorError, InvalidCxxCompiler) as fault:
         notify(f"--compile: no compiler that works ({_reason(fault)}); rendering without it")
-        return render
+        return expose
     return fast
 
 
@@ -44,11 +42,11 @@ def _compile(recipe: Recipe) -> Renderer:
     fused = torch.compile(_flat, fullgraph=True, dynamic=False)
     size = chunk(recipe.image)
 
-    def call(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> EyeBatch:
+    def call(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
         flat, count = params.flat(), len(seed)
         # One shape, one compilation: the last eyes of a run are filled up.
-        eyes: EyeBatch = fused(_filled(flat, size), _filled(seed, size), image, needs)
-        return replace(eyes[:count], params=flat)
+        pixels: Pixels = fused(_filled(flat, size), _filled(seed, size), image, needs)
+        return pixels[:count]
 
     return call
 
@@ -58,8 +56,8 @@ def _sample_on(recipe: Recipe, indices: Tensor, device: torch.device | str) -> E
     return EyeParams.from_flat(sample(recipe, 0, indices).flat().to(device))
 
 
-def _flat(flat: Tensor, seed: Tensor, image: Image, needs: Effects) -> EyeBatch:
-    return render(EyeParams.from_flat(flat), seed, image, needs)
+def _flat(flat: Tensor, seed: Tensor, image: Image, needs: Effects) -> Pixels:
+    return expose(EyeParams.from_flat(flat), seed, image, needs)
 
 
 def _filled(rows: Tensor, count: int) -> Tensor:

@@ -16,8 +16,8 @@ _BEFORE_EYE = 26.0
 
 def wear(
     p: EyeParams, seed: Tensor, level: Tensor, where: Pose, rays: Rays, seen: Tensor
-) -> Tensor:
-    """Lay glasses over light `seen` `[3, B, H, W]` where the scene has them.
+) -> tuple[Tensor, Tensor]:
+    """Lay glasses over light `seen` `[C, B, H, W]`; return that, and the rim's opacity `[B, H, W]`.
 
     `level` `[B, 1, 1]` is the light that the skin around sends.
     """
@@ -30,7 +30,7 @@ def wear(
     half_rim = sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
     cover = shape.coverage(0.5 * p.rim_width - inside.abs()) * half_rim
     worn = (seen + veil) * (1 - cover) + rim * cover
-    return seen + p.glasses * (worn - seen)
+    return seen + p.glasses * (worn - seen), p.glasses * cover
 
 
 def _plane(p: EyeParams, where: Pose, rays: Rays) -> tuple[Tensor, Tensor]:

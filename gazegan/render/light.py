@@ -186,22 +186,21 @@ def tears(p: EyeParams, eye: EyeHit, way: Tensor, pixel_mm: Tensor) -> Mirror:
     return Mirror(way, eye.sclera / p.eyeball_radius, eye.sclera, turn, CORNEA)
 
 
-def reflections(p: EyeParams, lamp: Lamps, at: Mirror, pixel_mm: Tensor) -> Tensor:
-    """Light mirrored toward the camera, as `[B, H, W]` or by channel.
+def reflections(p: EyeParams, lamp: Lamps, at: Mirror, pixel_mm: Tensor) -> tuple[Tensor, Tensor]:
+    """Light of the lights and of the sky mirrored toward the camera, `[B, H, W]` or by channel.
 
     `glint` and `fill_glint` are the brightness of the two lamps as the cornea mirrors them.
     """
     way = mirror(at.way, at.normal)
     up = lamp.upright(way)
+    share = schlick(-shape.dot(at.way, at.normal), at.base)
     key = p.glint * lobe(up, lamp.key, p.glint_size, at.turn)
     fill = p.fill_glint * lobe(up, lamp.fill, 1.6 * p.glint_size, at.turn)
-    if lamp.sky is None:
-        sky = (0.3 - 0.3 * up[1]).clamp(min=0) * p.light_ambient
-    else:
-        sky = panorama.radiance(lamp.sky, up, at.turn) * p.light_ambient
+    lights = (key + fill) * (at.base / CORNEA)
     for led in lamp.leds:
-        sky = sky + leds.glint(led, way, at.point, at.turn, pixel_mm)
+        lights = lights + share * leds.glint(led, way, at.point, at.turn, pixel_mm)
     for pane in lamp.panes:
-        sky = sky + environment.seen(pane, up, at.turn)
-    share = schlick(-shape.dot(at.way, at.normal), at.base)
-    return (key + fill) * (at.base / CORNEA) + share * sky
+        lights = lights + share * environment.seen(pane, up, at.turn)
+    if lamp.sky is None:
+        return lights, share * (0.3 - 0.3 * up[1]).clamp(min=0) * p.light_ambient
+    return lights, share * panorama.radiance(lamp.sky, up, at.turn) * p.light_ambient

@@ -140,6 +140,8 @@ class Image(Config):
     height: int = Field(default=36, ge=8, le=8192)
     width: int = Field(default=60, ge=8, le=8192)
     channels: Literal[1, 3] = 1
+    depth: bool = False
+    """Whether depth and normals of every pixel are kept too."""
     band: BandName = "visible"
     """visible: colour. infrared: near-infrared at 850 nm, all channels alike."""
     bayer: bool = False

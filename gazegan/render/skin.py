@@ -48,6 +48,14 @@ def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:
     return deep * (1 - p.nasal_shade * nose)
 
 
+def normals(
+    p: EyeParams, seed: Tensor, where: Pose, face: FaceHit, lids: Lids, pixel_mm: Tensor
+) -> Tensor:
+    """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief."""
+    raised = relief.height(p, seed, face, lids, pixel_mm)
+    return light.normal_of(face.point - raised * where.head[:, :, 2].T[:, :, None, None])
+
+
 def shade(
     p: EyeParams,
     seed: Tensor,
@@ -58,8 +66,7 @@ def shade(
     pixel_mm: Tensor,
 ) -> Tensor:
     """Light `[C, B, H, W]` from the skin: scattered, and mirrored by its film of oil."""
-    raised = relief.height(p, seed, face, lids, pixel_mm)
-    normal = light.normal_of(face.point - raised * where.head[:, :, 2].T[:, :, None, None])
+    normal = normals(p, seed, where, face, lids, pixel_mm)
     half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )

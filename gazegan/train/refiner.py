@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
+from gazegan.config import Config
 from gazegan.data.stream import Samples, batch_indices
 from gazegan.drift import pupil_shift, summary
 from gazegan.losses.adversarial import (
@@ -25,12 +26,30 @@ from gazegan.nets.critic import Critic, CriticConfig, Scores
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import OptimiserConfig, gradient_norm, make_optimiser, update_average
-from gazegan.schema import EyeBatch
+from gazegan.schema import MASKS, EyeBatch
 from gazegan.train.history import mix_history
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+class Regions(Config):
+    """A weight for each of schema.MASKS."""
+
+    skin: Weight = 0.5
+    sclera: Weight = 1.0
+    iris: Weight = 3.0
+    pupil: Weight = 3.0
+    caruncle: Weight = 1.0
+    lashes: Weight = 0.5
+    glasses: Weight = 0.5
+    glint: Weight = 1.0
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights in the order of schema.MASKS."""
+        return tuple(getattr(self, name) for name in MASKS)
 
 
 class RefinerTraining(LoopConfig):
@@ -52,8 +71,8 @@ class RefinerTraining(LoopConfig):
     The Wasserstein critic's slope is 1 over the whole image. With this scale a weight of 1
     outbids that slope where it is spread evenly, and only what counts more is changed.
     """
-    regions: tuple[Weight, Weight, Weight, Weight] = (0.5, 1.0, 3.0, 3.0)
-    """How strongly skin, sclera, iris and pupil are kept."""
+    regions: Regions = Regions()
+    """How strongly what a mask covers is kept."""
     gaze: Weight = 0.05
     """Weight, a degree, of how far a frozen gaze network's answers move; without one not used."""
     generator: OptimiserConfig = OptimiserConfig(kind="adam", lr=2e-4)
@@ -151,7 +170,7 @@ def _generator_step(
     state.critic.requires_grad_(False)
     adversarial = _both_heads(loss_of, state.critic(refined))
     state.critic.requires_grad_(True)
-    weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions)
+    weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
     loss = adversarial + cfg.keep * keep
     scalars = {"refiner/adversarial": adversarial.item(), "refiner/keep": keep.item()}

@@ -66,7 +66,7 @@ def glint_scene(seed, **led):
 def glint(params):
     """The camera, and the radiance `[B, 384, 640]` of the first LED's glint."""
     p, where, camera, rays = stage(params, Image(height=384, width=640))
-    eye = shape.hit_eye(p, where, rays)
+    eye = eyeball.hit_eye(p, where, rays)
     pixel_mm = (camera.distance / camera.focal)[:, None, None]
     at = light.cornea(p, eye, shape.unit(rays.way), pixel_mm)
     (led,) = leds.leds(p, 1, camera.eye)
