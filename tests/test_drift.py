@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from gazegan.drift import pupil_shift, summary
+from gazegan.schema import MASKS
 
 H, W = 24, 40
 
@@ -28,7 +29,8 @@ def eye(x: float, y: float, gain: float = 1.0, bias: float = 0.0) -> torch.Tenso
 def masks(x: float, y: float) -> torch.Tensor:
     iris, pupil = disc(x, y, 6), disc(x, y, 2.5)
     sclera = 1 - iris
-    return torch.stack((torch.zeros(H, W), sclera, iris - pupil, pupil))[None]
+    parts = {"sclera": sclera, "iris": iris - pupil, "pupil": pupil}
+    return torch.stack([parts.get(name, torch.zeros(H, W)) for name in MASKS])[None]
 
 
 @settings(deadline=None, max_examples=40)
@@ -71,7 +73,7 @@ def test_colour_is_as_good_as_grey():
 
 
 def test_closed_and_flat_eyes_give_nan():
-    closed = torch.zeros(1, 4, H, W)
+    closed = torch.zeros(1, len(MASKS), H, W)
     closed[:, 0] = 1
     assert pupil_shift(eye(20, 12), eye(20, 12), closed).isnan().all()
     flat = torch.full((1, 1, H, W), 0.5)

@@ -25,19 +25,23 @@ from gazegan.schema import BOXES, CENTRES, ELLIPSES, ORIGINS, SIDES, UNKNOWN, Ey
 
 Progress = Callable[[int], None]
 _BATCH = 256
+_ARRAYS = ("depth", "normals")
+"""Labels of pixels that are no images."""
 
 
 def export_folder(store: Store, out: Path, progress: Progress | None = None) -> None:
     """Write images as PNG with one JSON object of labels an image.
 
-    `out` receives images/NNNNNN.png, masks/NAME/NNNNNN.png (coverage 0..255), labels.jsonl, and,
-    where gaze is known, labels.csv as `gazegan import folder --labels` reads it. Unknown labels
-    are null. The same store gives the same bytes; an `out` that holds them already is left as it
-    is, any other raises UserError. Raises DataError where `store` is damaged or the disk is full.
+    `out` receives images/NNNNNN.png, masks/NAME/NNNNNN.png (coverage 0..255), labels.jsonl and, of
+    what the store has, depth/NNNNNN.npy, normals/NNNNNN.npy and, for gaze, labels.csv as `gazegan
+    import folder --labels` reads it. Unknown labels are null. The same store gives the same bytes;
+    an `out` that holds them already is left as it is, any other raises UserError. Raises DataError
+    where `store` is damaged or the disk is full.
     """
     _refuse_early(out, _empty(out) or (out / "labels.jsonl").is_file())
     with _published(out) as folder:
-        for name in ("images", *(f"masks/{mask}" for mask in store.manifest.masks)):
+        deep = [name for name in _ARRAYS if name in store.fields]
+        for name in ("images", *deep, *(f"masks/{mask}" for mask in store.manifest.masks)):
             (folder / name).mkdir(parents=True)
         rows = []
         with (folder / "labels.jsonl").open("w", encoding="utf-8") as lines:
@@ -126,6 +130,10 @@ def _save_images(folder: Path, store: Store, batch: EyeBatch, start: int) -> Non
     for k, image in enumerate(_bytes(batch.image.movedim(1, -1))):
         pixels = image[..., 0] if image.shape[-1] == 1 else image
         Image.fromarray(pixels).save(folder / "images" / f"{start + k:06d}.png")
+    for name in _ARRAYS:
+        values = getattr(batch, name)
+        for k, one in enumerate(() if values is None else values.numpy()):
+            np.save(folder / name / f"{start + k:06d}.npy", one)
     if batch.masks is not None:
         for k, masks in enumerate(_bytes(batch.masks)):
             for name, mask in zip(store.manifest.masks, masks, strict=True):
@@ -147,6 +155,7 @@ def _record(store: Store, batch: EyeBatch, k: int, index: int) -> dict[str, Any]
         "side": _code(SIDES, batch.side, k),
         "subject": _code(m.subjects, batch.subject, k),
         "masks": {name: f"masks/{name}/{file}" for name in m.masks} or None,
+        **{name: f"{name}/{index:06d}.npy" for name in _ARRAYS if getattr(batch, name) is not None},
         "landmarks": _named(m.landmarks, batch.landmarks, k),
         "visible": _named(m.landmarks, batch.visible, k),
         "centres": _named(CENTRES, batch.centres, k),

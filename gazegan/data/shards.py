@@ -145,12 +145,11 @@ def pack(batch: EyeBatch) -> dict[str, Tensor]:
 
 
 def _pack_masks(masks: Tensor) -> Tensor:
-    """Round coverage so that it still sums to one: the largest mask takes up the remainder."""
-    levels = (masks * 255).round().to(torch.int16)
-    rest = 255 - levels.sum(1, keepdim=True, dtype=torch.int16)
-    if rest.numel() and int(rest.abs().amax()) > masks.shape[1]:
+    """Round coverage so that it still sums to one: the sums over leading masks are rounded."""
+    sums = (255 * masks.cumsum(1)).round()
+    if not bool((sums[:, -1:] == 255).all()):
         raise ValueError("masks do not sum to one")
-    return levels.scatter_add(1, levels.argmax(1, keepdim=True), rest).to(torch.uint8)
+    return sums.diff(dim=1, prepend=torch.zeros_like(sums[:, :1])).to(torch.uint8)
 
 
 def unpack(batch: EyeBatch) -> EyeBatch:

@@ -1,7 +1,7 @@
 """From parameters to labelled images: the list of passes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -34,8 +34,13 @@ class Pixels:
     normals: Tensor | None = None
 
     def __getitem__(self, index: slice) -> Self:
-        kept = [getattr(self, f.name) for f in fields(self)]
-        return type(self)(*(None if part is None else part[index] for part in kept))
+        depth, normals = self.depth, self.normals
+        return type(self)(
+            self.image[index],
+            self.masks[index],
+            None if depth is None else depth[index],
+            None if normals is None else normals[index],
+        )
 
 
 Renderer = Callable[[EyeParams, Tensor, Image, Effects], Pixels]

@@ -30,7 +30,9 @@ def eyes(count: int = COUNT, channels: int = 1, seed: int = 0) -> EyeBatch:
     for i, (pitch, yaw) in enumerate(torch.rad2deg(gaze).tolist()):
         row, column = round(8 - pitch / 5), round(12 - yaw / 4)
         image[i, :, row - 2 : row + 2, column - 3 : column + 3] += 0.6
-        masks[i, :, row - 2 : row + 2, column - 3 : column + 3] = torch.eye(4)[2][:, None, None]
+        masks[i, :, row - 2 : row + 2, column - 3 : column + 3] = torch.eye(len(MASKS))[2][
+            :, None, None
+        ]
     head = torch.tensor([[0.0, -15.0], [0.0, 15.0]]).repeat(count, 1)[:count] * math.pi / 180
     head[0] = torch.nan
     subject = torch.arange(count) % 3 - 1

@@ -40,6 +40,8 @@ def make_eyes(count, channels=1, height=6, width=10):
         extrinsics=torch.randn(count, 3, 4, generator=g),
         boxes=torch.rand(count, len(BOXES), 4, generator=g)
         * (torch.arange(count) % 2)[:, None, None],
+        depth=600 + torch.rand(count, 1, height, width, generator=g),
+        normals=torch.randn(count, 3, height, width, generator=g),
     )
 
 

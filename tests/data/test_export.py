@@ -14,7 +14,7 @@ from gazegan.data.photographs import check_readable, import_photographs
 from gazegan.data.readers import read_folder
 from gazegan.data.store import write_store
 from gazegan.errors import DataError, UserError
-from gazegan.schema import EyeBatch
+from gazegan.schema import MASKS, EyeBatch
 
 
 def contents(path):
@@ -36,6 +36,9 @@ def test_a_folder_says_what_the_store_says(store, eyes, tmp_path):
         cover = [np.asarray(Image.open(tmp_path / "out" / p)) for p in row["masks"].values()]
         assert (np.sum(cover, 0) == 255).all()
         np.testing.assert_allclose(np.stack(cover) / 255, batch.masks[k], atol=2.1 / 255)
+        for name in ("depth", "normals"):
+            values = np.load(tmp_path / "out" / row[name])
+            np.testing.assert_array_equal(values, getattr(batch, name)[k])
         assert row["landmarks"]["pupil_centre"] == batch.landmarks[k, 0].tolist()
         assert row["visible"]["iris_31"] == bool(batch.visible[k, -1])
         assert row["params"] == dict(zip(("light", "lid"), batch.params[k].tolist(), strict=True))
@@ -89,7 +92,7 @@ def test_arrays_say_what_the_store_says(store, eyes, tmp_path):
     with np.load(tmp_path / "eyes.npz", allow_pickle=False) as arrays:
         assert arrays["images"].dtype == np.uint8 and arrays["images"].shape == (10, 6, 10, 1)
         np.testing.assert_allclose(arrays["images"][..., 0] / 255, batch.image[:, 0], atol=1e-6)
-        assert arrays["masks"].shape == (10, 6, 10, 4)
+        assert arrays["masks"].shape == (10, 6, 10, len(MASKS))
         assert (arrays["masks"].sum(-1, dtype=int) == 255).all()
         for name in ("gaze", "head", "side", "subject", "landmarks", "visible", "params", "id"):
             np.testing.assert_array_equal(arrays[name], getattr(batch, name).numpy())
@@ -106,7 +109,7 @@ def test_arrays_say_what_the_store_says(store, eyes, tmp_path):
         assert arrays["centre_names"].tolist() == ["eyeball", "cornea", "iris", "pupil"]
         assert arrays["ellipse_names"].tolist() == ["pupil", "iris"]
         assert arrays["box_names"].tolist() == ["eye", "iris"]
-        assert arrays["mask_names"].tolist() == ["skin", "sclera", "iris", "pupil"]
+        assert arrays["mask_names"].tolist() == list(MASKS)
         assert arrays["subject_names"].tolist() == ["ann", "bob, jr"]
 
 

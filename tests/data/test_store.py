@@ -20,7 +20,7 @@ from stores import MODEST, contents, read_all, reseal
 from gazegan.data.files import only_writer, write_atomic
 from gazegan.data.store import annotate, open_store, write_store
 from gazegan.errors import DataError, UserError
-from gazegan.schema import EyeBatch
+from gazegan.schema import MASKS, EyeBatch
 
 
 def test_every_label_comes_back_exactly(store, eyes):
@@ -185,7 +185,7 @@ def test_an_unfinished_store_of_schema_1_is_not_continued_with_other_labels(plan
     old = plan(10, schema_version=1)
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path / "s", old, stop, shard_size=4)
-    with pytest.raises(UserError, match=r"schema_version: 1 -> 3.*another --out or delete"):
+    with pytest.raises(UserError, match=r"schema_version: 1 -> 4.*another --out or delete"):
         write_store(tmp_path / "s", plan(10), lambda r: eyes(10)[list(r)], shard_size=4)
 
 
@@ -200,7 +200,7 @@ def test_notes_can_be_added_and_do_not_change_the_plan(store, plan, eyes):
     [
         ({"image": None}, "image"),
         ({"gaze": torch.full((4, 2), torch.nan)}, "gaze"),
-        ({"masks": torch.ones(4, 4, 6, 10)}, "sum to one"),
+        ({"masks": torch.ones(4, len(MASKS), 6, 10)}, "sum to one"),
         ({"params": torch.ones(4, 3)}, "params"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from gazegan.render import compiled as module
 from gazegan.render.compiled import compiled
 from gazegan.render.prior import Recipe
-from gazegan.render.scene import render, render_indices
+from gazegan.render.scene import expose, render_indices
 
 SMALL = Recipe.model_validate({"image": {"height": 24, "width": 40}})
 
@@ -19,7 +19,7 @@ def test_without_a_compiler_the_plain_renderer_answers(monkeypatch):
 
     monkeypatch.setattr(module, "get_cpp_compiler", missing)
     said = []
-    assert compiled(SMALL, "cpu", said.append) is render
+    assert compiled(SMALL, "cpu", said.append) is expose
     assert len(said) == 1
     assert "--compile: no compiler" in said[0]
     assert "\n" not in said[0]
@@ -28,7 +28,7 @@ def test_without_a_compiler_the_plain_renderer_answers(monkeypatch):
 def test_a_wider_reach_of_the_blur_changes_no_bit():
     indices = torch.arange(5)
     wide = render_indices(
-        SMALL, 0, indices, renderer=lambda p, s, i, n: render(p, s, i, replace(n, blur_reach=9))
+        SMALL, 0, indices, renderer=lambda p, s, i, n: expose(p, s, i, replace(n, blur_reach=9))
     )
     assert torch.equal(wide.image, render_indices(SMALL, 0, indices).image)
 

@@ -13,7 +13,7 @@ from oracles import Eye
 from scenes import as_dict, double, draw, stage
 from scipy.optimize import brentq
 
-from gazegan.render import leds, light, shape, surface
+from gazegan.render import eyeball, leds, light, shape, surface
 from gazegan.render.bands import INFRARED, VISIBLE, band_of
 from gazegan.render.prior import Image
 from gazegan.render.scene import render
@@ -59,7 +59,14 @@ def reflection(eye, lamp, camera):
 
 
 def glint_scene(seed, **led):
-    held = {"upper_lid": 13, "lower_lid": 8, "head_yaw": 0, "head_roll": 0, "canthus_drop": 1}
+    held = {
+        "upper_lid": 13,
+        "lower_lid": 8,
+        "head_yaw": 0,
+        "head_roll": 0,
+        "canthus_drop": 1,
+        "asphericity": 0,
+    }
     return double(draw(6, seed=seed, gaze_pitch=4, gaze_yaw=-6, **{**LED, **held, **led})[0])
 
 
@@ -157,7 +164,9 @@ def part(eyes, k, least=0.99):
 
 def infrared(**constants):
     lids = {"upper_lid": 13, "lower_lid": 8, "gaze_pitch": 0, "gaze_yaw": 0, "pupil_radius": 2.5}
-    params, textures = draw(8, **{**LED, "lid_shadow": 0, "blur": 0.3, **lids, **constants})
+    params, textures = draw(
+        8, **{**LED, "lid_shadow": 0, "corner_shade": 0, "blur": 0.3, **lids, **constants}
+    )
     return render(params, textures, INFRA)
 
 

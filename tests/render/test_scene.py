@@ -90,11 +90,15 @@ def test_masks_share_every_pixel(name):
     torch.testing.assert_close(batch.masks.sum(1), torch.ones(64, 36, 60), atol=1e-6, rtol=0)
 
 
+BARE = {"lash_dark": 0, "lower_line": 0, "glint": 0, "fill_glint": 0}
+"""Neither lashes nor glints."""
+
+
 def wide_open(count=24, **constants):
     """Eyes whose lids are clear of iris and pupil, the head upright."""
     held = {"head_roll": 0, "head_yaw": 0, "head_pitch": 0, "glasses": 0, "noise": 0}
     lids = {"upper_lid": 13, "lower_lid": 8, "canthus_drop": 1, "fill": 0.7, "waterline": 0}
-    return draw(count, **{**held, **lids, **constants})
+    return draw(count, **{**held, **lids, **BARE, **constants})
 
 
 def test_pupil_mask_is_centred_on_the_pupil_landmark():
@@ -124,7 +128,9 @@ def test_iris_mask_fills_the_limbus_ellipse_and_no_more():
 
 
 def test_lid_landmarks_lie_on_the_edge_of_the_skin_mask():
-    params, textures = draw(24, head_roll=0, head_yaw=0, head_pitch=0, waterline=0, fill=0.75)
+    params, textures = draw(
+        24, head_roll=0, head_yaw=0, head_pitch=0, waterline=0, fill=0.75, **BARE
+    )
     batch = render(params, textures, LARGE)
     _, _, camera, _ = stage(params, LARGE)
     # The mask begins 0.15 mm below the upper margin; half a pixel is its resolution.
@@ -133,7 +139,8 @@ def test_lid_landmarks_lie_on_the_edge_of_the_skin_mask():
         x, y = batch.landmarks[i, LANDMARKS.index(f"lid_{k:02d}")].tolist()
         if not (1 < x < 159 and 3 < y < 93):
             continue
-        column = batch.masks[i, 0, :, int(x)].numpy() - 0.5
+        lid = batch.masks[i, 0] + batch.masks[i, MASKS.index("caruncle")]
+        column = lid[:, int(x)].numpy() - 0.5
         rows = np.nonzero(column[:-1] * column[1:] <= 0)[0]
         crossings = rows + 0.5 + column[rows] / (column[rows] - column[rows + 1])
         slope = 1.0  # a landmark lies up to half a pixel beside its column
@@ -169,14 +176,19 @@ def test_labels_repeat_the_parameters():
 def test_a_closed_eye_shows_no_eyeball():
     params, textures = draw(8, upper_lid=0, lower_lid=-1, upper_follow=0, lower_follow=0)
     batch = render(params, textures, SMALL)
-    assert batch.masks[:, 1:].sum() < 1 and not batch.visible[:, 0].any()
+    eyeball = [MASKS.index(name) for name in ("sclera", "iris", "pupil", "glint")]
+    assert batch.masks[:, eyeball].sum() < 1 and not batch.visible[:, 0].any()
 
 
-def test_masks_agree_with_supersampling():
-    params, textures = draw(32, noise=0)
+@pytest.mark.parametrize(
+    ("held", "least"), [(BARE, [0.98] * 4 + [0.9]), ({}, [0.97] * 4 + [0.9, 0.9, 0.97, 0.7])]
+)
+def test_masks_agree_with_supersampling(held, least):
+    """Intersection over union of each class; glints widen with the pixels that must show them."""
+    params, textures = draw(32, noise=0, **held)
     coarse, fine = Image(height=36, width=60), Image(height=36 * 6, width=60 * 6)
     found = render(params, textures, coarse).masks
     known = torch.nn.functional.avg_pool2d(render(params, textures, fine).masks, 6)
     shared = torch.minimum(found, known).sum((0, 2, 3)) / torch.maximum(found, known).sum((0, 2, 3))
-    assert shared.min() > 0.98  # intersection over union of each class
-    assert (found - known).abs().mean() < 2e-3
+    assert (shared[: len(least)] > torch.tensor(least)).all()
+    assert (found - known).abs().mean() < 3e-3

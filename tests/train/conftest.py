@@ -8,7 +8,7 @@ from gazegan.nets.critic import CriticConfig
 from gazegan.nets.refiner import RefinerConfig
 from gazegan.nets.regressor import RegressorConfig
 from gazegan.optim import OptimiserConfig
-from gazegan.schema import EyeBatch
+from gazegan.schema import MASKS, EyeBatch
 from gazegan.train.gaze import GazeTraining, gaze_stage
 from gazegan.train.refiner import RefinerTraining, refiner_stage
 
@@ -32,7 +32,8 @@ def _eyes(count=40, seed=0, size=(16, 20), labelled=True, channels=1):
     distance = torch.hypot(xs - cx.view(-1, 1, 1), ys - cy.view(-1, 1, 1))
     iris, pupil = (4.5 - distance).clamp(0, 1), (2.5 - distance).clamp(0, 1)
     image = 0.8 - 0.3 * iris - 0.3 * pupil + 0.02 * torch.rand(count, h, w, generator=g)
-    masks = torch.stack((torch.zeros_like(iris), 1 - iris, iris - pupil, pupil), dim=1)
+    parts = {"sclera": 1 - iris, "iris": iris - pupil, "pupil": pupil}
+    masks = torch.stack([parts.get(name, 0 * iris) for name in MASKS], dim=1)
     return MemorySamples(
         EyeBatch(
             image=image[:, None].expand(-1, channels, -1, -1).clamp(0, 1),

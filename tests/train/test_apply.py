@@ -12,7 +12,7 @@ from gazegan.train.apply import refine_store
 
 
 def test_every_label_of_a_render_is_carried_unchanged(tmp_path):
-    recipe = load_recipe("webcam", ("image.height=16", "image.width=24"))
+    recipe = load_recipe("webcam", ("image.height=16", "image.width=24", "image.depth=true"))
     source = write_rendered(recipe, 0, 6, tmp_path / "renders")
     torch.manual_seed(0)
     refiner = Refiner(RefinerConfig(widths=(4, 8), blocks=1), channels=1)

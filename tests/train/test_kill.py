@@ -48,7 +48,7 @@ def test_killed_at_random_a_run_ends_with_the_same_bits(tmp_path, make_eyes, sta
     context.set_forkserver_preload(["gazegan.train.gaze", "gazegan.train.refiner"])
     whole, parts = (str(tmp_path), [*ARGUMENTS[stage], "--out"]), tmp_path / "parts"
     first = started(context, whole[0], [*whole[1], "whole"])
-    first.join(60)
+    first.join(600)
     assert first.exitcode == 0
     delays = []
     while True:
@@ -62,7 +62,7 @@ def test_killed_at_random_a_run_ends_with_the_same_bits(tmp_path, make_eyes, sta
         time.sleep(delays[-1])
         process.kill()
         process.join()
-    process.join(60)
+    process.join(600)
     assert process.exitcode == 0
     for name in (WEIGHTS, f"state-{STEPS:09d}.safetensors"):
         same = (tmp_path / "whole" / name).read_bytes() == (parts / name).read_bytes()
