@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gazegan.render.scene import Renderer
     from gazegan.schema import EyeBatch
 
-_PREVIEWED, _ACROSS = 24, 6
+_PREVIEWED, _ACROSS, _CELL = 24, 6, 240
 
 
 class _Share(click.ParamType):  # type: ignore[type-arg]
@@ -77,7 +77,7 @@ def render(
     """Render labelled synthetic eyes of a recipe into a store.
 
     RECIPE is a TOML file, or the name of one that ships with gazegan: webcam, laptop, columbia,
-    uniform360, missing_angle, hard, standin.
+    near_eye, driver, portrait, uniform360, missing_angle, hard, standin.
     Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks,
     ellipses, centres, boxes and every scene parameter; docs/conventions.md defines them.
 
@@ -188,21 +188,33 @@ def _write_preview(recipe: Recipe, seed: int, count: int, file: Path, device: st
         raise UserError(f"--preview {file}: is a folder; name a file in it")
     make_folder(file.absolute().parent)
     eyes = render_indices(recipe, seed, torch.arange(count), device).to("cpu")
-    write_atomic(file, png(labelled_sheet(eyes, f"Recipe {recipe.name}, seed {seed}")))
+    title, together = f"Recipe {recipe.name}, seed {seed}", 2 if recipe.image.whole_faces else 1
+    write_atomic(file, png(labelled_sheet(eyes, title, together)))
 
 
-def labelled_sheet(eyes: EyeBatch, title: str = "") -> Any:
-    """Lay rendered eyes out with lids, iris points and gaze arrows drawn on them."""
-    from gazegan.plots import Row, annotate, contact_sheet
+def labelled_sheet(eyes: EyeBatch, title: str = "", together: int = 1) -> Any:
+    """Lay rendered eyes out with lids, iris points and gaze arrows drawn on them.
+
+    As many rows as are `together` show the same image, and are drawn on it.
+    """
+    from gazegan.plots import Row, annotate_eyes, contact_sheet
 
     assert eyes.gaze is not None and eyes.landmarks is not None and eyes.visible is not None
-    scale = max(1, round(240 / eyes.size[1]))
-    labels = zip(eyes.image, eyes.gaze, eyes.landmarks, eyes.visible, strict=True)
-    drawn = [annotate(*label, scale) for label in labels]
-    captions = [f"pitch {p:+.0f}°, yaw {y:+.0f}°" for p, y in eyes.gaze.rad2deg().tolist()]
+    cell = _CELL if together == 1 else 2 * _CELL
+    scale = max(1, round(cell / eyes.size[1]))
+    shown = [slice(at, at + together) for at in range(0, len(eyes), together)]
+    drawn = [
+        annotate_eyes(
+            eyes.image[at.start], eyes.gaze[at], eyes.landmarks[at], eyes.visible[at], scale
+        )
+        for at in shown
+    ]
+    angles = [f"pitch {p:+.0f}°, yaw {y:+.0f}°" for p, y in eyes.gaze.rad2deg().tolist()]
+    captions = ["; ".join(angles[at]) for at in shown]
+    across = _ACROSS // together
     rows = [
-        Row("", drawn[at : at + _ACROSS], captions[at : at + _ACROSS])
-        for at in range(0, len(drawn), _ACROSS)
+        Row("", drawn[at : at + across], captions[at : at + across])
+        for at in range(0, len(drawn), across)
     ]
     note = "green: lids; blue: visible edge of the iris; arrow: gaze as the camera sees it"
-    return contact_sheet(rows, title, note if title else "", cell=240)
+    return contact_sheet(rows, title, note if title else "", cell=cell)

@@ -20,6 +20,8 @@ from gazegan.render.shape import Rays
 
 _STEPS = 6
 """Newton steps that straighten a ray; fields that do not fold need no more for float32."""
+_NARROW = 1e-3
+"""Floor of the slope from outer to outer canthus; a head in profile comes nowhere near it."""
 _WIDEST, _FOLDED = 10.0, 0.02
 """Bounds on a ray's slope and on how far the lens may squeeze; they act beyond a fold only."""
 
@@ -158,8 +160,11 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     """Place the image on the eye as the recipe's framing says.
 
     `lids` `[3, B, 1, 6]` are the points of the lids that landmarkers find, the canthi 0 and 3.
+    Where images show whole faces, the eyes `[B]` are the right and the left of faces by turns.
     """
     eye = torch.cat((p.eye_x, p.eye_y, p.distance), -1)[:, 0]
+    if image.whole_faces:
+        eye = eye - 0.5 * (p.side * p.ipd)[:, 0] * where.head[:, :, 0]
     lens = lens_of(p) if needs.distortion else None
     distance, unit = eye[:, 2], torch.ones_like(eye[:, 2])
     px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens).project(lids)
@@ -168,6 +173,8 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
         focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
     elif image.framing == "normalised":
         focal, middle = distance * (1.6 * image.width / 60), (px[:, 0] + px[:, 3]) / 2
+    elif image.whole_faces:
+        focal, middle = _on_both(px, p.fill.flatten() * image.width)
     else:
         half_field = torch.deg2rad(0.5 * p.field_of_view.flatten())
         focal, middle = 0.5 * image.width / half_field.tan(), torch.zeros_like(px[:, 0])
@@ -177,6 +184,16 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     half = focal.new_tensor((image.width / 2, image.height / 2))
     centre = half + shift * image.width - focal[:, None] * middle
     return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None)
+
+
+def _on_both(px: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+    """Focal length `[B]` and middle `[B, 2]` that frame both eyes of faces, `wide` `[B]` px.
+
+    `px` `[B, 6, 2]` are points of the lids at focal length 1, the outer canthus 3.
+    """
+    span = (px[0::2, 3, 0] - px[1::2, 3, 0]).abs().clamp(min=_NARROW)
+    middle = 0.5 * (px[0::2].mean(1) + px[1::2].mean(1))
+    return wide / span.repeat_interleave(2), middle.repeat_interleave(2, 0)
 
 
 def lens_of(p: EyeParams) -> Tensor:

@@ -147,12 +147,19 @@ class Image(Config):
     bayer: bool = False
     """The sensor sees one colour a pixel, red at the upper left (RGGB), and the others are
     interpolated; such an image's mirror image is another camera's."""
-    framing: Literal["landmarks", "normalised", "free"] = "landmarks"
+    framing: Literal["landmarks", "normalised", "free", "strip"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
     do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images
     are (focal length 960 px at 600 mm); from another distance only the perspective differs, as in
-    those. free: the camera's own `field_of_view`, the eye at (`eye_x`, `eye_y`, `distance`). In
-    each, `shift_nasal` and `shift_down` then move the principal point."""
+    those. free: the camera's own `field_of_view`, the eye at (`eye_x`, `eye_y`, `distance`). strip:
+    both eyes of a face, as one camera sees them: centred on the lids of both, `fill` from outer to
+    outer canthus, (`eye_x`, `eye_y`, `distance`) the point midway between the eyes; needs `pairs`.
+    In each, `shift_nasal` and `shift_down` then move the principal point."""
+
+    @property
+    def whole_faces(self) -> bool:
+        """Whether an image shows both eyes of a face."""
+        return self.framing == "strip"
 
 
 class Light(Config):
@@ -183,6 +190,12 @@ class Recipe(Config):
     `target_distance` turn the eyes toward each other."""
 
     @model_validator(mode="after")
+    def _whole_faces(self) -> "Recipe":
+        if self.image.whole_faces and not self.pairs:
+            raise ValueError("framing 'strip' shows both eyes of a face; add pairs = true")
+        return self
+
+    @model_validator(mode="after")
     def _both_sides(self) -> "Recipe":
         if self.pairs and self.eyes.side.bounds != (-1, 1):  # type: ignore[attr-defined]
             raise ValueError("pairs have an eye on either side; leave eyes.side out")
@@ -208,7 +221,8 @@ class Recipe(Config):
             tall = self.image.height / self.image.width
             corner = math.hypot(0.5 + far["shift_nasal"], tall / 2 + far["shift_down"])
             return 2 * corner * math.tan(math.radians(far["field_of_view"] / 2))
-        return (math.hypot(far["eye_x"], far["eye_y"]) + _FACE_MM) / self.bounds("distance")[0]
+        reach = _FACE_MM + (far["ipd"] / 2 if self.image.whole_faces else 0)
+        return (math.hypot(far["eye_x"], far["eye_y"]) + reach) / self.bounds("distance")[0]
 
 
 def _folds(k1: float, k2: float, reach: float) -> bool:
@@ -232,6 +246,8 @@ def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
             draws = rng.uniform(who, seed, "eye", name)
             drawn[name] = eyes.spread(name).quantile(draws, drawn)
     params = EyeParams(**{name: drawn[name] for name in SPECS})
+    if recipe.image.whole_faces:
+        params = pairs.share_camera(params, indices)
     return pairs.converge(params, indices) if recipe.pairs else params
 
 

@@ -16,6 +16,8 @@ from gazegan.render.params import PARAM_NAMES, EyeParams
 _TINY = 1e-6
 _HIGHEST, _GRAZING = 100.0, 0.05
 """Bounds on the face's height, mm, and on a ray's slant to it; they act far beyond the face."""
+_BRIDGE = 3.0
+"""Radius, mm, of the bridge of the nose where both sides of the face meet."""
 
 
 def per_pixel(params: EyeParams) -> EyeParams:
@@ -71,7 +73,12 @@ def coverage(f: Tensor) -> Tensor:
 
 
 def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
-    """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm."""
+    """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm.
+
+    Symmetric about the head's mid-sagittal plane, `ipd` / 2 nasal of the eye, without a kink there:
+    both eyes of a face lie under one surface.
+    """
+    u = _folded(0.5 * p.ipd, u)
     base = p.orbit_depth + p.brow_ridge * sigmoid((v - 11) / 2.5)
     base = base + p.nose_rise * sigmoid((u - p.nose_at) / 3)
     base = base + p.cheek * sigmoid((-v - 13) / 3)
@@ -79,6 +86,12 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     dome = torch.exp(-((u / p.dome_width) ** 2) - ((v + 0.5) / p.dome_height) ** 2)
     height = base + (p.eyeball_radius + p.lid_thickness - p.orbit_depth) * dome
     return height.clamp(-_HIGHEST, _HIGHEST)
+
+
+def _folded(middle: Tensor, u: Tensor) -> Tensor:
+    """Turn u back at the middle of the face, over a ridge `_BRIDGE` mm round."""
+    away = middle - u
+    return middle - sqrt(away * away + _BRIDGE * _BRIDGE)
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
