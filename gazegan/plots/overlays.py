@@ -105,14 +105,17 @@ def annotate_eyes(
     size = (scale * small.width, scale * small.height)
     ink = Image.new("RGBA", (_FINE * size[0], _FINE * size[1]), (*_GAZE, 0))
     draw, factor = ImageDraw.Draw(ink), _FINE * scale
-    for k, angles in enumerate(floats(gaze)):
+    looking = floats(gaze)
+    seen = None if visible is None else np.asarray(visible, bool)
+    for k, angles in enumerate(looking):
         start, reach = floats(values.shape[:0:-1]) / 2, 0.75 * values.shape[2]
         if landmarks is not None:
             points = floats(landmarks)[k]
-            seen = np.ones(len(points), bool) if visible is None else np.asarray(visible[k], bool)
-            _draw_points(draw, points, seen, factor)
+            _draw_points(
+                draw, points, np.ones(len(points), bool) if seen is None else seen[k], factor
+            )
             start = points[LANDMARKS.index("pupil_centre")]
-            reach = min(reach, _lid_width(points)) if len(gaze) > 1 else reach
+            reach = min(reach, _lid_width(points)) if len(looking) > 1 else reach
         _draw_arrow(draw, start, angles, reach, factor)
     drawn = small.resize(size, Image.Resampling.NEAREST)
     ink = ink.resize(size, Image.Resampling.BOX)

@@ -4,6 +4,7 @@ A recipe gives gaze and head as a camera sees them that stands straight ahead. `
 the real camera elsewhere around the eye; everything after it is seen from there.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from gazegan import geometry
 from gazegan.render import eyeball, shape
-from gazegan.render.effects import Effects
+from gazegan.render.effects import PROFILE, Effects
 from gazegan.render.elementary import angle, sqrt
 from gazegan.render.eyeball import Pose
 from gazegan.render.params import EyeParams
@@ -184,6 +185,15 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     half = focal.new_tensor((image.width / 2, image.height / 2))
     centre = half + shift * image.width - focal[:, None] * middle
     return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None)
+
+
+def in_profile(p: EyeParams, where: Pose) -> Tensor:
+    """Whether `[B, 1, 1]` heads face so far past the camera that noses and brows may hide eyes."""
+    at = torch.cat((p.eye_x, p.eye_y, p.distance), -1).transpose(1, 2)
+    facing = where.head[:, :, 2:]  # away from the camera where the head faces it
+    along = (at * facing)[:, :1] + (at * facing)[:, 1:2] + (at * facing)[:, 2:]
+    square = (at * at)[:, :1] + (at * at)[:, 1:2] + (at * at)[:, 2:]
+    return along < math.cos(math.radians(PROFILE)) * sqrt(square)
 
 
 def _on_both(px: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:

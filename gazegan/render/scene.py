@@ -98,7 +98,8 @@ def look(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Sight
     p = shape.per_pixel(params)
     where, view = _placed(p, image, needs)
     rays = view.rays(image.height, image.width)
-    face = shape.hit_face(p, where.head, rays)
+    profile = camera.in_profile(p, where) if needs.profile else None
+    face = shape.hit_face(p, where.head, rays, profile)
     eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     lamp = light.lamps(p, band_of(image.band), needs, view)

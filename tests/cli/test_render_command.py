@@ -91,6 +91,7 @@ def test_a_compiled_store_is_not_taken_for_a_plain_one(tmp_path, monkeypatch):
 def test_a_preview_of_strips_shows_each_face_once(tmp_path):
     file = tmp_path / "strips.png"
     render("portrait", "--preview", file, "--size", "12x36", "--count", "8")
-    width, height = Image.open(file).size
+    with Image.open(file) as picture:
+        width, height = picture.size
     # A row of three faces and a row of one, each enlarged 13 times.
     assert 3 * 468 < width < 4 * 468 and 2 * 156 < height < 3 * 156
