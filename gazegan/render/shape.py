@@ -203,10 +203,10 @@ def hit_face(
 def _first(p: EyeParams, height: Callable[[Tensor], Tensor], h: Tensor, steps: int) -> Tensor:
     """Return the height `[B, H, W]` at which rays first meet the face that meet it at h too.
 
-    They are followed in `steps` as far up as nose or brow rise; what is thinner than a step can be
+    They are followed in `steps` as far up as nose and brow rise; what is thinner than a step can be
     missed.
     """
-    step = (torch.maximum(p.nose_rise, p.brow_ridge) + 4) / steps
+    step = (p.nose_rise + p.brow_ridge + 4) / steps
     low, high, low_in, high_in = h, h, torch.ones_like(h), torch.ones_like(h)
     hidden = torch.zeros_like(h, dtype=torch.bool)
     above = -torch.ones_like(h)

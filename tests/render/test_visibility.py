@@ -7,24 +7,13 @@ import pytest
 import torch
 from oracles import frame
 from scenes import LARGE, as_dict, draw, stage
-from scipy.special import expit
+from skins import face_height
 
 from gazegan.render import effects
 from gazegan.render.scene import render
 from gazegan.schema import LANDMARKS, MASKS
 
 SKIN = slice(LANDMARKS.index("lid_00"), LANDMARKS.index("caruncle_6") + 1)
-
-
-def face_height(q, u, v):
-    """The face above the eyeball's centre, mm, written from its description."""
-    middle = q["ipd"] / 2
-    u = middle - np.hypot(middle - u, 3)
-    rise = q["orbit_depth"] + q["orbit_tilt"] * u - 0.012 * np.minimum(u + 14, 0) ** 2
-    rise += q["brow_ridge"] * expit((v - 11) / 2.5) + q["nose_rise"] * expit((u - q["nose_at"]) / 3)
-    rise += q["cheek"] * expit((-v - 13) / 3)
-    dome = np.exp(-((u / q["dome_width"]) ** 2) - ((v + 0.5) / q["dome_height"]) ** 2)
-    return rise + (q["eyeball_radius"] + q["lid_thickness"] - q["orbit_depth"]) * dome
 
 
 def first_met(q, camera, px):
@@ -40,13 +29,13 @@ def first_met(q, camera, px):
     return u[k], v[k], t[k], gap[: max(1, k - 100)].min()
 
 
-@pytest.mark.parametrize("turn", [{"head_yaw": 42}, {"head_yaw": -42}, {"head_pitch": 38}])
+@pytest.mark.parametrize("turn", [{"head_yaw": 42}, {"head_yaw": -42}, {"head_pitch": -40}])
 def test_nose_and_brow_hide_what_a_ray_march_finds_hidden(turn):
-    held = {"glasses": 0, "nose_rise": 22, "brow_ridge": 16, "fill": 0.5}
-    params, textures = draw(24, **held, **turn)
+    held = {"glasses": 0, "nose_rise": 22, "brow_ridge": 20, "fill": 0.5}
+    params, textures = draw(12, **held, **turn)
     batch = render(params, textures, LARGE)
     hidden = shown = 0
-    for i in range(24):
+    for i in range(12):
         q = as_dict(params, i)
         _, _, camera, _ = stage(params[i : i + 1], LARGE)
         for k in range(SKIN.start, SKIN.stop):
@@ -66,7 +55,7 @@ def test_nose_and_brow_hide_what_a_ray_march_finds_hidden(turn):
             if u > q["canthus_inner"] + 0.5 or v > 12:
                 assert not batch.visible[i, k]
                 hidden += 1
-    assert shown > 400 and (hidden > 20 or "head_pitch" in turn)
+    assert shown > 180 and hidden > 20
 
 
 def depth_of(params, i, k):
@@ -79,14 +68,14 @@ def depth_of(params, i, k):
 
 
 def test_what_the_nose_hides_is_skin_in_the_masks():
-    params, textures = draw(24, head_yaw=45, side=1, nose_rise=22, glasses=0, lash_dark=0,
+    params, textures = draw(12, head_yaw=45, side=1, nose_rise=22, glasses=0, lash_dark=0,
         lower_line=0, noise=0)  # fmt: skip
     batch = render(params, textures, LARGE)
     seen = render(params, textures, LARGE, replace(effects.of_params(params), profile=False))
     lost = seen.masks[:, 1:5].sum(1) - batch.masks[:, 1:5].sum(1)
-    assert (lost > 0.9).sum() > 200  # pixels of the eyeball that now lie behind the nose
+    assert (lost > 0.9).sum() > 100  # pixels of the eyeball that now lie behind the nose
     assert (lost < -0.9).sum() < 0.02 * (lost > 0.9).sum()
-    for i in range(24):
+    for i in range(12):
         for k in (0, *range(25, len(LANDMARKS))):
             x, y = batch.landmarks[i, k].int().tolist()
             if 1 <= x < 159 and 1 <= y < 95 and batch.visible[i, k]:
