@@ -10,6 +10,7 @@ from gazegan.schema import LANDMARKS, MASKS
 
 _RAISES, _LOWERS = np.array((0.80, 0.16, 0.12)), np.array((0.10, 0.32, 0.75))
 _HOT = np.array((1.0, 0.62, 0.05))
+_BOX = (240, 228, 66)
 _LID, _IRIS, _GAZE = (88, 201, 137), (86, 180, 255), (255, 112, 67)
 _COLOURS = {
     "sclera": (0.25, 0.75, 0.55),
@@ -93,11 +94,12 @@ def annotate_eyes(
     landmarks: ArrayLike | None = None,
     visible: ArrayLike | None = None,
     scale: int = 4,
+    boxes: ArrayLike = (),
 ) -> Floats:
     """Draw the labels of E eyes onto the image that shows them, as `annotate` does of one.
 
     `gaze` `[E, 2]`, `landmarks` `[E, L, 2]` and `visible` `[E, L]`. Where there are several eyes
-    an arrow is at most as long as the lids are wide.
+    an arrow is at most as long as the lids are wide. `boxes` `[N, 4]` px become rectangles.
     """
     values = floats(image)
     pixels = np.rint(255 * np.repeat(values, 4 - len(values), 0)[:3].clip(0, 1)).astype(np.uint8)
@@ -105,6 +107,8 @@ def annotate_eyes(
     size = (scale * small.width, scale * small.height)
     ink = Image.new("RGBA", (_FINE * size[0], _FINE * size[1]), (*_GAZE, 0))
     draw, factor = ImageDraw.Draw(ink), _FINE * scale
+    for corners in floats(boxes).reshape(-1, 4):
+        draw.rectangle(tuple(factor * corners), outline=(*_BOX, 230), width=max(_FINE, factor // 2))
     looking = floats(gaze)
     seen = None if visible is None else np.asarray(visible, bool)
     for k, angles in enumerate(looking):

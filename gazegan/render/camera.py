@@ -174,7 +174,7 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
         focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
     elif image.framing == "normalised":
         focal, middle = distance * (1.6 * image.width / 60), (px[:, 0] + px[:, 3]) / 2
-    elif image.whole_faces:
+    elif image.framing == "strip":
         focal, middle = _on_both(px, p.fill.flatten() * image.width)
     else:
         half_field = torch.deg2rad(0.5 * p.field_of_view.flatten())

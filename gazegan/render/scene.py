@@ -93,11 +93,35 @@ def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pix
     return pixels.repeat(2) if image.whole_faces else pixels
 
 
-def look(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Sight:
-    """Find what every pixel sees; arguments as those of `render`."""
+@dataclass(frozen=True)
+class Window:
+    """A part of an image, px."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+
+def look(
+    params: EyeParams, seed: Tensor, image: Image, needs: Effects, window: Window | None = None
+) -> Sight:
+    """Find what every pixel sees, or every one of a window; arguments as those of `render`."""
     p = shape.per_pixel(params)
     where, view = _placed(p, image, needs)
-    rays = view.rays(image.height, image.width)
+    if window is not None:
+        corner = view.centre.new_tensor((window.left, window.top))
+        view = replace(view, centre=view.centre - corner)
+    shown = window or image
+    rays = view.rays(shown.height, shown.width)
     profile = camera.in_profile(p, where) if needs.profile else None
     face = shape.hit_face(p, where.head, rays, profile)
     eye = eyeball.hit_eye(p, where, rays)
