@@ -91,17 +91,20 @@ def arrange(recipe: Recipe, seed: int, index: int) -> EyeParams:
 
 
 def _focal(params: EyeParams, image: Image) -> float:
-    half_field = math.radians(0.5 * float(params.field_of_view[0]))
+    half_field = math.radians(0.5 * float(params.field_of_view[0].detach()))
     return 0.5 * image.width / math.tan(half_field)
 
 
 def _place(
     image: Image, scale: float, x: float, y: float
 ) -> tuple[tuple[float, float], tuple[float, float, float, float]]:
-    """Pixel midway between the eyes and the box of the head, at shares of the room there is."""
+    """Pixel midway between the eyes and the box of the head, at shares of the room there is.
+
+    Heads too large for the image are placed in its middle.
+    """
     aside, up, down = (scale * mm for mm in _ROOM)
-    px = aside + x * (image.width - 2 * aside)
-    py = up + y * (image.height - up - down)
+    px = aside + x * (image.width - 2 * aside) if image.width > 2 * aside else image.width / 2
+    py = up + y * (image.height - up - down) if image.height > up + down else image.height / 2
     return (px, py), (px - aside, py - up, px + aside, py + down)
 
 
@@ -194,9 +197,12 @@ def _over(under: Tensor, top: Tensor, share: Tensor) -> Tensor:
 
 def _window(params: EyeParams, image: Image) -> Window:
     """The part of the image that a head with its body may cover."""
-    scale = _focal(params, image) / float(params.distance[0])
-    x = image.width / 2 + scale * float(params.eye_x[0])
-    y = image.height / 2 + scale * float(params.eye_y[0])
+    # Where the window ends changes nothing, so no gradient passes.
+    across, down, distance = (
+        float(part[0].detach()) for part in (params.eye_x, params.eye_y, params.distance)
+    )
+    scale = _focal(params, image) / distance
+    x, y = image.width / 2 + scale * across, image.height / 2 + scale * down
     aside, up = (scale * mm for mm in heads.REACH)
     left, right = max(0, math.floor(x - aside)), min(image.width, math.ceil(x + aside))
     top = max(0, math.floor(y - up))

@@ -241,13 +241,8 @@ class EyeParams:
 SPECS: dict[str, Spec] = {f.name: f.metadata["spec"] for f in fields(EyeParams)}
 PARAM_NAMES: tuple[str, ...] = tuple(SPECS)
 _OF_A_FACE = (
-    "distance",
-    "eye_x",
-    "eye_y",
-    "fill",
-    "lid_shadow",
-    "corner_shade",
-    "lid_shadow_length",
+    *("distance", "eye_x", "eye_y", "fill", "retina"),
+    *("lid_shadow", "corner_shade", "lid_shadow_length"),
 )
 ROOM = frozenset(
     name

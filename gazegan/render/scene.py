@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
+from gazegan.errors import UserError
 from gazegan.render import (
     camera,
     effects,
@@ -162,8 +163,13 @@ def render_indices(
 ) -> EyeBatch:
     """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone.
 
-    Parameters are drawn on the CPU and moved, so that every device sees the same eyes.
+    Parameters are drawn on the CPU and moved, so that every device sees the same eyes. Raises
+    UserError where the recipe's framing is `scene`.
     """
+    if recipe.image.framing == "scene":
+        raise UserError(
+            f"recipe {recipe.name!r} makes scenes; gazegan render and render_scenes take it"
+        )
     if recipe.image.whole_faces:
         shown, place = torch.unique(pairs.faces(indices), return_inverse=True)
         rows = _render_rows(recipe, seed, pairs.both(shown), device, renderer)

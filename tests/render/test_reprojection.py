@@ -23,6 +23,7 @@ FRAMINGS = {
     "normalised": ("webcam", "image.framing=normalised"),
     "free": ("webcam", "image.framing=free", "eyes.field_of_view=12"),
     "strip": ("portrait",),
+    "scene": ("crowd", "image.height=45", "image.width=60"),
 }
 
 

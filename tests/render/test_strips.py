@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes import swapped
 from scipy.optimize import least_squares
 
 from gazegan.config import validate
 from gazegan.errors import UserError
 from gazegan.render import effects, faces
-from gazegan.render.params import EyeParams, mirrored
 from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import look, render, render_indices
 from gazegan.schema import LANDMARKS, check_batch
@@ -25,12 +25,6 @@ CAMERA = ("eyes.camera_azimuth=[-25, 25]", "eyes.camera_elevation=[-20, 20]",
 def portrait(*changes, size=(24, 72)):
     sides = (f"image.height={size[0]}", f"image.width={size[1]}")
     return load_recipe("portrait", (*sides, *changes))
-
-
-def swapped(params):
-    """The scene that is the mirror image: the other eye comes first."""
-    flat = mirrored(params).flat().unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
-    return EyeParams.from_flat(flat)
 
 
 def drawn(recipe, seed, count, **constants):
