@@ -13,6 +13,7 @@ from scipy.optimize import least_squares
 from gazegan.config import validate
 from gazegan.errors import UserError
 from gazegan.render import effects, faces
+from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import look, render, render_indices
 from gazegan.schema import LANDMARKS, check_batch
@@ -141,3 +142,17 @@ def test_masks_of_a_strip_hold_both_eyes():
 def test_strips_need_pairs():
     with pytest.raises(UserError, match=r"shows both eyes of a face; add pairs = true"):
         validate(Recipe, {"image": {"framing": "strip"}}, "my.toml")
+
+
+def test_gradients_through_a_strip_are_finite_and_reach_both_eyes():
+    recipe = portrait("eyes.camera_elevation=[2, 5]", "eyes.head_yaw=[-40, 40]")
+    params, textures = drawn(recipe, 3, 12)
+    flat = params.flat().requires_grad_()
+    batch = render(EyeParams.from_flat(flat), textures, recipe.image)
+    (slope,) = torch.autograd.grad(batch.image[0::2].square().sum(), flat, retain_graph=True)
+    assert torch.isfinite(slope).all()
+    for name in ("gaze_yaw", "pupil_radius", "upper_lid", "ipd"):
+        column = slope[:, PARAM_NAMES.index(name)].unflatten(0, (-1, 2))
+        assert (column != 0).any(0).all(), name
+    (slope,) = torch.autograd.grad(batch.landmarks.sum() + batch.boxes.sum(), flat)
+    assert torch.isfinite(slope).all()

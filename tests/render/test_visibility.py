@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from oracles import frame
 from scenes import LARGE, as_dict, draw, stage
 from skins import face_height
 
-from gazegan.render import effects
+from gazegan.render import camera, effects, shape
 from gazegan.render.scene import render
 from gazegan.schema import LANDMARKS, MASKS
 
@@ -111,3 +113,28 @@ def test_eyes_that_nothing_can_hide_keep_their_bits_beside_those_in_profile():
     apart = render(params[:5], textures[:5], LARGE)
     for name in ("image", "masks", "landmarks", "visible"):
         assert torch.equal(getattr(together[:5], name), getattr(apart, name)), name
+
+
+@given(seed=st.integers(0, 2**40), span=st.floats(0, 40))
+@settings(deadline=None, max_examples=25)
+def test_a_batch_that_holds_heads_in_profile_says_so(seed, span):
+    turned = {name: span * (torch.rand(8, generator=generator(seed, k)) - 0.5)
+        for k, name in enumerate(("head_yaw", "head_pitch", "head_roll", "camera_azimuth",
+            "camera_elevation", "camera_roll"))}  # fmt: skip
+    params = replace(draw(8)[0], **turned)
+    needs, p = effects.of_params(params), shape.per_pixel(params)
+    where = camera.pose(p, needs)
+    found = camera.in_profile(p, where).flatten()
+    assert needs.profile or not found.any()
+    for i in range(8):
+        q = as_dict(params, i)
+        # The camera's place is turned about the eye; the head then faces another way from it.
+        at = frame(q["camera_elevation"], q["side"] * q["camera_azimuth"], 0)[:, 2]
+        facing = frame(q["head_pitch"], q["head_yaw"], q["head_roll"])[:, 2]
+        angle = np.degrees(np.arccos(np.clip(at @ facing, -1, 1)))
+        if abs(angle - effects.PROFILE) > 0.01:
+            assert bool(found[i]) == (angle > effects.PROFILE)
+
+
+def generator(seed, k):
+    return torch.Generator().manual_seed((seed + 7919 * k) % 2**40)
