@@ -103,7 +103,7 @@ def test_rays_through_the_pupils_landmarks_land_on_it_also_near_the_eye():
         lens = batch.distortion[i].double().numpy()
         (slope,) = cv2.undistortPoints(px, matrix(batch.intrinsics[i]), lens)[0]
         start = -back.apply([q["eye_x"], q["eye_y"], q["distance"]])
-        landed = eye.landing_from(start, back.apply([*slope, 1.0]))
+        landed = eye.landing_from(start, back.apply([*slope, 1.0]), cone=False)
         # 1 px is 0.2 mm here; OpenCV straightens rays to a few thousandths of a pixel.
         np.testing.assert_allclose(landed, (q["pupil_nasal"], q["pupil_up"]), atol=0.004)
 
