@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from gazegan.explain import gradient_x_input as gradient_x_input
     from gazegan.geometry import angular_error_deg as angular_error_deg
     from gazegan.metrics import gaze_report as gaze_report
+    from gazegan.render.crowd import render_scenes as render_scenes
     from gazegan.render.prior import load_recipe as load_recipe
     from gazegan.render.scene import render_indices as render_indices
     from gazegan.schema import EyeBatch as EyeBatch
+    from gazegan.schema import SceneBatch as SceneBatch
     from gazegan.train.checkpoint import load_weights as load_weights
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "EyeBatch": "schema",
+    "SceneBatch": "schema",
     "angular_error_deg": "geometry",
     "fgsm": "attack",
     "gaze_report": "metrics",
@@ -31,6 +34,7 @@ _HOMES = {
     "open_store": "data.store",
     "pgd": "attack",
     "render_indices": "render.scene",
+    "render_scenes": "render.crowd",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 

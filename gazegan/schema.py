@@ -146,6 +146,43 @@ class EyeBatch(_Record):
         return self.image.shape[1]
 
 
+@dataclass(frozen=True)
+class SceneBatch(_Record):
+    """S images, each with up to F faces and E = 2F eyes whose labels are in its pixels.
+
+    Eyes 2f and 2f + 1 are the right and the left of face f. Labels are those of EyeBatch with one
+    more axis; where an eye is not `present` they are zero.
+    """
+
+    image: Tensor
+    """[S, C, H, W] in 0..1."""
+    masks: Tensor
+    """[S, len(MASKS), H, W] coverage; skin is all that is neither eye nor lashes nor glasses."""
+    id: Tensor
+    """[S] int64, the index in its recipe."""
+    present: Tensor
+    """[S, E] bool: whether there is such an eye."""
+    heads: Tensor
+    """[S, F, 4] (x0, y0, x1, y1) px around hair and skin of a head, zero where there is none."""
+    gaze: Tensor
+    head: Tensor
+    gaze_head: Tensor
+    optical: Tensor
+    side: Tensor
+    landmarks: Tensor
+    visible: Tensor
+    centres: Tensor
+    ellipses: Tensor
+    intrinsics: Tensor
+    distortion: Tensor
+    extrinsics: Tensor
+    boxes: Tensor
+    params: Tensor
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+
 _FINITE = (
     *("image", "gaze", "gaze_head", "optical", "masks", "landmarks"),
     *("centres", "ellipses", "intrinsics", "distortion", "extrinsics", "boxes"),

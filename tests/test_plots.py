@@ -139,3 +139,13 @@ def test_no_label_of_a_sheet_is_clipped(title):
 def test_png_keeps_the_pixels():
     sheet = plots.contact_sheet([plots.Row("", [RNG.random((3, 9, 9))])])
     np.testing.assert_array_equal(opened(plots.png(sheet)), np.asarray(sheet))
+
+
+def test_the_labels_of_several_eyes_are_drawn_on_one_image():
+    points = np.full((2, len(LANDMARKS), 2), 5.5)
+    points[1] += (20, 4)
+    visible = np.zeros((2, len(LANDMARKS)), bool)
+    image = np.zeros((1, 16, 32))
+    alone = [plots.annotate(image, (0, 0), points[k], visible[k], 3) for k in (0, 1)]
+    both = plots.annotate_eyes(image, np.zeros((2, 2)), points, visible, 3)
+    np.testing.assert_array_equal(both, np.maximum(*alone))

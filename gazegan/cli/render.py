@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from gazegan.data.writing import Share
     from gazegan.render.prior import Recipe
     from gazegan.render.scene import Renderer
-    from gazegan.schema import EyeBatch
+    from gazegan.schema import EyeBatch, SceneBatch
 
-_PREVIEWED, _ACROSS = 24, 6
+_PREVIEWED, _ACROSS, _CELL = 24, 6, 240
+_SCENES = 6
+_NOTE = "green: lids; blue: visible edge of the iris; arrow: gaze as the camera sees it"
 
 
 class _Share(click.ParamType):  # type: ignore[type-arg]
@@ -77,7 +80,8 @@ def render(
     """Render labelled synthetic eyes of a recipe into a store.
 
     RECIPE is a TOML file, or the name of one that ships with gazegan: webcam, laptop, columbia,
-    uniform360, missing_angle, hard, standin.
+    near_eye, driver, portrait, crowd, uniform360, missing_angle, hard, standin.
+    Scenes (crowd) are written as a folder of images and masks with COCO's annotations.json.
     Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks,
     ellipses, centres, boxes and every scene parameter; docs/conventions.md defines them.
 
@@ -90,6 +94,7 @@ def render(
     gazegan render webcam --count 1000000 --compile --out stores/compiled
     gazegan render webcam --count 500 --out stores/up --set 'eyes.gaze_pitch=[5, 25]'
     gazegan render my.toml --preview preview.png
+    gazegan render crowd --count 200 --out scenes
     """
     from gazegan.render.prior import load_recipe
 
@@ -97,6 +102,12 @@ def render(
     sides = () if size is None else (f"image.height={size[0]}", f"image.width={size[1]}")
     loaded = load_recipe(recipe, (*overrides, *sides))
     options.check_device(device)
+    if loaded.image.framing == "scene":
+        if compiled or share or workers > 1:
+            raise UserError("scenes go without --compile, --workers and --shard; leave them out")
+        values, text = _scenes(loaded, seed, count, out, preview, device, as_json)
+        options.say(as_json, values, text)
+        return
     found: dict[str, Any] = {}
     said: list[str] = []
     if preview is not None:
@@ -168,6 +179,69 @@ def _write_store(
     return values, text
 
 
+def _scenes(
+    recipe: Recipe,
+    seed: int,
+    count: int | None,
+    out: Path | None,
+    preview: Path | None,
+    device: str,
+    as_json: bool,
+) -> tuple[dict[str, Any], str]:
+    """Preview scenes, and write them as COCO; returns what to say, as values and as text."""
+    import torch
+
+    from gazegan.data.coco import write_coco
+    from gazegan.render.crowd import render_scenes
+    from gazegan.schema import SceneBatch
+
+    def scenes(many: int) -> Iterator[SceneBatch]:
+        with options.progress("rendering", many, as_json) as advance:
+            for k in range(many):
+                yield render_scenes(recipe, seed, torch.tensor([k]), device).to("cpu")
+                advance(1)
+
+    found: dict[str, Any] = {}
+    said: list[str] = []
+    if preview is not None:
+        shown = list(scenes(min(count or _SCENES, _SCENES)))
+        title = f"Recipe {recipe.name}, seed {seed}"
+        _save_preview(preview, lambda: scene_sheet(SceneBatch.cat(shown), title))
+        found |= {"preview": str(preview)}
+        said.append(f"{preview}: {len(shown)} scenes of recipe {recipe.name!r} with their labels")
+    if out is not None and count is not None:
+        about = f"gazegan, recipe {recipe.name}, seed {seed}"
+        found |= {"count": write_coco(scenes(count), out, about), "folder": str(out)}
+        said.append(f"{count} scenes of recipe {recipe.name!r} in {out}, as COCO")
+    return found, "\n".join(said)
+
+
+def scene_sheet(scenes: SceneBatch, title: str) -> Any:
+    """Lay scenes out with the labels of all their eyes drawn on them."""
+    from gazegan.plots import Row, annotate_eyes, contact_sheet
+
+    scale = max(1, round(2 * _CELL / scenes.image.shape[-1]))
+    drawn, captions = [], []
+    for k, here in enumerate(scenes.present):
+        labels = (part[k][here] for part in (scenes.gaze, scenes.landmarks, scenes.visible))
+        gaze, landmarks, visible = labels
+        heads = scenes.heads[k][here[::2]]
+        drawn.append(annotate_eyes(scenes.image[k], gaze, landmarks, visible, scale, heads))
+        captions.append(f"{int(here.sum())} eyes")
+    rows = [Row("", drawn[at : at + 3], captions[at : at + 3]) for at in range(0, len(drawn), 3)]
+    return contact_sheet(rows, title, f"yellow: heads; {_NOTE}", cell=2 * _CELL)
+
+
+def _save_preview(file: Path, sheet: Callable[[], Any]) -> None:
+    from gazegan.data.files import make_folder, write_atomic
+    from gazegan.plots import png
+
+    if file.is_dir():
+        raise UserError(f"--preview {file}: is a folder; name a file in it")
+    make_folder(file.absolute().parent)
+    write_atomic(file, png(sheet()))
+
+
 def _compiled(recipe: Recipe, device: str) -> Renderer:
     from gazegan.modes import one_thread
     from gazegan.render.compiled import compiled
@@ -180,29 +254,38 @@ def _compiled(recipe: Recipe, device: str) -> Renderer:
 def _write_preview(recipe: Recipe, seed: int, count: int, file: Path, device: str) -> None:
     import torch
 
-    from gazegan.data.files import make_folder, write_atomic
-    from gazegan.plots import png
     from gazegan.render.scene import render_indices
 
-    if file.is_dir():
-        raise UserError(f"--preview {file}: is a folder; name a file in it")
-    make_folder(file.absolute().parent)
-    eyes = render_indices(recipe, seed, torch.arange(count), device).to("cpu")
-    write_atomic(file, png(labelled_sheet(eyes, f"Recipe {recipe.name}, seed {seed}")))
+    def sheet() -> Any:
+        eyes = render_indices(recipe, seed, torch.arange(count), device).to("cpu")
+        together = 2 if recipe.image.whole_faces else 1
+        return labelled_sheet(eyes, f"Recipe {recipe.name}, seed {seed}", together)
+
+    _save_preview(file, sheet)
 
 
-def labelled_sheet(eyes: EyeBatch, title: str = "") -> Any:
-    """Lay rendered eyes out with lids, iris points and gaze arrows drawn on them."""
-    from gazegan.plots import Row, annotate, contact_sheet
+def labelled_sheet(eyes: EyeBatch, title: str = "", together: int = 1) -> Any:
+    """Lay rendered eyes out with lids, iris points and gaze arrows drawn on them.
+
+    As many rows as are `together` show the same image, and are drawn on it.
+    """
+    from gazegan.plots import Row, annotate_eyes, contact_sheet
 
     assert eyes.gaze is not None and eyes.landmarks is not None and eyes.visible is not None
-    scale = max(1, round(240 / eyes.size[1]))
-    labels = zip(eyes.image, eyes.gaze, eyes.landmarks, eyes.visible, strict=True)
-    drawn = [annotate(*label, scale) for label in labels]
-    captions = [f"pitch {p:+.0f}°, yaw {y:+.0f}°" for p, y in eyes.gaze.rad2deg().tolist()]
-    rows = [
-        Row("", drawn[at : at + _ACROSS], captions[at : at + _ACROSS])
-        for at in range(0, len(drawn), _ACROSS)
+    cell = _CELL if together == 1 else 2 * _CELL
+    scale = max(1, round(cell / eyes.size[1]))
+    shown = [slice(at, at + together) for at in range(0, len(eyes), together)]
+    drawn = [
+        annotate_eyes(
+            eyes.image[at.start], eyes.gaze[at], eyes.landmarks[at], eyes.visible[at], scale
+        )
+        for at in shown
     ]
-    note = "green: lids; blue: visible edge of the iris; arrow: gaze as the camera sees it"
-    return contact_sheet(rows, title, note if title else "", cell=240)
+    angles = [f"pitch {p:+.0f}°, yaw {y:+.0f}°" for p, y in eyes.gaze.rad2deg().tolist()]
+    captions = ["; ".join(angles[at]) for at in shown]
+    across = _ACROSS // together
+    rows = [
+        Row("", drawn[at : at + across], captions[at : at + across])
+        for at in range(0, len(drawn), across)
+    ]
+    return contact_sheet(rows, title, _NOTE if title else "", cell=cell)

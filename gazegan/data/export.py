@@ -38,8 +38,8 @@ def export_folder(store: Store, out: Path, progress: Progress | None = None) -> 
     an `out` that holds them already is left as it is, any other raises UserError. Raises DataError
     where `store` is damaged or the disk is full.
     """
-    _refuse_early(out, _empty(out) or (out / "labels.jsonl").is_file())
-    with _published(out) as folder:
+    refuse_early(out, is_empty(out) or (out / "labels.jsonl").is_file())
+    with published(out) as folder:
         deep = [name for name in _ARRAYS if name in store.fields]
         for name in ("images", *deep, *(f"masks/{mask}" for mask in store.manifest.masks)):
             (folder / name).mkdir(parents=True)
@@ -65,7 +65,7 @@ def export_npz(store: Store, out: Path, progress: Progress | None = None) -> Non
     uncompressed with a fixed date, so the same store gives the same bytes. Raises as
     `export_folder` does.
     """
-    _refuse_early(out, out.is_file())
+    refuse_early(out, out.is_file())
     columns: dict[str, list[npt.NDArray[Any]]] = {}
     for _, batch in _batches(store, progress):
         for name in store.fields:
@@ -77,7 +77,7 @@ def export_npz(store: Store, out: Path, progress: Progress | None = None) -> Non
         arrays["direction_deg"] = direction_deg(gaze).float().remainder(360).numpy()
         arrays["eccentricity_deg"] = eccentricity_deg(gaze).float().numpy()
     arrays |= {name: np.array(values) for name, values in _names(store).items() if values}
-    with _published(out) as file:
+    with published(out) as file:
         _write_npz(file, arrays)
 
 
@@ -212,24 +212,26 @@ def _code(names: Sequence[str], codes: Tensor | None, k: int) -> str | None:
     return None if codes is None or int(codes[k]) == UNKNOWN else names[int(codes[k])]
 
 
-def _refuse_early(out: Path, could_be_export: bool) -> None:
+def refuse_early(out: Path, could_be_export: bool) -> None:
+    """Raise UserError where `out` exists and cannot be an export."""
     if out.exists() and not could_be_export:
         raise UserError(f"{out}: exists and is no such export; choose another --out")
 
 
-def _empty(path: Path) -> bool:
+def is_empty(path: Path) -> bool:
+    """Whether a path is a folder without entries."""
     return path.is_dir() and not any(path.iterdir())
 
 
 @contextlib.contextmanager
-def _published(out: Path) -> Iterator[Path]:
+def published(out: Path) -> Iterator[Path]:
     """Yield a path to write to beside `out`; it takes the name when it is whole."""
     make_folder(out.absolute().parent)
     aside = out.absolute().parent / f".{out.absolute().name}.part"
     try:
         _remove(aside)
         yield aside
-        if not out.exists() or _empty(out):
+        if not out.exists() or is_empty(out):
             aside.replace(out)
         elif not _same(aside, out):
             raise UserError(f"{out}: exists and differs from this export; choose another --out")

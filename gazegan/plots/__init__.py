@@ -4,7 +4,7 @@ Every function takes plain arrays (NumPy, CPU tensors or lists) and keeps no glo
 """
 
 from gazegan.plots.curves import epsilon_curve, error_curve, training_curves, truth_scatter
-from gazegan.plots.overlays import annotate, heat, overlay, tint
+from gazegan.plots.overlays import annotate, annotate_eyes, heat, overlay, tint
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES
 from gazegan.plots.sheets import Row, contact_sheet, png
 
@@ -15,6 +15,7 @@ __all__ = [
     "SERIES",
     "Row",
     "annotate",
+    "annotate_eyes",
     "contact_sheet",
     "epsilon_curve",
     "error_curve",

@@ -10,6 +10,7 @@ from gazegan.schema import LANDMARKS, MASKS
 
 _RAISES, _LOWERS = np.array((0.80, 0.16, 0.12)), np.array((0.10, 0.32, 0.75))
 _HOT = np.array((1.0, 0.62, 0.05))
+_BOX = (240, 228, 66)
 _LID, _IRIS, _GAZE = (88, 201, 137), (86, 180, 255), (255, 112, 67)
 _COLOURS = {
     "sclera": (0.25, 0.75, 0.55),
@@ -82,23 +83,53 @@ def annotate(
     camera sees it, from the pupil, or from the middle where landmarks are absent. Returns
     `[3, scale * H, scale * W]` in 0..1.
     """
+    points = None if landmarks is None else floats(landmarks)[None]
+    seen = None if visible is None else np.asarray(visible, bool)[None]
+    return annotate_eyes(image, floats(gaze)[None], points, seen, scale)
+
+
+def annotate_eyes(
+    image: ArrayLike,
+    gaze: ArrayLike,
+    landmarks: ArrayLike | None = None,
+    visible: ArrayLike | None = None,
+    scale: int = 4,
+    boxes: ArrayLike = (),
+) -> Floats:
+    """Draw the labels of E eyes onto the image that shows them, as `annotate` does of one.
+
+    `gaze` `[E, 2]`, `landmarks` `[E, L, 2]` and `visible` `[E, L]`. Where there are several eyes
+    an arrow is at most as long as the lids are wide. `boxes` `[N, 4]` px become rectangles.
+    """
     values = floats(image)
     pixels = np.rint(255 * np.repeat(values, 4 - len(values), 0)[:3].clip(0, 1)).astype(np.uint8)
     small = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     size = (scale * small.width, scale * small.height)
     ink = Image.new("RGBA", (_FINE * size[0], _FINE * size[1]), (*_GAZE, 0))
     draw, factor = ImageDraw.Draw(ink), _FINE * scale
-    start = floats(values.shape[:0:-1]) / 2
-    if landmarks is not None:
-        points = floats(landmarks)
-        seen = np.ones(len(points), bool) if visible is None else np.asarray(visible, bool)
-        _draw_points(draw, points, seen, factor)
-        start = points[LANDMARKS.index("pupil_centre")]
-    _draw_arrow(draw, start, floats(gaze), values.shape[2], factor)
+    for corners in floats(boxes).reshape(-1, 4):
+        draw.rectangle(tuple(factor * corners), outline=(*_BOX, 230), width=max(_FINE, factor // 2))
+    looking = floats(gaze)
+    seen = None if visible is None else np.asarray(visible, bool)
+    for k, angles in enumerate(looking):
+        start, reach = floats(values.shape[:0:-1]) / 2, 0.75 * values.shape[2]
+        if landmarks is not None:
+            points = floats(landmarks)[k]
+            _draw_points(
+                draw, points, np.ones(len(points), bool) if seen is None else seen[k], factor
+            )
+            start = points[LANDMARKS.index("pupil_centre")]
+            reach = min(reach, _lid_width(points)) if len(looking) > 1 else reach
+        _draw_arrow(draw, start, angles, reach, factor)
     drawn = small.resize(size, Image.Resampling.NEAREST)
     ink = ink.resize(size, Image.Resampling.BOX)
     drawn.paste(ink, mask=ink.getchannel("A"))
     return np.asarray(drawn, dtype=np.float64).transpose(2, 0, 1) / 255
+
+
+def _lid_width(points: Floats) -> float:
+    inner, outer = (points[LANDMARKS.index(name)] for name in ("lid_00", "lid_08"))
+    return float(np.hypot(*(outer - inner)))
 
 
 def _draw_points(
@@ -113,12 +144,12 @@ def _draw_points(
 
 
 def _draw_arrow(
-    draw: ImageDraw.ImageDraw, start: Floats, gaze: Floats, width: int, factor: int
+    draw: ImageDraw.ImageDraw, start: Floats, gaze: Floats, reach: float, factor: int
 ) -> None:
     """Draw where (pitch, yaw) rad points, as `geometry.vector_from_angles` projects it."""
     pitch, yaw = gaze
-    reach = 0.75 * width * np.array((-np.cos(pitch) * np.sin(yaw), -np.sin(pitch)))
-    tail, tip = factor * start, factor * (start + reach)
+    way = reach * np.array((-np.cos(pitch) * np.sin(yaw), -np.sin(pitch)))
+    tail, tip = factor * start, factor * (start + way)
     length, colour = float(np.hypot(*(tip - tail))), (*_GAZE, 255)
     draw.circle(tuple(tail), 0.6 * factor, fill=colour)
     if length < factor:

@@ -4,6 +4,7 @@ A recipe gives gaze and head as a camera sees them that stands straight ahead. `
 the real camera elsewhere around the eye; everything after it is seen from there.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from gazegan import geometry
 from gazegan.render import eyeball, shape
-from gazegan.render.effects import Effects
+from gazegan.render.effects import PROFILE, Effects
 from gazegan.render.elementary import angle, sqrt
 from gazegan.render.eyeball import Pose
 from gazegan.render.params import EyeParams
@@ -20,6 +21,8 @@ from gazegan.render.shape import Rays
 
 _STEPS = 6
 """Newton steps that straighten a ray; fields that do not fold need no more for float32."""
+_NARROW = 1e-3
+"""Floor of the slope from outer to outer canthus; a head in profile comes nowhere near it."""
 _WIDEST, _FOLDED = 10.0, 0.02
 """Bounds on a ray's slope and on how far the lens may squeeze; they act beyond a fold only."""
 
@@ -158,8 +161,11 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     """Place the image on the eye as the recipe's framing says.
 
     `lids` `[3, B, 1, 6]` are the points of the lids that landmarkers find, the canthi 0 and 3.
+    Where images show whole faces, the eyes `[B]` are the right and the left of faces by turns.
     """
     eye = torch.cat((p.eye_x, p.eye_y, p.distance), -1)[:, 0]
+    if image.whole_faces:
+        eye = eye - 0.5 * (p.side * p.ipd)[:, 0] * where.head[:, :, 0]
     lens = lens_of(p) if needs.distortion else None
     distance, unit = eye[:, 2], torch.ones_like(eye[:, 2])
     px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens).project(lids)
@@ -168,6 +174,8 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
         focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
     elif image.framing == "normalised":
         focal, middle = distance * (1.6 * image.width / 60), (px[:, 0] + px[:, 3]) / 2
+    elif image.framing == "strip":
+        focal, middle = _on_both(px, p.fill.flatten() * image.width)
     else:
         half_field = torch.deg2rad(0.5 * p.field_of_view.flatten())
         focal, middle = 0.5 * image.width / half_field.tan(), torch.zeros_like(px[:, 0])
@@ -177,6 +185,25 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     half = focal.new_tensor((image.width / 2, image.height / 2))
     centre = half + shift * image.width - focal[:, None] * middle
     return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None)
+
+
+def in_profile(p: EyeParams, where: Pose) -> Tensor:
+    """Whether `[B, 1, 1]` heads face so far past the camera that noses and brows may hide eyes."""
+    at = torch.cat((p.eye_x, p.eye_y, p.distance), -1).transpose(1, 2)
+    facing = where.head[:, :, 2:]  # away from the camera where the head faces it
+    along = (at * facing)[:, :1] + (at * facing)[:, 1:2] + (at * facing)[:, 2:]
+    square = (at * at)[:, :1] + (at * at)[:, 1:2] + (at * at)[:, 2:]
+    return along < math.cos(math.radians(PROFILE)) * sqrt(square)
+
+
+def _on_both(px: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+    """Focal length `[B]` and middle `[B, 2]` that frame both eyes of faces, `wide` `[B]` px.
+
+    `px` `[B, 6, 2]` are points of the lids at focal length 1, the outer canthus 3.
+    """
+    span = (px[0::2, 3, 0] - px[1::2, 3, 0]).abs().clamp(min=_NARROW)
+    middle = 0.5 * (px[0::2].mean(1) + px[1::2].mean(1))
+    return wide / span.repeat_interleave(2), middle.repeat_interleave(2, 0)
 
 
 def lens_of(p: EyeParams) -> Tensor:

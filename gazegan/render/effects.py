@@ -12,6 +12,10 @@ from gazegan.render.panorama import Panorama
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.prior import Recipe
 
+PROFILE = 28.0
+"""Angle, deg, between a head's facing direction and the camera, beyond which the nose or the brow
+may hide what lies behind them."""
+
 Bounds = Callable[[str], tuple[float, float]]
 """Smallest and largest value of a parameter."""
 
@@ -24,6 +28,8 @@ class Effects:
     """px, at least `reach_of` the widest blur."""
     motion_reach: int
     """px, at least half the longest motion; 0 where nothing moves."""
+    profile: bool
+    """A head may face more than `PROFILE` past the camera."""
     stand: bool
     """The camera stands elsewhere than straight ahead."""
     distortion: bool
@@ -47,6 +53,17 @@ def reach_of(sigma: float) -> int:
     return max(1, math.ceil(2.5 * sigma))
 
 
+def _turned(bounds: Bounds) -> float:
+    """Bound, deg, on the angle between where heads face and where their camera stands."""
+
+    def far(name: str) -> float:
+        return max(map(abs, bounds(name)))
+
+    turns = ("head_pitch", "head_yaw", "camera_azimuth", "camera_elevation")
+    off = math.atan2(math.hypot(far("eye_x"), far("eye_y")), bounds("distance")[0])
+    return sum(map(far, turns)) + math.degrees(off)
+
+
 def needed(bounds: Bounds) -> Effects:
     """Return what parameters within `bounds` need."""
 
@@ -56,6 +73,7 @@ def needed(bounds: Bounds) -> Effects:
     return Effects(
         blur_reach=reach_of(bounds("blur")[1]),
         motion_reach=math.ceil(bounds("motion")[1] / 2),
+        profile=_turned(bounds) > PROFILE,
         stand=used("camera_azimuth", "camera_elevation", "camera_roll"),
         distortion=used("distortion_k1", "distortion_k2", "distortion_p1", "distortion_p2"),
         window=used("window_light"),

@@ -27,10 +27,27 @@ def wear(
     veil = p.lens_glare * level * (0.5 + 0.5 * mottle) * shape.coverage(inside)
     lit = 0.6 - 0.4 * sigmoid(2 * inside / p.rim_width)
     rim = level * (0.01 + (1 - p.rim_dark) * lit)
-    half_rim = sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
-    cover = shape.coverage(0.5 * p.rim_width - inside.abs()) * half_rim
+    half_rim = _all_round(p, v)
+    cover = shape.coverage(_rim(p, inside)) * half_rim
     worn = (seen + veil) * (1 - cover) + rim * cover
     return seen + p.glasses * (worn - seen), p.glasses * cover
+
+
+def hides(p: EyeParams, where: Pose, rays: Rays) -> Tensor:
+    """Whether `[B, H, W]` a rim of glasses lies before what rays see."""
+    u, v = _plane(p, where, rays)
+    solid = p.glasses * _all_round(p, v) > 0.5
+    return solid & (_rim(p, _inside(p, u, v)) > 0)
+
+
+def _rim(p: EyeParams, inside: Tensor) -> Tensor:
+    """Positive, mm, within the rim."""
+    return 0.5 * p.rim_width - inside.abs()
+
+
+def _all_round(p: EyeParams, v: Tensor) -> Tensor:
+    """Share of the rim that is there; half-rims end below."""
+    return sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
 
 
 def _plane(p: EyeParams, where: Pose, rays: Rays) -> tuple[Tensor, Tensor]:

@@ -95,6 +95,8 @@ def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor) -> Tensor:
     fine = value_noise(lattice(seed, "brow", 48, 96), across / 0.4 + 48, down / 3.5 + 24)
     tufts = value_noise(lattice(seed, "brow tufts", 24, 48), across / 1.3 + 24, down / 4 + 12)
     dense = torch.exp(-elementary.fourth(bow)) * (1.0 + 0.5 * tufts)
+    # From beside the bridge of the nose to the temple.
+    dense = dense * elementary.sigmoid((19.5 - u) / 1.2) * elementary.sigmoid((u + 27) / 2.5)
     hairs = elementary.sigmoid(4 * (fine + 2.4 * dense - 1.2))
     crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.4))
     return p.brow_dark * dense.clamp(0, 1) * (0.7 + (hairs - 0.7) * crisp)

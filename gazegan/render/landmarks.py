@@ -5,11 +5,16 @@ import math
 import torch
 from torch import Tensor
 
-from gazegan.render import eyeball, shape
-from gazegan.render.camera import Camera
+from gazegan.render import eyeball, glasses, shape
+from gazegan.render.camera import Camera, in_profile
 from gazegan.render.eyeball import Pose
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
+
+_FINE = 4
+"""More steps to the face than pixels get, for rays that graze it."""
+_SUNK = 1.0
+"""How far, mm, behind what a ray first meets a point of the face counts as hidden."""
 
 
 def on_face(p: EyeParams, where: Pose, u: Tensor, v: Tensor) -> Tensor:
@@ -69,22 +74,19 @@ def locate(
     """Return all landmarks `[B, L, 2]` px in the order of schema.LANDMARKS, and which are seen.
 
     `pupil` `[B, 1, 2]` px is where the pupil's centre is seen. A point is seen where it lies
-    inside the image and, on the eyeball, between the lids and on the side toward the camera.
+    inside the image, is hidden neither by the nose or the brow nor by a rim of glasses, and, on the
+    eyeball, lies between the lids and on the side toward the camera. Lashes hide nothing.
     """
     iris = iris_points(p, where)
-    fixed = torch.cat((lid_points(p, where), caruncle_points(p, where), iris[..., 1:]), -1)
-    points = torch.cat((pupil, camera.project(iris[..., :1]), camera.project(fixed)), 1)
-    away = shape.dot(iris, iris + camera.eye.T[:, :, None, None])[:, 0] < 0
+    skin = torch.cat((lid_points(p, where), caruncle_points(p, where)), -1)
     on_eye = torch.cat((pupil, camera.project(iris)), 1)
-    bare = between_lids(p, where, camera, on_eye)
-    seen = torch.ones_like(points[..., 0], dtype=torch.bool)
-    seen[:, 0], seen[:, 1] = bare[:, 0], bare[:, 1]
-    seen[:, -32:] = bare[:, 2:] & away[:, 1:]
+    points = torch.cat((on_eye[:, :2], camera.project(skin), on_eye[:, 2:]), 1)
+    rays = camera.rays_at(points)
+    face = shape.hit_face(p, where.head, rays, in_profile(p, where), _FINE)
+    bare = (shape.lids(p, where.lift, face.u, face.v).bare > 0)[:, 0]
+    away = shape.dot(iris, iris + camera.eye.T[:, :, None, None])[:, 0] < 0
+    bare[:, 2:-32] = (skin[2] - face.point[2, :, :, 2:-32])[:, 0] < _SUNK
+    bare[:, -32:] &= away[:, 1:]
+    seen = bare & ~glasses.hides(p, where, rays)[:, 0]
     x, y = points.unbind(-1)
     return points, seen & (x >= 0) & (x <= image.width) & (y >= 0) & (y <= image.height)
-
-
-def between_lids(p: EyeParams, where: Pose, camera: Camera, px: Tensor) -> Tensor:
-    """Return whether the eyeball is bare of lids at pixels `[B, N, 2]`, as `[B, N]`."""
-    face = shape.hit_face(p, where.head, camera.rays_at(px))
-    return (shape.lids(p, where.lift, face.u, face.v).bare > 0)[:, 0]

@@ -14,6 +14,11 @@ def faces(indices: Tensor) -> Tensor:
     return torch.div(indices, 2, rounding_mode="floor")
 
 
+def both(faces: Tensor) -> Tensor:
+    """Return the eyes `[2F]` of faces `[F]`, the right and the left of each by turns."""
+    return torch.stack((2 * faces, 2 * faces + 1), 1).flatten()
+
+
 def converge(params: EyeParams, indices: Tensor) -> EyeParams:
     """Turn parameters `[B]` of faces into those of their eyes `[B]`, right and left by turns.
 
@@ -27,6 +32,20 @@ def converge(params: EyeParams, indices: Tensor) -> EyeParams:
     turned = torch.rad2deg(geometry.angles_from_vector(target - offset(params, side)))
     pitch, yaw = turned.to(params.side.dtype).unbind(-1)
     return replace(params, side=side, gaze_pitch=pitch, gaze_yaw=yaw)
+
+
+def share_camera(params: EyeParams, indices: Tensor) -> EyeParams:
+    """Let both eyes of a face be seen by one camera, the right eye's.
+
+    What a recipe says toward temple or nose is meant of the right eye; toward those of the left it
+    has the other sign.
+    """
+    sign = (1 - 2 * (indices % 2)).to(params.side.dtype)
+    return replace(
+        params,
+        camera_azimuth=sign * params.camera_azimuth,
+        shift_nasal=sign * params.shift_nasal,
+    )
 
 
 def offset(params: EyeParams, side: Tensor) -> Tensor:

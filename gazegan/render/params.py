@@ -240,6 +240,16 @@ class EyeParams:
 
 SPECS: dict[str, Spec] = {f.name: f.metadata["spec"] for f in fields(EyeParams)}
 PARAM_NAMES: tuple[str, ...] = tuple(SPECS)
+_OF_A_FACE = (
+    *("distance", "eye_x", "eye_y", "fill", "retina"),
+    *("lid_shadow", "corner_shade", "lid_shadow_length"),
+)
+ROOM = frozenset(
+    name
+    for name in PARAM_NAMES[PARAM_NAMES.index("light_azimuth") :]
+    if name not in _OF_A_FACE and not name.startswith(("lens_", "rim_", "glasses"))
+)
+"""The parameters of lights and camera that all faces of a scene share."""
 MIRRORED = (
     "gaze_yaw",
     "head_yaw",

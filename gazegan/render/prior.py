@@ -18,7 +18,7 @@ from gazegan.render.anatomy import Extent
 from gazegan.render.bands import BandName
 from gazegan.render.distributions import Distribution, Spread, read
 from gazegan.render.panorama import Panorama
-from gazegan.render.params import SPECS, EyeParams, Spec
+from gazegan.render.params import ROOM, SPECS, EyeParams, Spec
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 """Recipes that ship with the package and may be named without a path."""
@@ -147,12 +147,21 @@ class Image(Config):
     bayer: bool = False
     """The sensor sees one colour a pixel, red at the upper left (RGGB), and the others are
     interpolated; such an image's mirror image is another camera's."""
-    framing: Literal["landmarks", "normalised", "free"] = "landmarks"
+    framing: Literal["landmarks", "normalised", "free", "strip", "scene"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
     do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images
     are (focal length 960 px at 600 mm); from another distance only the perspective differs, as in
-    those. free: the camera's own `field_of_view`, the eye at (`eye_x`, `eye_y`, `distance`). In
-    each, `shift_nasal` and `shift_down` then move the principal point."""
+    those. free: the camera's own `field_of_view`, the eye at (`eye_x`, `eye_y`, `distance`). strip:
+    both eyes of a face, as one camera sees them: centred on the lids of both, `fill` from outer to
+    outer canthus, (`eye_x`, `eye_y`, `distance`) the point midway between the eyes; needs `pairs`.
+    scene: heads before a background, as many as `scene` says, placed by chance; `field_of_view` is
+    the camera's and `distance` sets a head's size; needs `pairs`, and `render_scenes` renders it.
+    In each, `shift_nasal` and `shift_down` then move the principal point."""
+
+    @property
+    def whole_faces(self) -> bool:
+        """Whether an image shows both eyes of a face."""
+        return self.framing in ("strip", "scene")
 
 
 class Light(Config):
@@ -169,6 +178,13 @@ class Light(Config):
         return panorama.load(self.panorama, self.sha256) if self.panorama else None
 
 
+class Scene(Config):
+    """How many faces an image of framing `scene` shows; where there is no room, fewer."""
+
+    least: int = Field(default=1, ge=1, le=16)
+    most: int = Field(default=3, ge=1, le=16)
+
+
 class Recipe(Config):
     """A population of eyes and the camera that sees them."""
 
@@ -176,11 +192,21 @@ class Recipe(Config):
     about: str = ""
     image: Image = Image()
     light: Light = Light()
+    scene: Scene = Scene()
     eyes: Prior = Field(default_factory=Prior)
     pairs: bool = False
     """Images 2k and 2k + 1 are the right and the left eye of one face that looks at one target: all
     parameters are shared, `gaze_pitch` and `gaze_yaw` are those of a cyclopean eye, and `ipd` and
     `target_distance` turn the eyes toward each other."""
+
+    @model_validator(mode="after")
+    def _whole_faces(self) -> "Recipe":
+        if self.image.whole_faces and not self.pairs:
+            framing = self.image.framing
+            raise ValueError(f"framing {framing!r} shows both eyes of a face; add pairs = true")
+        if self.scene.least > self.scene.most:
+            raise ValueError("scene.least is more than scene.most; swap them")
+        return self
 
     @model_validator(mode="after")
     def _both_sides(self) -> "Recipe":
@@ -204,11 +230,12 @@ class Recipe(Config):
     def _field(self) -> float:
         """How far from the camera's axis the image may reach, as the slope of a ray."""
         far = {name: max(map(abs, self.bounds(name))) for name in SPECS}
-        if self.image.framing == "free":
+        if self.image.framing in ("free", "scene"):
             tall = self.image.height / self.image.width
             corner = math.hypot(0.5 + far["shift_nasal"], tall / 2 + far["shift_down"])
             return 2 * corner * math.tan(math.radians(far["field_of_view"] / 2))
-        return (math.hypot(far["eye_x"], far["eye_y"]) + _FACE_MM) / self.bounds("distance")[0]
+        reach = _FACE_MM + (far["ipd"] / 2 if self.image.whole_faces else 0)
+        return (math.hypot(far["eye_x"], far["eye_y"]) + reach) / self.bounds("distance")[0]
 
 
 def _folds(k1: float, k2: float, reach: float) -> bool:
@@ -225,13 +252,17 @@ def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
     eyes, drawn = recipe.eyes, dict[str, Tensor]()
     who = pairs.faces(indices) if recipe.pairs else indices
+    room = torch.div(who, recipe.scene.most, rounding_mode="floor")
     for name in eyes.order:
         if eyes.polar and name in _GAZE:
             drawn[name] = _from_polar(*(drawn[part] for part in _POLAR))[_GAZE.index(name)]
         else:
-            draws = rng.uniform(who, seed, "eye", name)
+            together = recipe.image.framing == "scene" and name in ROOM
+            draws = rng.uniform(room if together else who, seed, "eye", name)
             drawn[name] = eyes.spread(name).quantile(draws, drawn)
     params = EyeParams(**{name: drawn[name] for name in SPECS})
+    if recipe.image.whole_faces:
+        params = pairs.share_camera(params, indices)
     return pairs.converge(params, indices) if recipe.pairs else params
 
 

@@ -8,7 +8,20 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import camera, effects, eyeball, jpeg, labels, landmarks, light, sensor, shape
+from gazegan.errors import UserError
+from gazegan.render import (
+    camera,
+    effects,
+    eyeball,
+    faces,
+    jpeg,
+    labels,
+    landmarks,
+    light,
+    pairs,
+    sensor,
+    shape,
+)
 from gazegan.render.bands import band_of
 from gazegan.render.camera import Camera
 from gazegan.render.effects import Effects
@@ -33,14 +46,16 @@ class Pixels:
     depth: Tensor | None = None
     normals: Tensor | None = None
 
-    def __getitem__(self, index: slice) -> Self:
-        depth, normals = self.depth, self.normals
-        return type(self)(
-            self.image[index],
-            self.masks[index],
-            None if depth is None else depth[index],
-            None if normals is None else normals[index],
-        )
+    def __getitem__(self, index: slice | Tensor) -> Self:
+        return self._map(lambda part: part[index])
+
+    def repeat(self, times: int) -> Self:
+        """Return every image `times` times, one after the other."""
+        return self._map(lambda part: part.repeat_interleave(times, 0))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: change(part) for name, part in kept.items() if part is not None})
 
 
 Renderer = Callable[[EyeParams, Tensor, Image, Effects], Pixels]
@@ -53,7 +68,8 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
 
     `params` holds fields `[B]`; `seed` `[B]` int32 selects the textures and the noise. Returns
     an EyeBatch of B images of the recipe's size. `needs` covers what the parameters need;
-    more costs time and changes nothing.
+    more costs time and changes nothing. Where images show whole faces, rows are the right and the
+    left eyes of faces by turns, and both rows of a face hold its image.
     """
     needs = needs or effects.of_params(params)
     return _batch([expose(params, seed, image, needs)], label(params, image, needs))
@@ -61,18 +77,58 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
 
 def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
     """Render the pixels of eyes; arguments as those of `render`."""
+    sight = look(params, seed, image, needs)
+    radiance, masks = paint(sight)
+    deep: tuple[Tensor, ...] = relief(sight) if image.depth else ()
+    p, card = sight.p, grey_card(sight)
+    if image.whole_faces:
+        share = faces.right_share(sight)
+        radiance, masks = faces.join(radiance.transpose(0, 1), share), faces.join(masks, share)
+        radiance = radiance.transpose(0, 1)
+        card = 0.5 * (card[0::2] + card[1::2])
+        deep = tuple(faces.nearer(part, share) for part in deep)
+        p, seed = p[0::2], seed[0::2]
+    photo = sensor.develop(p, seed, radiance * sensor.metered(p, card), image, needs)
+    photo = jpeg.compress(photo, p.jpeg) if needs.jpeg else photo
+    pixels = Pixels(photo, masks, *deep)
+    return pixels.repeat(2) if image.whole_faces else pixels
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of an image, px."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+
+def look(
+    params: EyeParams, seed: Tensor, image: Image, needs: Effects, window: Window | None = None
+) -> Sight:
+    """Find what every pixel sees, or every one of a window; arguments as those of `render`."""
     p = shape.per_pixel(params)
     where, view = _placed(p, image, needs)
-    rays = view.rays(image.height, image.width)
-    face = shape.hit_face(p, where.head, rays)
+    if window is not None:
+        corner = view.centre.new_tensor((window.left, window.top))
+        view = replace(view, centre=view.centre - corner)
+    shown = window or image
+    rays = view.rays(shown.height, shown.width)
+    profile = camera.in_profile(p, where) if needs.profile else None
+    face = shape.hit_face(p, where.head, rays, profile)
     eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     lamp = light.lamps(p, band_of(image.band), needs, view)
-    sight = Sight(p, seed, where, view, rays, face, eye, lids, lamp)
-    radiance, masks = paint(sight)
-    photo = sensor.develop(p, seed, radiance * sensor.metered(p, grey_card(sight)), image, needs)
-    photo = jpeg.compress(photo, p.jpeg) if needs.jpeg else photo
-    return Pixels(photo, masks, *(relief(sight) if image.depth else ()))
+    return Sight(p, seed, where, view, rays, face, eye, lids, lamp)
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:
@@ -107,11 +163,28 @@ def render_indices(
 ) -> EyeBatch:
     """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone.
 
-    Parameters are drawn on the CPU and moved, so that every device sees the same eyes.
+    Parameters are drawn on the CPU and moved, so that every device sees the same eyes. Raises
+    UserError where the recipe's framing is `scene`.
     """
+    if recipe.image.framing == "scene":
+        raise UserError(
+            f"recipe {recipe.name!r} makes scenes; gazegan render and render_scenes take it"
+        )
+    if recipe.image.whole_faces:
+        shown, place = torch.unique(pairs.faces(indices), return_inverse=True)
+        rows = _render_rows(recipe, seed, pairs.both(shown), device, renderer)
+        return rows[(2 * place + indices % 2).to(device)]
+    return _render_rows(recipe, seed, indices, device, renderer)
+
+
+def _render_rows(
+    recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str, renderer: Renderer
+) -> EyeBatch:
     image, needs = recipe.image, effects.of_recipe(recipe)
     params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
-    textures = rng.bits(indices, seed, "texture").to(device)
+    # The halves of a face meet in one texture.
+    who = pairs.faces(indices) if image.whole_faces else indices
+    textures = rng.bits(who, seed, "texture").to(device)
     step, starts = chunk(image), range(0, len(indices), chunk(image))
     parts = [
         renderer(params[at : at + step], textures[at : at + step], image, needs) for at in starts
@@ -125,5 +198,6 @@ def render_indices(
 
 
 def chunk(image: Image) -> int:
-    """Return how many eyes are rendered at a time."""
-    return max(1, _CHUNK_PIXELS // (image.height * image.width))
+    """Return how many eyes are rendered at a time; an even number where faces are whole."""
+    whole = 2 if image.whole_faces else 1
+    return whole * max(1, _CHUNK_PIXELS // (whole * image.height * image.width))

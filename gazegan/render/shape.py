@@ -5,6 +5,7 @@ with the axes of the camera; scalars per eye are `[B, 1, 1]`. The functions of (
 landmarks, whose two last axes are points instead of pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,11 @@ from gazegan.render.params import PARAM_NAMES, EyeParams
 _TINY = 1e-6
 _HIGHEST, _GRAZING = 100.0, 0.05
 """Bounds on the face's height, mm, and on a ray's slant to it; they act far beyond the face."""
+_SECANT, _MARCH, _FALSI = 3, 10, 3
+"""Steps toward the face, past nose and brow, and of the false position between the last of these.
+"""
+_BRIDGE = 3.0
+"""Radius, mm, of the bridge of the nose where both sides of the face meet."""
 
 
 def per_pixel(params: EyeParams) -> EyeParams:
@@ -71,7 +77,12 @@ def coverage(f: Tensor) -> Tensor:
 
 
 def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
-    """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm."""
+    """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm.
+
+    Symmetric about the head's mid-sagittal plane, `ipd` / 2 nasal of the eye, without a kink there:
+    both eyes of a face lie under one surface.
+    """
+    u = _folded(0.5 * p.ipd, u)
     base = p.orbit_depth + p.brow_ridge * sigmoid((v - 11) / 2.5)
     base = base + p.nose_rise * sigmoid((u - p.nose_at) / 3)
     base = base + p.cheek * sigmoid((-v - 13) / 3)
@@ -79,6 +90,12 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     dome = torch.exp(-((u / p.dome_width) ** 2) - ((v + 0.5) / p.dome_height) ** 2)
     height = base + (p.eyeball_radius + p.lid_thickness - p.orbit_depth) * dome
     return height.clamp(-_HIGHEST, _HIGHEST)
+
+
+def _folded(middle: Tensor, u: Tensor) -> Tensor:
+    """Turn u back at the middle of the face, over a ridge `_BRIDGE` mm round."""
+    away = middle - u
+    return middle - sqrt(away * away + _BRIDGE * _BRIDGE)
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,8 +169,14 @@ class FaceHit:
     """[3, B, H, W] mm, camera axes."""
 
 
-def hit_face(p: EyeParams, head: Tensor, r: Rays) -> FaceHit:
-    """Meet the face by secant steps on its height field."""
+def hit_face(
+    p: EyeParams, head: Tensor, r: Rays, profile: Tensor | None = None, fine: int = 1
+) -> FaceHit:
+    """Meet the face by secant steps on its height field, `fine` times as many as pixels get.
+
+    `profile` `[B, 1, 1]` marks eyes so far from the camera's axis that the nose or the brow may
+    hide what lies behind; their rays are followed from above to where they first meet the face.
+    """
     at, way = to_frame(head, r.at), to_frame(head, r.way)
     into = way[2].clamp(min=_GRAZING)
     slope_x, slope_y = way[0] / into, way[1] / into
@@ -164,11 +187,41 @@ def hit_face(p: EyeParams, head: Tensor, r: Rays) -> FaceHit:
 
     before = (p.eyeball_radius * 0.8).expand_as(x0)
     h = met = height(before)
-    for _ in range(3):
+    for _ in range(_SECANT * fine):
         now = height(h)
         change = h - before
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
         step = (now - steep * h) / (1 - steep)
         before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
+    # Where no eye is marked there is nothing to do; a compiler cannot ask.
+    if profile is not None and (torch.compiler.is_compiling() or bool(profile.any())):
+        h = torch.where(profile, _first(p, height, h, _MARCH * fine), h)
     u, v = p.side * (x0 - h * slope_x), -(y0 - h * slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
+
+
+def _first(p: EyeParams, height: Callable[[Tensor], Tensor], h: Tensor, steps: int) -> Tensor:
+    """Return the height `[B, H, W]` at which rays first meet the face that meet it at h too.
+
+    They are followed in `steps` as far up as nose and brow rise; what is thinner than a step can be
+    missed.
+    """
+    step = (p.nose_rise + p.brow_ridge + 4) / steps
+    low, high, low_in, high_in = h, h, torch.ones_like(h), torch.ones_like(h)
+    hidden = torch.zeros_like(h, dtype=torch.bool)
+    above = -torch.ones_like(h)
+    for k in range(steps, 0, -1):
+        at = h + k * step
+        inside = height(at) - at
+        enters = (inside > 0) & ~hidden
+        low, high = torch.where(enters, at, low), torch.where(enters, at + step, high)
+        low_in, high_in = torch.where(enters, inside, low_in), torch.where(enters, above, high_in)
+        hidden, above = hidden | enters, inside
+    for _ in range(_FALSI):
+        share = low_in / (low_in - high_in).clamp(min=_TINY)
+        at = low + (high - low) * share.clamp(0, 1)
+        inside = height(at) - at
+        deep = inside > 0
+        low, low_in = torch.where(deep, at, low), torch.where(deep, inside, low_in)
+        high, high_in = torch.where(deep, high, at), torch.where(deep, high_in, inside)
+    return torch.where(hidden, at, h)

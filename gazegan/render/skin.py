@@ -23,7 +23,8 @@ def colour(
     x, y = u + 0.5 * v + grain, v - 0.5 * u + mottle
     spots = value_noise(lattice(seed, "freckles", 64, 64), 0.6 * x + 32, 0.6 * y + 32)
     freckled = p.freckles * (2.5 * (spots - 0.5)).clamp(0, 1) * detail(0.6, pixel_mm)
-    rim = torch.exp(-lids.open.abs() / 1.2)
+    beyond = torch.maximum(u - p.canthus_inner, -u - p.canthus_outer).clamp(min=0)
+    rim = torch.exp(-lids.open.abs() / 1.2 - beyond / 2)
     tint = surface.rgb(band.redness, u) * (0.25 * rim + 0.12 * mottle)
     brown = 0.35 * surface.rgb(band.melanin, u) * freckled
     bare = surface.skin_tone(p, band) * (1 + texture - tint - brown)

@@ -86,3 +86,26 @@ def test_a_compiled_store_is_not_taken_for_a_plain_one(tmp_path, monkeypatch):
     render(*asked, "--compile")
     assert open_store(tmp_path / "eyes").manifest.notes == {"compiled": True}
     assert "compiled" in render(*asked, code=2).output
+
+
+def test_a_preview_of_strips_shows_each_face_once(tmp_path):
+    file = tmp_path / "strips.png"
+    render("portrait", "--preview", file, "--size", "12x36", "--count", "8")
+    with Image.open(file) as picture:
+        width, height = picture.size
+    # A row of three faces and a row of one, each enlarged 13 times.
+    assert 3 * 468 < width < 4 * 468 and 2 * 156 < height < 3 * 156
+
+
+def test_scenes_are_previewed_and_written_as_coco(tmp_path):
+    asked = ("crowd", "--size", "45x60", "--count", "2", "--seed", "1")
+    file, out = tmp_path / "scenes.png", tmp_path / "coco"
+    said = render(*asked, "--preview", file, "--out", out).output
+    assert "2 scenes of recipe 'crowd'" in said and "as COCO" in said
+    with Image.open(file) as picture:
+        assert picture.width > 2 * 480
+    known = json.loads((out / "annotations.json").read_text())
+    assert len(known["images"]) == 2 and known["annotations"]
+    values = json.loads(render(*asked, "--out", out, "--json").stdout)
+    assert values == {"count": 2, "folder": str(out)}
+    assert "leave them out" in render(*asked, "--out", out, "--workers", "2", code=2).output

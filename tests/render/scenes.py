@@ -6,7 +6,7 @@ import torch
 
 from gazegan import rng
 from gazegan.render import camera, effects, landmarks, shape
-from gazegan.render.params import PARAM_NAMES, EyeParams
+from gazegan.render.params import PARAM_NAMES, EyeParams, mirrored
 from gazegan.render.prior import Image, Recipe, load_recipe, sample
 
 LARGE, SMALL = Image(height=96, width=160), Image(height=24, width=40)
@@ -35,3 +35,9 @@ def stage(params, image):
     where = camera.pose(p, needs)
     view = camera.frame(p, where, image, needs, landmarks.six_points(p, where))
     return p, where, view, view.rays(image.height, image.width)
+
+
+def swapped(params):
+    """The faces whose image is the mirror image: the other eye of each comes first."""
+    flat = mirrored(params).flat().unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    return EyeParams.from_flat(flat)

@@ -97,7 +97,14 @@ BARE = {"lash_dark": 0, "lower_line": 0, "glint": 0, "fill_glint": 0}
 def wide_open(count=24, **constants):
     """Eyes whose lids are clear of iris and pupil, the head upright."""
     held = {"head_roll": 0, "head_yaw": 0, "head_pitch": 0, "glasses": 0, "noise": 0}
-    lids = {"upper_lid": 13, "lower_lid": 8, "canthus_drop": 1, "fill": 0.7, "waterline": 0}
+    lids = {
+        "upper_lid": 13,
+        "lower_lid": 8,
+        "canthus_drop": 1,
+        "fill": 0.7,
+        "waterline": 0,
+        "caruncle": 0,
+    }
     return draw(count, **{**held, **lids, **BARE, **constants})
 
 
@@ -129,7 +136,7 @@ def test_iris_mask_fills_the_limbus_ellipse_and_no_more():
 
 def test_lid_landmarks_lie_on_the_edge_of_the_skin_mask():
     params, textures = draw(
-        24, head_roll=0, head_yaw=0, head_pitch=0, waterline=0, fill=0.75, **BARE
+        24, head_roll=0, head_yaw=0, head_pitch=0, waterline=0, fill=0.75, glasses=0, **BARE
     )
     batch = render(params, textures, LARGE)
     _, _, camera, _ = stage(params, LARGE)

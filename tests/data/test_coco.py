@@ -1,0 +1,99 @@
+"""Scenes written as COCO, read by pycocotools."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gazegan.data.coco import EYE, HEAD, IRIS, write_coco
+from gazegan.errors import UserError
+from gazegan.render.crowd import render_scenes
+from gazegan.render.prior import load_recipe
+from gazegan.schema import LANDMARKS, MASKS
+
+RECIPE = load_recipe("crowd", ("image.height=90", "image.width=120", "eyes.distance=[400, 900]"))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return render_scenes(RECIPE, 3, torch.arange(4))
+
+
+@pytest.fixture
+def folder(scenes, tmp_path):
+    assert write_coco([scenes[:3], scenes[3:]], tmp_path / "coco", "a crowd") == 4
+    return tmp_path / "coco"
+
+
+def test_pycocotools_reads_every_eye(scenes, folder, capsys):
+    coco = pytest.importorskip("pycocotools.coco").COCO(folder / "annotations.json")
+    evaluation = pytest.importorskip("pycocotools.cocoeval").COCOeval
+    assert {c["name"]: c["id"] for c in coco.loadCats(coco.getCatIds())} == {
+        "head": HEAD, "eye": EYE, "iris": IRIS}  # fmt: skip
+    for k in range(4):
+        eyes = coco.loadAnns(coco.getAnnIds(imgIds=[k], catIds=[EYE]))
+        heads = coco.loadAnns(coco.getAnnIds(imgIds=[k], catIds=[HEAD]))
+        here = scenes.present[k].nonzero().flatten().tolist()
+        assert len(eyes) == len(here) == 2 * len(heads)
+        for eye, e in zip(eyes, here, strict=True):
+            points = np.array(eye["keypoints"]).reshape(-1, 3)
+            np.testing.assert_allclose(points[:, :2], scenes.landmarks[k, e], rtol=1e-6)
+            np.testing.assert_array_equal(points[:, 2] == 2, scenes.visible[k, e])
+            x, y, wide, high = eye["bbox"]
+            lids = points[2:18]
+            seen = lids[lids[:, 2] == 2][:, :2]
+            assert (seen >= (x - 1e-3, y - 1e-3)).all()
+            assert (seen <= (x + wide + 1e-3, y + high + 1e-3)).all()
+            assert np.radians(eye["gaze_yaw_deg"]) == pytest.approx(float(scenes.gaze[k, e, 1]))
+            assert eye["side"] == ("L", "R")[e % 2]
+    # Detections that repeat the labels are perfect; shifted by half their width they are not.
+    for shift, least, most in ((0, 1, 1), (0.5, 0, 0.5)):
+        found = [
+            {"image_id": a["image_id"], "category_id": a["category_id"], "score": 1.0,
+             "bbox": [a["bbox"][0] + shift * a["bbox"][2], *a["bbox"][1:]]}
+            for a in coco.dataset["annotations"]]  # fmt: skip
+        judged = evaluation(coco, coco.loadRes(found), "bbox")
+        judged.evaluate()
+        judged.accumulate()
+        judged.summarize()
+        assert least <= judged.stats[0] <= most
+    capsys.readouterr()
+
+
+def test_images_and_masks_are_those_of_the_scenes(scenes, folder):
+    known = json.loads((folder / "annotations.json").read_text())
+    assert [image["file_name"] for image in known["images"]] == [
+        f"images/{k:06d}.png" for k in range(4)
+    ]
+    for k in range(4):
+        with Image.open(folder / "images" / f"{k:06d}.png") as picture:
+            pixels = np.asarray(picture) / 255
+        np.testing.assert_allclose(pixels, scenes.image[k].movedim(0, -1), atol=0.51 / 255)
+        with Image.open(folder / "masks" / "iris" / f"{k:06d}.png") as picture:
+            iris = np.asarray(picture) / 255
+        np.testing.assert_allclose(iris, scenes.masks[k, MASKS.index("iris")], atol=0.51 / 255)
+
+
+def test_boxes_stay_within_the_image(folder):
+    known = json.loads((folder / "annotations.json").read_text())
+    ids = [a["id"] for a in known["annotations"]]
+    assert len(set(ids)) == len(ids)
+    for annotation in known["annotations"]:
+        x, y, wide, high = annotation["bbox"]
+        assert x >= 0 and y >= 0 and x + wide <= 120 and y + high <= 90
+        assert annotation["area"] == pytest.approx(wide * high) and annotation["area"] > 0
+    eye = next(a for a in known["annotations"] if a["category_id"] == EYE)
+    assert eye["num_keypoints"] == len(LANDMARKS) == len(eye["keypoints"]) // 3
+
+
+def test_the_same_scenes_give_the_same_bytes_and_others_are_refused(scenes, folder):
+    before = {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    write_coco([scenes], folder, "a crowd")
+    assert {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()} == before
+    with pytest.raises(UserError, match="differs from this export"):
+        write_coco([scenes[:2]], folder, "a crowd")
+    (folder / "annotations.json").unlink()
+    with pytest.raises(UserError, match="is no such export"):
+        write_coco([scenes], folder)
