@@ -73,9 +73,13 @@ def recover(
     where channels are not the recipe's.
     """
     if recipe.pairs:
-        raise UserError(f"{recipe.name}: eyes of a pair cannot be recovered one by one; pairs=false")
+        raise UserError(
+            f"{recipe.name}: eyes of a pair cannot be recovered one by one; pairs=false"
+        )
     if images.shape[1] != recipe.image.channels:
-        raise UserError(f"images have {images.shape[1]} channels, the recipe {recipe.image.channels}")
+        raise UserError(
+            f"images have {images.shape[1]} channels, the recipe {recipe.image.channels}"
+        )
     plan = plan or Plan()
     height, width = images.shape[-2:]
     image = recipe.image.model_copy(update={"height": height, "width": width, "depth": False})

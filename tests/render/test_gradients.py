@@ -50,7 +50,13 @@ def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
 LIGHTS = {
     **{"window_light": 2, "monitor_light": 9, "led_light": 12, "led_count": 2.5, "led_radius": 8},
     **{"fill_glint": 4, "veins": 1, "sclera_white": 0.6},
-    **{"tear_film": 0.5, "balance_red": 1.1, "balance_blue": 0.9, "shot_noise": 0.05, "noise": 0.01},
+    **{
+        "tear_film": 0.5,
+        "balance_red": 1.1,
+        "balance_blue": 0.9,
+        "shot_noise": 0.05,
+        "noise": 0.01,
+    },
 }
 WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2}
 MOVED = {"distance": 200, "motion": 2, "jpeg": 0, "field_of_view": 9}
@@ -107,7 +113,13 @@ def test_gradients_agree_with_finite_differences(name, scenes):
 
 @pytest.mark.parametrize(
     ("name", "away"),
-    [("gaze_pitch", 4), ("gaze_yaw", 4), ("pupil_radius", 0.3), ("upper_lid", 0.6), ("lower_lid", 0.5)],
+    [
+        ("gaze_pitch", 4),
+        ("gaze_yaw", 4),
+        ("pupil_radius", 0.3),
+        ("upper_lid", 0.6),
+        ("lower_lid", 0.5),
+    ],
 )
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_silhouettes_draw_gaze_pupil_and_lids_toward_a_target(name, away, sign):
