@@ -21,7 +21,7 @@ from gazegan.render.prior import POLAR, Image, Recipe, quantiles
 from gazegan.render.scene import chunk, expose
 
 QUIET = ("noise", "shot_noise", "jpeg")
-"""Never fitted but held at 0: a render with noise of its own is never nearer to an image."""
+"""Held at 0 where they are not known: noise of its own brings no render nearer to an image."""
 
 _FARTHEST = 3.0
 """Bound on latents: the outermost 0.13% of a distribution at either end are not reached."""
@@ -29,7 +29,7 @@ _FARTHEST = 3.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How an eye is looked for: many starts, the best few descended small, the best of them large."""
+    """How an eye is looked for: from many starts, the best few small, the best of them large."""
 
     starts: int = 32
     """Eyes of the population looked at first; one of them is its median."""
@@ -189,7 +189,8 @@ def _descend(
 
     def energy(value: Tensor) -> Tensor:
         whole = start.index_copy(1, places, value)
-        return plan.trust * search.difference(whole, by).cpu() + 0.5 * value.square().sum(1)
+        weighed: Tensor = plan.trust * search.difference(whole, by).cpu()
+        return weighed + 0.5 * value.square().sum(1)
 
     for step in range(steps):
         adam.param_groups[0]["lr"] = plan.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
