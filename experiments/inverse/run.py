@@ -49,6 +49,7 @@ class Row(Config):
     name: str
     known: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    count: int
 
     def names(self) -> list[str]:
         return [n for n in PARAM_NAMES if n in self.known or (self.free and n not in self.free)]
@@ -120,7 +121,7 @@ def main(work: Path, real: Path | None, overrides: tuple[str, ...]) -> None:
 
 
 def rendered(settings: Settings) -> Iterator[Task]:
-    """Every row for every batch of renders."""
+    """Every row for every batch of renders, as far as the row counts."""
     recipe = load_recipe(settings.recipe, settings.changes)
     for first in range(0, settings.count, settings.batch):
         index = torch.arange(first, min(first + settings.batch, settings.count))
@@ -128,6 +129,8 @@ def rendered(settings: Settings) -> Iterator[Task]:
         assert truth.params is not None
         values = dict(zip(PARAM_NAMES, truth.params.unbind(1), strict=True))
         for row in settings.rows:
+            if first >= row.count:
+                continue
             known = {name: values[name] for name in row.names()}
             yield Task(row.name, first, recipe, truth.image, known, truth, truth.gaze)
 
