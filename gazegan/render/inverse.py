@@ -172,7 +172,7 @@ def _starts(count: int, names: tuple[str, ...], seed: int) -> Tensor:
     """Latents `[S, P]` of the median eye and of others from the population."""
     index = torch.arange(count)
     draws = [rng.uniform(index, seed, "start", name) for name in names]
-    drawn = torch.special.ndtri(torch.stack(draws, 1))
+    drawn: Tensor = torch.special.ndtri(torch.stack(draws, 1))
     drawn = drawn.clamp(-_FARTHEST, _FARTHEST)
     drawn[0] = 0
     return drawn
@@ -197,8 +197,8 @@ def _descend(
         loss = energy(latent)
         losses.append(loss.detach())
         (slope,) = torch.autograd.grad(loss.sum(), latent)
-        # Silhouettes that vanish leave spikes; one may not turn the way of many steps.
-        latent.grad = slope / (slope.norm(dim=1, keepdim=True) / plan.trust + 1).clamp(min=1)
+        # A spike where an edge vanishes may not turn the way of many steps: a soft bound.
+        latent.grad = slope / (1 + slope.norm(dim=1, keepdim=True) / plan.trust)
         adam.step()
         with torch.no_grad():
             latent.clamp_(-_FARTHEST, _FARTHEST)
