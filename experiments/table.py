@@ -4,6 +4,8 @@ With --check nothing is written, and the exit code is 1 where a table differs fr
 """
 
 import json
+import math
+import random
 import statistics
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,12 @@ def read(results: Path) -> Records:
 
 
 def tables(records: Records) -> str:
-    """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown."""
+    """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
+
+    Records of recovered eyes list an error for each eye; theirs is another table.
+    """
+    if isinstance(records[0].get("gaze_deg"), list):
+        return recovered(records)
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), _details(errors)]
@@ -110,6 +117,52 @@ def _details(records: Records) -> str:
         for column in _unique(records, "column")
     ]
     return _markdown(head, rows)
+
+
+ERRORS = {
+    "gaze_deg": "gaze, deg",
+    "optical_deg": "optical axis, deg",
+    "pupil_mm": "pupil's radius, mm",
+    "lids_mm": "lids, mm",
+}
+
+
+def recovered(records: Records) -> str:
+    """Return what was recovered beside the constant answer, as Markdown."""
+    head = ["known", "eyes", *ERRORS.values(), "gaze: p95, deg", "below 1 deg", "CPU s an eye"]
+    rows = []
+    for name in _unique(records, "row"):
+        chosen = _of(records, row=name)
+        for prefix in ("", "constant_"):
+            gaze = _joined(chosen, f"{prefix}gaze_deg")
+            below = sum(error < 1 for error in gaze) / len(gaze)
+            cost = statistics.mean(r["cpu_s"] for r in chosen)
+            rows.append(
+                [
+                    "constant" if prefix else name,
+                    str(len(gaze)),
+                    *(_median(_joined(chosen, prefix + key)) for key in ERRORS),
+                    f"{sorted(gaze)[math.ceil(0.95 * len(gaze)) - 1]:.2f}",
+                    f"{100 * below:.0f}%",
+                    "" if prefix else f"{cost:.1f}",
+                ]
+            )
+    ran = sorted({f"gazegan {r['gazegan']}, torch {r['torch']}, {r['device']}" for r in records})
+    note = f"Medians, in brackets 95% of 2000 bootstraps; {'; '.join(ran)}, "
+    return f"{_markdown(head, rows)}\n\n{note}{records[0]['threads']} thread(s)."
+
+
+def _joined(records: Records, key: str) -> list[float]:
+    return [value for r in sorted(records, key=lambda r: r["first"]) for value in r.get(key, ())]
+
+
+def _median(values: list[float]) -> str:
+    """Median and its percentile bootstrap (Efron, Ann. Statist. 1979); empty without values."""
+    if not values:
+        return ""
+    draw = random.Random(0)
+    drawn = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(2000))
+    return f"{statistics.median(values):.2f} ({drawn[50]:.2f} to {drawn[1949]:.2f})"
 
 
 def _unique(records: Records, key: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
 from gazegan.cli import main
 
@@ -16,7 +17,9 @@ RECIPES = sorted(HERE.glob("*/recipe.toml"))
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"experiments_{name}", HERE / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"experiments_{name.replace('/', '_')}", HERE / f"{name}.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -59,6 +62,34 @@ def test_a_table_compares_rows_seed_by_seed() -> None:
     refined = [{**r, "row": "refined", "mean_deg": r["mean_deg"] - 0.5} for r in raw]
     text = table.tables([*raw, *reversed(refined)])
     assert "| refined minus raw | -0.50 |" in text
+
+
+def test_a_table_of_recovered_eyes_shows_medians_beside_the_constant() -> None:
+    gaze = [0.5, 1.5, 0.7, 3.0, 0.9]
+    lists = {"gaze_deg": gaze, "constant_gaze_deg": [9.0] * 5}
+    where = {"gazegan": "0", "torch": "0", "device": "cpu", "threads": "1", "cpu_s": 2.0}
+    halves = [
+        {"row": "all", "first": at, **where, **{k: v[at : at + 3] for k, v in lists.items()}}
+        for at in (3, 0)
+    ]
+    text = table.tables(halves)
+    assert f"| all | 5 | {statistics.median(gaze):.2f} (0." in text
+    assert "| 3.00 | 60% | 2.0 |" in text
+    assert "| constant | 5 | 9.00 (9.00 to 9.00) |" in text
+
+
+@pytest.mark.slow
+def test_inverse_runs_small_and_resumes(tmp_path: Path) -> None:
+    words = ["--work", str(tmp_path), "--set", "count=2", "--set", "batch=2", "--set", "starts=2"]
+    words += ["--set", "kept=1", "--set", "coarse=2", "--set", "fine=2"]
+    inverse = load("inverse/run")
+    for _ in range(2):
+        done = CliRunner().invoke(inverse.main, words)
+        assert done.exit_code == 0, done.output
+        records = table.read(tmp_path / "results.jsonl")
+        assert len(records) == len({r["row"] for r in records}) == 3
+    assert "| constant | 2 |" in table.tables(records)
+    assert len(list(tmp_path.glob("*.png"))) == 3
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)

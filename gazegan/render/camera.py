@@ -51,7 +51,7 @@ class Camera:
         """Project points `[3, B, 1, N]` mm from the eyeball's centre to pixels `[B, N, 2]`."""
         x, y, z = points[:, :, 0] + self.eye.T[:, :, None]
         depth = z.clamp(min=1)  # not behind the camera
-        x, y = x / depth, y / depth
+        x, y = ((side / depth).clamp(-_WIDEST, _WIDEST) for side in (x, y))
         if self.lens is not None:
             x, y = distort(x, y, self.lens.T[:, :, None])
         return torch.stack((x, y), -1) * self.focal[:, None, None] + self.centre[:, None]
@@ -102,7 +102,7 @@ def undistort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
     It finds them wherever the lens does not fold the image, as recipes promise.
     """
     k1, k2, p1, p2 = lens
-    u, v = x, y
+    u, v = x.clamp(-_WIDEST, _WIDEST), y.clamp(-_WIDEST, _WIDEST)
     for _ in range(_STEPS):
         bent_u, bent_v = distort(u, v, lens)
         square, twice = u * u + v * v, 2 * (p1 * v + p2 * u)

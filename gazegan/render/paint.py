@@ -90,7 +90,7 @@ def _masks(s: Sight, caruncle: Tensor, glint: Tensor, lashes: Tensor, rim: Tenso
 def _glint(mirrored: Tensor, card: Tensor) -> Tensor:
     """Opacity `[B, H, W]` of the lights that the tear film mirrors."""
     bright = mirrored.mean(0) if mirrored.ndim == 4 else mirrored
-    return bright / (bright + _DAZZLE * card)
+    return bright / (bright + _DAZZLE * card).clamp(min=1e-6)  # it may be dark
 
 
 def _lid_shadow(s: Sight) -> Reach:

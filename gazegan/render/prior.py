@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ _FACE_MM = 20
 _FLAT = 0.1
 """A lens that squeezes slopes to less than this share is taken for one that folds."""
 
-_POLAR = {
+POLAR = {
     "gaze_direction": Spec(0, 360, None, "deg, 0 image right, 90 up"),
     "gaze_eccentricity": Spec(0, 60, None, "between gaze and camera axis, deg"),
 }
@@ -46,7 +47,7 @@ class _PriorBase(Config):
     def _possible(cls, value: Distribution | None, info: Any) -> Distribution | None:
         if value is None:
             return value
-        spec = (SPECS | _POLAR)[info.field_name]
+        spec = (SPECS | POLAR)[info.field_name]
         low, high = value.bounds
         if low < spec.low or high > spec.high:
             raise ValueError(f"must stay within {spec.low:g} .. {spec.high:g} ({spec.doc})")
@@ -98,8 +99,8 @@ class _PriorBase(Config):
         """What is drawn, every parameter after those that it follows."""
         graph = {name: {str(line.of) for line in self.spread(name).lines} for name in SPECS}
         if self.polar:
-            graph |= {name: {str(line.of) for line in self.spread(name).lines} for name in _POLAR}
-            graph |= {name: set(_POLAR) for name in _GAZE}
+            graph |= {name: {str(line.of) for line in self.spread(name).lines} for name in POLAR}
+            graph |= {name: set(POLAR) for name in _GAZE}
         return list(TopologicalSorter(graph).static_order())
 
     def spread(self, name: str) -> Distribution:
@@ -250,20 +251,35 @@ def _folds(k1: float, k2: float, reach: float) -> bool:
 
 def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
-    eyes, drawn = recipe.eyes, dict[str, Tensor]()
     who = pairs.faces(indices) if recipe.pairs else indices
     room = torch.div(who, recipe.scene.most, rounding_mode="floor")
-    for name in eyes.order:
-        if eyes.polar and name in _GAZE:
-            drawn[name] = _from_polar(*(drawn[part] for part in _POLAR))[_GAZE.index(name)]
-        else:
-            together = recipe.image.framing == "scene" and name in ROOM
-            draws = rng.uniform(room if together else who, seed, "eye", name)
-            drawn[name] = eyes.spread(name).quantile(draws, drawn)
-    params = EyeParams(**{name: drawn[name] for name in SPECS})
+
+    def draws(name: str) -> Tensor:
+        together = recipe.image.framing == "scene" and name in ROOM
+        return rng.uniform(room if together else who, seed, "eye", name)
+
+    params = quantiles(recipe, draws)
     if recipe.image.whole_faces:
         params = pairs.share_camera(params, indices)
     return pairs.converge(params, indices) if recipe.pairs else params
+
+
+def quantiles(
+    recipe: Recipe, place: Callable[[str], Tensor], known: Mapping[str, Tensor] | None = None
+) -> EyeParams:
+    """Return the parameters that lie at `place(name)` `[B]` in (0, 1) of their distributions.
+
+    Those that `known` `[B]` names are what it says, and others follow them.
+    """
+    eyes, drawn = recipe.eyes, dict[str, Tensor]()
+    for name in eyes.order:
+        if known and name in known:
+            drawn[name] = known[name]
+        elif eyes.polar and name in _GAZE:
+            drawn[name] = _from_polar(*(drawn[part] for part in POLAR))[_GAZE.index(name)]
+        else:
+            drawn[name] = eyes.spread(name).quantile(place(name), drawn)
+    return EyeParams(**{name: drawn[name] for name in SPECS})
 
 
 def _from_polar(direction: Tensor, eccentricity: Tensor) -> tuple[Tensor, Tensor]:

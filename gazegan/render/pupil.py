@@ -18,6 +18,9 @@ PUPIL_POINTS = 16
 _STEPS = 6
 _SETTLED, _TURNED = 1e-8, 0.2
 """Guards of Broyden's update: px^2 below which steps are rounding, and its least denominator."""
+_FARTHEST, _STEEPEST = 1e4, 100.0
+"""Bounds on a step, px, and on pixels a pixel of miss; they act where no ray finds the pupil, as in
+an eye that looks away from the camera, whose pupil would else be nowhere (NaN)."""
 
 
 def pupil_points(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
@@ -67,7 +70,7 @@ def _solve(miss: Callable[[Tensor], Tensor], px: Tensor) -> Tensor:
     inverse = 0.9 * torch.eye(2, device=px.device, dtype=px.dtype).expand(*px.shape, 2)
     left = miss(px)
     for _ in range(_STEPS - 1):
-        step = _times(inverse, left)
+        step = _times(inverse, left).clamp(-_FARTHEST, _FARTHEST)
         px = px + step
         before, left = left, miss(px)
         found = _times(inverse, before - left)
@@ -75,7 +78,8 @@ def _solve(miss: Callable[[Tensor], Tensor], px: Tensor) -> Tensor:
         least = _TURNED * ((step * step)[..., :1] + (step * step)[..., 1:]) + _SETTLED
         gain = (step - found) / torch.maximum(weight, least)
         inverse = inverse + gain[..., None] * _times(inverse.mT, step)[..., None, :]
-    return px + _times(inverse, left)
+        inverse = inverse.clamp(-_STEEPEST, _STEEPEST)
+    return px + _times(inverse, left).clamp(-_FARTHEST, _FARTHEST)
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """From parameters to labelled images: the list of passes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch

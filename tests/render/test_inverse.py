@@ -1,0 +1,109 @@
+"""Eyes recovered from their images: known parameters held, gaze found, the prior's own terms."""
+
+import numpy as np
+import pytest
+import torch
+from scenes import draw
+from scipy import stats
+from torch.testing import assert_close
+
+from gazegan import rng
+from gazegan.errors import UserError
+from gazegan.render import inverse
+from gazegan.render.inverse import Plan, free_names, recover
+from gazegan.render.params import PARAM_NAMES
+from gazegan.render.prior import load_recipe, quantiles, sample
+from gazegan.render.scene import render
+
+RECIPE = load_recipe("webcam", ("eyes.glasses=0", "image.height=24", "image.width=40"))
+FREE = ("gaze_pitch", "gaze_yaw", "pupil_radius", "upper_lid")
+SHORT = Plan(starts=16, kept=1, coarse=15, fine=25, rate=0.25, trust=1e5)
+SHORTEST = Plan(starts=3, kept=2, coarse=2, fine=3)
+
+
+def scene(count):
+    params, _ = draw(count, RECIPE, seed=3, noise=0)
+    image = render(params, rng.bits(torch.arange(count), 9, "other"), RECIPE.image).image
+    known = {n: getattr(params, n) for n in PARAM_NAMES if n not in FREE}
+    return params, image, known
+
+
+@pytest.fixture(scope="module")
+def found():
+    params, image, known = scene(4)
+    return params, image, known, recover(image, RECIPE, known, plan=SHORT)
+
+
+def test_gaze_is_found_with_textures_unknown(found):
+    params, _, _, fit = found
+    at = [PARAM_NAMES.index(name) for name in ("gaze_pitch", "gaze_yaw")]
+    true, told = params.flat()[:, at], fit.params.flat()[:, at]
+    constant = torch.tensor([-5.0, 0.0])  # the middle of webcam's ranges
+    assert (true - constant).norm(dim=1).median() > 8
+    assert (true - told).norm(dim=1).median() < 2
+
+
+def test_known_parameters_are_held_and_the_difference_is_that_of_a_render(found):
+    _, image, known, fit = found
+    for name, value in known.items():
+        assert_close(getattr(fit.params, name), value, rtol=0, atol=0)
+    seen = render(fit.params, fit.seed, RECIPE.image).image
+    assert_close((seen - image).square().mean((1, 2, 3)), fit.difference, rtol=1e-4, atol=1e-8)
+    assert fit.loss.shape == (SHORT.fine + 1, 4)
+    assert (fit.loss[-1] <= fit.loss[0]).all()
+
+
+def test_a_recovery_is_repeatable_and_does_not_depend_on_the_batch():
+    _, image, known = scene(3)
+    two = {name: value[1:] for name, value in known.items()}
+    one, same = (recover(image[1:], RECIPE, two, plan=SHORTEST).params.flat() for _ in range(2))
+    assert torch.equal(one, same)
+    whole = recover(image, RECIPE, known, plan=SHORTEST).params.flat()
+    assert_close(whole[1:], one, rtol=1e-4, atol=1e-4)
+    other = recover(image[1:], RECIPE, two, seed=1, plan=SHORTEST).params.flat()
+    assert not torch.allclose(one, other)
+
+
+def test_latents_are_quantiles_of_the_normal_distribution():
+    """A latent of z is the value that a share ndtr(z) of the population lies below."""
+    search = inverse._Search(RECIPE, RECIPE.image, None, torch.zeros(3, 1, 24, 40), {}, 0)
+    latent = torch.tensor([-1.5, 0.0, 2.0])[:, None].expand(-1, len(PARAM_NAMES))
+    placed = search.params(latent)
+    low, high = RECIPE.eyes.bounds("gaze_yaw")
+    shares = torch.tensor(stats.norm.cdf([-1.5, 0, 2])).float()
+    assert_close(placed.gaze_yaw, low + (high - low) * shares, rtol=1e-5, atol=1e-5)
+    many = sample(RECIPE, 0, torch.arange(20000)).eyeball_radius
+    expected = np.quantile(many.numpy(), shares.numpy())
+    assert_close(placed.eyeball_radius.numpy(), expected.astype(np.float32), rtol=0, atol=0.02)
+
+
+def test_known_parameters_lead_those_that_follow_them():
+    change = ('eyes.upper_lid={of="gaze_pitch", slope=0.1, offset=6, low=2, high=10}',)
+    recipe = load_recipe("webcam", change)
+    middle = quantiles(
+        recipe, lambda _: torch.full((1,), 0.5), {"gaze_pitch": torch.tensor([20.0])}
+    )
+    assert_close(middle.upper_lid, torch.tensor([8.0]))
+
+
+def test_polar_recipes_look_for_direction_and_eccentricity():
+    recipe = load_recipe("uniform360")
+    names = free_names(recipe, {})
+    assert {"gaze_direction", "gaze_eccentricity"} <= set(names)
+    picture = torch.full((1, 1, 16, 24), 0.4)
+    fit = recover(picture, recipe, plan=Plan(starts=2, kept=1, coarse=1, fine=1))
+    assert torch.isfinite(fit.params.flat()).all()
+
+
+def test_what_cannot_be_recovered_is_refused():
+    with pytest.raises(UserError, match="channels"):
+        recover(torch.zeros(1, 3, 24, 40), RECIPE)
+    pairs = load_recipe("webcam", ("pairs=true",))
+    with pytest.raises(UserError, match="pair"):
+        recover(torch.zeros(1, 1, 24, 40), pairs)
+
+
+def test_free_names_leave_out_choices_and_constants():
+    names = free_names(load_recipe("webcam"), {"blur": torch.zeros(1)})
+    assert not {"side", "rim_below", "glasses", "torsion", "blur"} & set(names)
+    assert {"gaze_pitch", "iris_pigment", "fill"} <= set(names)
