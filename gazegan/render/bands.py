@@ -27,6 +27,8 @@ class Band:
     """Tint of wet inner skin."""
     hairs: tuple[Colour, Colour]
     """Anchors of brows and lashes from black to blond."""
+    dye: Colour
+    """Optical depth of tinted glasses at tint 1."""
     paint: Colour
     """Of eyeshadow."""
     retina: Colour
@@ -48,6 +50,7 @@ VISIBLE = Band(
     redness=(0.0, 0.55, 0.65),
     flesh=(1.0, 0.66, 0.6),
     hairs=((0.008, 0.006, 0.005), (0.16, 0.10, 0.055)),
+    dye=(0.95, 1.0, 1.1),
     paint=(0.16, 0.09, 0.07),
     retina=(0.5, 0.09, 0.05),
     daylight=(0.92, 1.0, 1.1),
@@ -65,6 +68,7 @@ INFRARED = Band(
     redness=(0.12,),
     flesh=(0.9,),
     hairs=((0.04,), (0.3,)),
+    dye=(0.2,),  # dyes of sunglasses let most of this band through
     paint=(0.4,),
     retina=(1.0,),
     daylight=(1.0,),

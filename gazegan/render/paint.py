@@ -67,7 +67,10 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     """Return linear light `[3, B, H, W]`, and the coverage `[B, K, H, W]` of schema.MASKS."""
     p, level = s.p, light.level(s.p, s.lamp)
     opened, bare = shape.coverage(s.lids.open), shape.coverage(s.lids.bare)
-    sun = shadow.cast(p, s.where.head, s.lamp.seen(s.lamp.key), s.face)
+    glass = s.view.glass
+    key = s.lamp.seen(s.lamp.key)
+    sun = shadow.cast(p, s.where.head, key, s.face)
+    sun = sun if glass is None else sun * glasses.shade(glass, key, s.face)
     reach = _lid_shadow(s, sun)
     ball, mirrored = _eyeball(s, reach)
     ball = ball + _meniscus(s) * level * reach.rest
@@ -82,10 +85,12 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     covered = surface.blend(covered, hairs, hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine))
     lashes = hair.lashes(p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine)
     out = surface.blend(surface.blend(covered, inner, opened), _LASHES * hairs, lashes)
-    card = grey_card(s)
-    worn, rim = glasses.wear(p, s.seed, card, s.where, s.rays, s.lamp.colour * out)
+    card, out = grey_card(s), s.lamp.colour * out
+    rim = torch.zeros_like(lashes)
+    if glass is not None:
+        out, rim = glasses.wear(glass, s.seed, card, s.lamp, s.rays, out, s.pixel_mm)
     over = (knob * opened, _glint(mirrored, card), lashes, rim)
-    return worn.expand(3, *worn.shape[1:]), _masks(s, *over)
+    return out.expand(3, *out.shape[1:]), _masks(s, *over)
 
 
 def _ball_share(s: Sight) -> Tensor:

@@ -206,10 +206,24 @@ class EyeParams:
     lens_half_width: Tensor = _p([19, 27], 12, 40, "mm")
     lens_half_height: Tensor = _p([10, 17], 7, 35, "mm")
     lens_nasal: Tensor = _p([-6, 2], -15, 15, "u of the lens' centre, mm")
+    rim_brow: Tensor = _p(
+        {"mixture": [0, [0.5, 1.6]], "weights": [0.75, 0.25]}, 0, 4, "widening of the rim above"
+    )
     rim_below: Tensor = _p({"choice": [0, 1]}, 0, 1, "0 half-rim, 1 rim all round")
     lens_drop: Tensor = _p([2, 12], -15, 20, "lens centre below the eyeball axis, mm")
     lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
-    lens_glare: Tensor = _p([0.0, 0.3], 0, 1, "veiling reflection on the lens")
+    lens_taper: Tensor = _p(
+        {"mixture": [[-0.05, 0.1], [0.1, 0.3]], "weights": [0.75, 0.25]},
+        -0.2,
+        0.5,
+        "narrowing of the lens below and widening above, 0.3 a teardrop",
+    )
+    lens_glare: Tensor = _p([0.0, 0.3], 0, 1, "the room's reflection on the lens over the skin")
+    # Base curves 2 to 8 D are what opticians stock (Jalie, Ophthalmic Lenses and Dispensing)
+    lens_curve: Tensor = _p([3, 7], 0.5, 10, "base curve of the lens' front, dioptres")
+    lens_coating: Tensor = _p([0, 1], 0, 1, "antireflective coating, 0 none")
+    lens_tint: Tensor = _p(0, 0, 3, "optical depth of the lens, 1.5 sunglasses")
+    lens_power: Tensor = _p(0, -15, 10, "of the lens, dioptres, negative for the short-sighted")
     # Camera
     distance: Tensor = _p([500, 800], 25, 20000, "depth of the eyeball's centre, mm")
     eye_x: Tensor = _p(0, -2000, 2000, "eyeball's centre from the camera's axis, mm, right")

@@ -9,8 +9,7 @@ from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
 from gazegan.render.texture import detail, lattice, ring, value_noise
 
-
-_MEAN = 0.1
+_MEAN = 0.12
 """Opacity of vessels on the average, which is what small images show of them."""
 
 
