@@ -102,7 +102,7 @@ def _mirrored(
     at = Mirror(way, normal, point, turn, _TWO_SURFACES)
     lights, sky = light.reflections(p, lamp, at, pixel_mm)
     rx, ry, rz = lamp.upright(light.mirror(way, normal))
-    rooms = value_noise(lattice(seed, "glare", 16, 16), 3.5 * rx + 8, 3.5 * ry - rz + 8)
+    rooms = value_noise(lattice(seed, "glare", 16, 16), 3.5 * p.side * rx + 8, 3.5 * ry - rz + 8)
     room = p.lens_glare * level * (0.25 + 0.75 * sigmoid(7 * rooms - 1.5))
     tint = surface.blend(torch.ones_like(lamp.colour), surface.rgb(_GREEN, x), p.lens_coating)
     tint = tint if len(lamp.colour) == 3 else torch.ones_like(lamp.colour)
