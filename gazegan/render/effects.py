@@ -41,6 +41,8 @@ class Effects:
     glasses: bool = True
     lens: bool = True
     """Glasses bend sight."""
+    tint: bool = True
+    """Glasses are tinted."""
     panorama: Panorama | None = None
     """Not a question of cost: what the recipe puts in the sky's place."""
 
@@ -70,6 +72,7 @@ def needed(bounds: Bounds) -> Effects:
         jpeg=used("jpeg"),
         glasses=used("glasses"),
         lens=used("glasses") and used("lens_power"),
+        tint=used("glasses") and used("lens_tint"),
     )
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gazegan.render import lens, light, shape, surface
-from gazegan.render.elementary import exp2, fourth, sigmoid
+from gazegan.render.elementary import fourth, sigmoid
 from gazegan.render.lens import Glass
 from gazegan.render.light import Lamps, Mirror
 from gazegan.render.params import EyeParams
@@ -31,16 +31,21 @@ def wear(
     `level` `[B, 1, 1]` is the light that the skin around sends.
     """
     p = s.p
-    x, y = lens.crossing(s.head, rays)
+    x, y, t = lens.crossing(s.head, rays)
     u, v = p.side * x, -y
     inside = lens.outline(p, u, v)
     lensed = shape.coverage(inside)
-    dye = surface.rgb(lamp.band.dye, u)
-    clear = 1 - lensed * (1 - torch.exp(-2 * p.lens_tint * dye))
-    worn = seen * clear + lensed * _mirrored(s, seed, level, lamp, x, y, pixel_mm)
     cover, profile = _frame(p, inside, u, v)
-    worn = surface.blend(worn, _shine(s, level, lamp, profile, u, v), cover)
-    return seen + p.glasses * (worn - seen), p.glasses * cover
+    point = rays.at + t * rays.way
+    glare, tint = _mirrored(s, seed, level, lamp, x, y, point, pixel_mm)
+    shine = p.glasses * cover * _shine(s, level, lamp, profile, u, v)
+    kept = 1 - cover
+    if s.tinted:
+        kept = kept * (
+            1 - lensed * (1 - torch.exp(-2 * p.lens_tint * surface.rgb(lamp.band.dye, u)))
+        )
+    worn = seen * (1 - p.glasses * (1 - kept)) + p.glasses * lensed * (1 - cover) * glare * tint
+    return worn + shine, p.glasses * cover
 
 
 def _bar(p: EyeParams, up: Tensor) -> Tensor:
@@ -84,29 +89,36 @@ def _shine(s: Glass, level: Tensor, lamp: Lamps, profile: Tensor, u: Tensor, v: 
 
 
 def _mirrored(
-    s: Glass, seed: Tensor, level: Tensor, lamp: Lamps, x: Tensor, y: Tensor, pixel_mm: Tensor
-) -> Tensor:
-    """Light `[B, H, W]` or by channel that the front of the lens mirrors.
+    s: Glass,
+    seed: Tensor,
+    level: Tensor,
+    lamp: Lamps,
+    x: Tensor,
+    y: Tensor,
+    point: Tensor,
+    pixel_mm: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Light `[B, H, W]` or by channel that the front of the lens mirrors, and its tint.
 
     Its base curve is a sphere's; besides the lights it shows bright parts of the room, `lens_glare`
     times as bright as skin. A coating takes most away and tints the rest.
     """
     p = s.p
-    radius = 1000 * _INDEX / p.lens_curve
-    out = torch.stack((x / radius, y / radius, -torch.ones_like(x)))
+    curve = p.lens_curve / (1000 * _INDEX)
+    out = torch.stack((x * curve, y * curve, -torch.ones_like(x)))
     normal = shape.unit(shape.from_frame(s.head, out))
-    point = shape.from_frame(s.head, torch.stack((x, y, torch.full_like(x, -lens.BEFORE_EYE))))
     way = shape.unit(point + s.eye.T[:, :, None, None])
-    turn = pixel_mm * (2 / radius + 1 / p.distance)
-    left = 1 - _COATED * p.lens_coating
-    at = Mirror(way, normal, point, turn, _TWO_SURFACES)
-    lights, sky = light.reflections(p, lamp, at, pixel_mm)
-    rx, ry, rz = lamp.upright(light.mirror(way, normal))
-    rooms = value_noise(lattice(seed, "glare", 16, 16), 3.5 * p.side * rx + 8, 3.5 * ry - rz + 8)
+    turn = pixel_mm * (2 * curve + 1 / p.distance)
+    lights, sky = light.reflections(
+        p, lamp, Mirror(way, normal, point, turn, _TWO_SURFACES), pixel_mm
+    )
+    rx, ry, _ = lamp.upright(light.mirror(way, normal))
+    rooms = value_noise(lattice(seed, "glare", 16, 16), 3.5 * p.side * rx + 8, 3.5 * ry + 8)
     room = p.lens_glare * level * (0.25 + 0.75 * sigmoid(7 * rooms - 1.5))
-    tint = surface.blend(torch.ones_like(lamp.colour), surface.rgb(_GREEN, x), p.lens_coating)
-    tint = tint if len(lamp.colour) == 3 else torch.ones_like(lamp.colour)
-    return left * (lights + sky + room) * tint
+    plain = torch.ones_like(lamp.colour)
+    coloured = len(lamp.colour) == 3
+    tint = surface.blend(plain, surface.rgb(_GREEN, x), p.lens_coating) if coloured else plain
+    return lights + sky + room, (1 - _COATED * p.lens_coating) * tint
 
 
 def shade(s: Glass, toward: Tensor, face: FaceHit) -> Tensor:
@@ -123,5 +135,8 @@ def shade(s: Glass, toward: Tensor, face: FaceHit) -> Tensor:
     soft = 0.3 + 0.06 * reach.clamp(min=0)
     half = _bar(p, v + p.lens_drop)
     rim = sigmoid(3 * (half - inside.abs()) / soft) * (2 * half / soft).clamp(max=1)
-    dimmed = exp2(-p.lens_tint * sigmoid(3 * inside / soft))
-    return 1 - p.glasses * (1 - (1 - 0.8 * rim) * dimmed)
+    lit = 1 - 0.8 * rim
+    if s.tinted:
+        lit = lit * torch.exp(-p.lens_tint * sigmoid(3 * inside / soft))
+    share: Tensor = 1 - p.glasses * (1 - lit)
+    return share

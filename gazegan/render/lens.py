@@ -32,6 +32,8 @@ class Glass:
     """[B, 3] the eyeball's centre in the camera frame, mm."""
     refracts: bool
     """Whether a lens may have a power."""
+    tinted: bool
+    """Whether a lens may have a tint."""
     held: Tensor | None = None
     """[B, 1, 1] whether everything is seen through the lens, or nothing; None to let the outline
     of the lens decide."""
@@ -69,7 +71,7 @@ class Glass:
     def bend(self, rays: Rays) -> Rays:
         """Return what becomes of lines of sight behind the glasses."""
         way = shape.to_frame(self.head, rays.way)
-        x, y = crossing(self.head, rays)
+        x, y, _ = crossing(self.head, rays)
         deep = way[2].clamp(min=_SLANT)
         turned = torch.stack((way[0] / deep, way[1] / deep, torch.ones_like(x)))
         turned = turned - self.strength * torch.stack((x, y, torch.zeros_like(x)))
@@ -89,11 +91,14 @@ class Glass:
         return torch.where(self._through(x, y, behind), met, point)
 
 
-def crossing(head: Tensor, rays: Rays) -> tuple[Tensor, Tensor]:
-    """Return where rays cross the plane of the glasses, (x, y) mm in the head's frame."""
+def crossing(head: Tensor, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where rays cross the plane of the glasses.
+
+    (x, y) mm in the head's frame, and how many times `way` beyond `at` that is.
+    """
     at, way = shape.to_frame(head, rays.at), shape.to_frame(head, rays.way)
     t = (-BEFORE_EYE - at[2]) / way[2].clamp(min=_SLANT)
-    return at[0] + t * way[0], at[1] + t * way[1]
+    return at[0] + t * way[0], at[1] + t * way[1], t
 
 
 def outline(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
