@@ -43,12 +43,12 @@ VISIBLE = Band(
     # (Jacques 1998, below), and what scattering leaves of it: (0.90, 1, 1.04), the logarithms of
     # "dark skin" over "light skin" of the ColorChecker chart (McCamy et al., J. Appl. Photogr. Eng.
     # 1976; sRGB 115, 82, 68 and 194, 150, 130).
-    melanin=(0.80, 1.0, 1.22),
+    melanin=(0.84, 1.0, 1.14),
     blood=(0.06, 0.36, 0.32),
     irises=((0.075, 0.11, 0.15), (0.07, 0.062, 0.032), (0.05, 0.027, 0.012), (0.016, 0.010, 0.007)),
     white=(1.0, 0.97, 0.94),
     redness=(0.0, 0.55, 0.65),
-    flesh=(1.0, 0.66, 0.6),
+    flesh=(1.0, 0.68, 0.62),
     hairs=((0.008, 0.006, 0.005), (0.16, 0.10, 0.055)),
     dye=(0.95, 1.0, 1.1),
     paint=(0.16, 0.09, 0.07),

@@ -53,7 +53,7 @@ def _bar(p: EyeParams, up: Tensor) -> Tensor:
 
     `rim_brow` widens it above; it runs out below where `rim_below` is 0.
     """
-    shown = sigmoid(up + 1) * (1 - p.rim_below) + p.rim_below
+    shown = sigmoid(3 * (up + 0.5)) * (1 - p.rim_below) + p.rim_below
     return 0.5 * p.rim_width * (1 + p.rim_brow * sigmoid(up / 2)) * shown
 
 

@@ -229,7 +229,7 @@ def _caruncle(s: Sight) -> tuple[Tensor, Tensor]:
     away = x * x + y * y
     dome = (1 - away).clamp(min=0)
     wet = torch.exp(-6 * ((x + 0.25) * (x + 0.25) + (y - 0.35) * (y - 0.35)))
-    return elementary.sigmoid(4 * (1 - away)), 0.6 + 0.35 * dome + 0.25 * dome * y + 0.9 * wet
+    return elementary.sigmoid(4 * (1 - away)), 0.7 + 0.2 * dome + 0.25 * dome * y + 0.45 * wet
 
 
 def relief(s: Sight) -> tuple[Tensor, Tensor]:
