@@ -49,7 +49,7 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
     if row.fine:  # frayed by single hairs
         hairs = value_noise(lattice(row.seed, "fray", 2, 128), 3.4 * row.face.u + 64, 0 * along)
-        width = width * (1 + 0.4 * hairs * detail(3.4, row.pixel_mm))
+        width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
     outward = (above / width).clamp(min=0)
     return torch.exp(-outward * outward * outward - (above.clamp(max=0) / 0.5) ** 2)
 
@@ -88,7 +88,7 @@ def _strands(
     lean = 0.035 * (u + 1) + 0.25 * sway
     if row.fine:
         tuft = value_noise(lattice(row.seed, name + " tufts", 2, 64), u / 1.1 + 32, 0 * u)
-        lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.22 * tuft
+        lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.12 * tuft
     root = u - rise * lean
     cell = root / spacing
     place = value_noise(lattice(row.seed, name, 2, 64), cell.floor() + 32, 0 * cell)
@@ -121,9 +121,9 @@ def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool
 
 def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:
     """Opacity of two layers of long thin hairs, along which a noise drawn out passes zero."""
-    skin = 1 - 0.35 * dense
+    skin = 1 - 0.2 * dense
     for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
         x, y = (across + slant * down) / wide, down / 3.2
         noise = value_noise(lattice(seed, name, 48, 128), x + 64, y + 24)
-        skin = skin * (1 - (1.9 * dense - 4 * noise.abs()).clamp(0, 0.92))
+        skin = skin * (1 - (1.75 * dense - 4.6 * noise.abs()).clamp(0, 0.85))
     return 1 - skin
