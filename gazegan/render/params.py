@@ -221,7 +221,7 @@ class EyeParams:
     lens_glare: Tensor = _p([0.0, 0.3], 0, 1, "the room's reflection on the lens over the skin")
     # Base curves 2 to 8 D are what opticians stock (Jalie, Ophthalmic Lenses and Dispensing)
     lens_curve: Tensor = _p([3, 7], 0.5, 10, "base curve of the lens' front, dioptres")
-    lens_coating: Tensor = _p([0, 1], 0, 1, "antireflective coating, 0 none")
+    lens_coating: Tensor = _p([0.4, 1], 0, 1, "antireflective coating, 0 none")
     lens_tint: Tensor = _p(0, 0, 3, "optical depth of the lens, 1.5 sunglasses")
     lens_power: Tensor = _p(0, -15, 10, "of the lens, dioptres, negative for the short-sighted")
     # Camera
