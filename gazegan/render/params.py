@@ -277,22 +277,9 @@ class EyeParams:
 SPECS: dict[str, Spec] = {f.name: f.metadata["spec"] for f in fields(EyeParams)}
 PARAM_NAMES: tuple[str, ...] = tuple(SPECS)
 MIRRORED = (
-    "gaze_yaw",
-    "head_yaw",
-    "head_roll",
-    "torsion",
-    "side",
-    "light_azimuth",
-    "fill_azimuth",
-    "panorama_turn",
-    "window_azimuth",
-    "monitor_azimuth",
-    "led_turn",
-    "led_right",
-    "eye_x",
-    "camera_roll",
-    "distortion_p2",
-    "motion_angle",
+    *("gaze_yaw", "head_yaw", "head_roll", "torsion", "side", "light_azimuth", "fill_azimuth"),
+    *("panorama_turn", "window_azimuth", "monitor_azimuth", "led_turn", "led_right", "eye_x"),
+    *("camera_roll", "distortion_p2", "motion_angle"),
 )
 """The parameters that change sign when the image is mirrored left to right."""
 
