@@ -25,7 +25,10 @@ class Band:
     """How much of each channel vessels and warmth take from the sclera."""
     flesh: Colour
     """Tint of wet inner skin."""
-    bristle: Colour
+    hairs: tuple[Colour, Colour]
+    """Anchors of brows and lashes from black to blond."""
+    dye: Colour
+    """Optical depth of tinted glasses at tint 1."""
     paint: Colour
     """Of eyeshadow."""
     retina: Colour
@@ -36,13 +39,18 @@ class Band:
 
 VISIBLE = Band(
     skin=(0.88, 0.76, 0.66),
-    melanin=(0.72, 1.0, 1.5),
+    # Between Beer and Lambert's law for melanin's spectrum, (0.70, 1, 1.79) at 610, 550 and 465 nm
+    # (Jacques 1998, below), and what scattering leaves of it: (0.90, 1, 1.04), the logarithms of
+    # "dark skin" over "light skin" of the ColorChecker chart (McCamy et al., J. Appl. Photogr. Eng.
+    # 1976; sRGB 115, 82, 68 and 194, 150, 130).
+    melanin=(0.84, 1.0, 1.14),
     blood=(0.06, 0.36, 0.32),
     irises=((0.075, 0.11, 0.15), (0.07, 0.062, 0.032), (0.05, 0.027, 0.012), (0.016, 0.010, 0.007)),
     white=(1.0, 0.97, 0.94),
     redness=(0.0, 0.55, 0.65),
-    flesh=(1.0, 0.74, 0.7),
-    bristle=(0.030, 0.022, 0.018),
+    flesh=(1.0, 0.68, 0.62),
+    hairs=((0.008, 0.006, 0.005), (0.16, 0.10, 0.055)),
+    dye=(0.95, 1.0, 1.1),
     paint=(0.16, 0.09, 0.07),
     retina=(0.5, 0.09, 0.05),
     daylight=(0.92, 1.0, 1.1),
@@ -59,7 +67,8 @@ INFRARED = Band(
     white=(0.85,),
     redness=(0.12,),
     flesh=(0.9,),
-    bristle=(0.06,),
+    hairs=((0.04,), (0.3,)),
+    dye=(0.2,),  # dyes of sunglasses let most of this band through
     paint=(0.4,),
     retina=(1.0,),
     daylight=(1.0,),

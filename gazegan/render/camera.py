@@ -15,6 +15,7 @@ from gazegan.render import eyeball, shape
 from gazegan.render.effects import PROFILE, Effects
 from gazegan.render.elementary import angle, sqrt
 from gazegan.render.eyeball import Pose
+from gazegan.render.lens import Glass
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
 from gazegan.render.shape import Rays
@@ -42,13 +43,21 @@ class Camera:
     stand: Tensor | None = None
     """[B, 3, 3] the camera's axes in the recipe's frame, or None where both are the same."""
 
+    glass: Glass | None = None
+    """Glasses before the eye, or None where nobody wears any."""
+
     @property
     def distance(self) -> Tensor:
         """Depth [B] of the eyeball's centre, mm."""
         return self.eye[:, 2]
 
     def project(self, points: Tensor) -> Tensor:
-        """Project points `[3, B, 1, N]` mm from the eyeball's centre to pixels `[B, N, 2]`."""
+        """Project points `[3, B, 1, N]` mm from the eyeball's centre to pixels `[B, N, 2]`.
+
+        What lies behind glasses that refract is found where they show it.
+        """
+        if self.glass is not None and self.glass.refracts:
+            points = self.glass.seen(points)
         x, y, z = points[:, :, 0] + self.eye.T[:, :, None]
         depth = z.clamp(min=1)  # not behind the camera
         x, y = ((side / depth).clamp(-_WIDEST, _WIDEST) for side in (x, y))
@@ -77,10 +86,19 @@ class Camera:
         if self.lens is not None:
             dx, dy = undistort(dx, dy, self.lens.T[:, :, None, None])
         across, down, far = self.eye.T[:, :, None, None]
-        return Rays(
+        straight = Rays(
             torch.stack((dx * far - across, dy * far - down, torch.zeros_like(dx))),
             torch.stack((dx, dy, torch.ones_like(dx))),
         )
+        glass = self.glass
+        return glass.bend(straight) if glass is not None and glass.refracts else straight
+
+    def held(self, point: Tensor) -> "Camera":
+        """Return a camera that sees all as it sees `point` `[3, B, 1, 1]`: through the lens of
+        glasses, or past it."""
+        if self.glass is None or not self.glass.refracts:
+            return self
+        return replace(self, glass=self.glass.hold(point))
 
 
 def distort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,7 +186,8 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
         eye = eye - 0.5 * (p.side * p.ipd)[:, 0] * where.head[:, :, 0]
     lens = lens_of(p) if needs.distortion else None
     distance, unit = eye[:, 2], torch.ones_like(eye[:, 2])
-    px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens).project(lids)
+    glass = Glass(p, where.head, eye, needs.lens, needs.tint) if needs.glasses else None
+    px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens, glass=glass).project(lids)
     if image.framing == "landmarks":
         fissure = (px[:, 0, 0] - px[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm
         focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
@@ -184,7 +203,7 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     shift = torch.stack((across.flatten(), p.shift_down.flatten()), -1)
     half = focal.new_tensor((image.width / 2, image.height / 2))
     centre = half + shift * image.width - focal[:, None] * middle
-    return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None)
+    return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None, glass)
 
 
 def in_profile(p: EyeParams, where: Pose) -> Tensor:

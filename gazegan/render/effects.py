@@ -44,6 +44,11 @@ class Effects:
     balance: bool
     """The white balance is off."""
     jpeg: bool
+    glasses: bool = True
+    lens: bool = True
+    """Glasses bend sight."""
+    tint: bool = True
+    """Glasses are tinted."""
     panorama: Panorama | None = None
     """Not a question of cost: what the recipe puts in the sky's place."""
 
@@ -83,6 +88,9 @@ def needed(bounds: Bounds) -> Effects:
         shot_noise=used("shot_noise"),
         balance=used("balance_red", "balance_blue", neutral=1),
         jpeg=used("jpeg"),
+        glasses=used("glasses"),
+        lens=used("glasses") and used("lens_power"),
+        tint=used("glasses") and used("lens_tint"),
     )
 
 

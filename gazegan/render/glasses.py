@@ -1,65 +1,153 @@
-"""Glasses: a rim around the lens in a plane before the face, and the lens' veiling reflection."""
+"""Glasses: rim, bridge and hinge in a plane before the face; what the lens absorbs and mirrors."""
 
 import torch
 from torch import Tensor
 
-from gazegan.render import shape
-from gazegan.render.elementary import power, sigmoid
+from gazegan.render import lens, light, shape, surface
+from gazegan.render.elementary import fourth, sigmoid
 from gazegan.render.eyeball import Pose
+from gazegan.render.lens import Glass
+from gazegan.render.light import Lamps, Mirror
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import Rays
+from gazegan.render.shape import FaceHit, Rays
 from gazegan.render.texture import lattice, value_noise
 
-_BEFORE_EYE = 26.0
-"""Distance of the rim's plane from the eyeball's centre, mm: vertex distance 13 mm."""
+_INDEX = 0.53
+"""Refractive index of the lens less 1, by which opticians state base curves."""
+_TWO_SURFACES = 0.085
+"""Reflectance of an uncoated lens: ((n - 1) / (n + 1))^2 at each of two surfaces."""
+_COATED = 0.9
+"""Share of its reflection that the best coating takes away."""
+_THIN = 0.1
+"""Floor of half the width of a rim, mm, where it runs out."""
+_GREEN = (0.45, 1.0, 0.6)
+"""Tint of what a coating still reflects."""
 
 
 def wear(
-    p: EyeParams, seed: Tensor, level: Tensor, where: Pose, rays: Rays, seen: Tensor
+    s: Glass, seed: Tensor, level: Tensor, lamp: Lamps, rays: Rays, seen: Tensor, pixel_mm: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Lay glasses over light `seen` `[C, B, H, W]`; return that, and the rim's opacity `[B, H, W]`.
 
     `level` `[B, 1, 1]` is the light that the skin around sends.
     """
-    u, v = _plane(p, where, rays)
-    inside = _inside(p, u, v)
-    mottle = value_noise(lattice(seed, "glare", 8, 8), u / 12 + 4, v / 12 + 4)
-    veil = p.lens_glare * level * (0.5 + 0.5 * mottle) * shape.coverage(inside)
-    lit = 0.6 - 0.4 * sigmoid(2 * inside / p.rim_width)
-    rim = level * (0.01 + (1 - p.rim_dark) * lit)
-    half_rim = _all_round(p, v)
-    cover = shape.coverage(_rim(p, inside)) * half_rim
-    worn = (seen + veil) * (1 - cover) + rim * cover
-    return seen + p.glasses * (worn - seen), p.glasses * cover
+    p = s.p
+    x, y, t = lens.crossing(s.head, rays)
+    u, v = p.side * x, -y
+    inside = lens.outline(p, u, v)
+    lensed = shape.coverage(inside)
+    cover, profile = _frame(p, inside, u, v)
+    point = rays.at + t * rays.way
+    glare, tint = _mirrored(s, seed, level, lamp, x, y, point, pixel_mm)
+    shine = p.glasses * cover * _shine(s, level, lamp, profile, u, v)
+    kept = 1 - cover
+    if s.tinted:
+        kept = kept * (
+            1 - lensed * (1 - torch.exp(-2 * p.lens_tint * surface.rgb(lamp.band.dye, u)))
+        )
+    worn = seen * (1 - p.glasses * (1 - kept)) + p.glasses * lensed * (1 - cover) * glare * tint
+    return worn + shine, p.glasses * cover
+
+
+def _bar(p: EyeParams, up: Tensor) -> Tensor:
+    """Half the width `[B, H, W]` of the rim, mm, `up` mm above the lens' centre.
+
+    `rim_brow` widens it above; it runs out below where `rim_below` is 0.
+    """
+    shown = sigmoid(3 * (up + 0.5)) * (1 - p.rim_below) + p.rim_below
+    return 0.5 * p.rim_width * (1 + p.rim_brow * sigmoid(up / 2)) * shown
+
+
+def _frame(p: EyeParams, inside: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Coverage `[B, H, W]` by the frame, and place -1..1 across its bar, 1 at the outside."""
+    half = _bar(p, v + p.lens_drop)
+    cover = torch.maximum(
+        shape.coverage(half - inside.abs()), shape.coverage(_bridge_and_hinge(p, u, v))
+    )
+    return cover, (-inside / half.clamp(min=_THIN)).clamp(-1, 1)
+
+
+def _bridge_and_hinge(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
+    """Positive, mm, on them; they leave the rim at the height of the upper third."""
+    beside = (u - p.lens_nasal).abs() - p.lens_half_width
+    rise = (v + p.lens_drop - 0.35 * p.lens_half_height).abs()
+    ends = torch.minimum(0.4 * p.rim_width + 0.2 - rise, beside)
+    return torch.minimum(ends, 6 - beside + 8 * (u > p.lens_nasal))
 
 
 def hides(p: EyeParams, where: Pose, rays: Rays) -> Tensor:
-    """Whether `[B, H, W]` a rim of glasses lies before what rays see."""
-    u, v = _plane(p, where, rays)
-    solid = p.glasses * _all_round(p, v) > 0.5
-    return solid & (_rim(p, _inside(p, u, v)) > 0)
+    """Whether `[B, H, W]` a frame of glasses lies before what rays see."""
+    x, y, _ = lens.crossing(where.head, rays)
+    u, v = p.side * x, -y
+    rim = _bar(p, v + p.lens_drop) - lens.outline(p, u, v).abs()
+    return (p.glasses > 0.5) & (torch.maximum(rim, _bridge_and_hinge(p, u, v)) > 0)
 
 
-def _rim(p: EyeParams, inside: Tensor) -> Tensor:
-    """Positive, mm, within the rim."""
-    return 0.5 * p.rim_width - inside.abs()
+def _shine(s: Glass, level: Tensor, lamp: Lamps, profile: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Light `[B, H, W]` from the frame, a round bar: scattered, and mirrored from the key light."""
+    p = s.p
+    x, y = (u - p.lens_nasal) / p.lens_half_width, (v + p.lens_drop) / p.lens_half_height
+    away = shape.unit(torch.stack((p.side * x, -y, torch.zeros_like(x))))
+    ahead = torch.stack((0 * p.side, 0 * p.side, -torch.ones_like(p.side)))
+    tilt = 0.85 * profile
+    front = (1 - tilt * tilt).clamp(min=0.05).sqrt()
+    normal = tilt * away + front * ahead
+    key = shape.to_frame(s.head, lamp.seen(lamp.key))
+    facing = shape.dot(normal, shape.unit(key + ahead)).clamp(min=0)
+    gloss = fourth(fourth(facing)) * p.light_key * (0.05 + 0.25 * (1 - p.rim_dark))
+    lit = 0.6 - 0.35 * normal[1]
+    return level * (0.012 + 0.8 * (1 - p.rim_dark) * lit) + gloss
 
 
-def _all_round(p: EyeParams, v: Tensor) -> Tensor:
-    """Share of the rim that is there; half-rims end below."""
-    return sigmoid((v + p.lens_drop) / 2) * (1 - p.rim_below) + p.rim_below
+def _mirrored(
+    s: Glass,
+    seed: Tensor,
+    level: Tensor,
+    lamp: Lamps,
+    x: Tensor,
+    y: Tensor,
+    point: Tensor,
+    pixel_mm: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Light `[B, H, W]` or by channel that the front of the lens mirrors, and its tint.
+
+    Its base curve is a sphere's; besides the lights it shows bright parts of the room, `lens_glare`
+    times as bright as skin. A coating takes most away and tints the rest.
+    """
+    p = s.p
+    curve = p.lens_curve / (1000 * _INDEX)
+    out = torch.stack((x * curve, y * curve, -torch.ones_like(x)))
+    normal = shape.unit(shape.from_frame(s.head, out))
+    way = shape.unit(point + s.eye.T[:, :, None, None])
+    turn = pixel_mm * (2 * curve + 1 / p.distance)
+    lights, sky = light.reflections(
+        p, lamp, Mirror(way, normal, point, turn, _TWO_SURFACES), pixel_mm
+    )
+    rx, ry, _ = lamp.upright(light.mirror(way, normal))
+    rooms = value_noise(lattice(seed, "glare", 16, 16), 3.5 * p.side * rx + 8, 3.5 * ry + 8)
+    room = p.lens_glare * level * (0.25 + 0.75 * sigmoid(7 * rooms - 1.5))
+    plain = torch.ones_like(lamp.colour)
+    coloured = len(lamp.colour) == 3
+    tint = surface.blend(plain, surface.rgb(_GREEN, x), p.lens_coating) if coloured else plain
+    return lights + sky + room, (1 - _COATED * p.lens_coating) * tint
 
 
-def _plane(p: EyeParams, where: Pose, rays: Rays) -> tuple[Tensor, Tensor]:
-    """Where rays cross the plane of the glasses, (u, v) mm."""
-    at, way = shape.to_frame(where.head, rays.at), shape.to_frame(where.head, rays.way)
-    t = (-_BEFORE_EYE - at[2]) / way[2].clamp(min=0.05)
-    return p.side * (at[0] + t * way[0]), -(at[1] + t * way[1])
+def shade(s: Glass, toward: Tensor, face: FaceHit) -> Tensor:
+    """Share `[B, H, W]` of a far light `toward` `[3, B, 1, 1]` that frame and lens let through.
 
-
-def _inside(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
-    """Signed distance, mm, inside the middle line of the rim, a superellipse."""
-    x = ((u - p.lens_nasal).abs() / p.lens_half_width).clamp(1e-3, 50)
-    y = ((v + p.lens_drop).abs() / p.lens_half_height).clamp(1e-3, 50)
-    level = power(power(x, p.lens_round) + power(y, p.lens_round), 1 / p.lens_round)
-    return (1 - level) * torch.minimum(p.lens_half_width, p.lens_half_height)
+    The frame's shadow is soft by the lamp's size; the lens' tint dims what passes it.
+    """
+    p = s.p
+    x, y, z = shape.to_frame(s.head, toward)
+    px, py, pz = shape.to_frame(s.head, face.point)
+    reach = (pz + lens.BEFORE_EYE) / (-z).clamp(min=0.2)
+    u, v = p.side * (px + reach * x), -(py + reach * y)
+    inside = lens.outline(p, u, v)
+    soft = 0.3 + 0.06 * reach.clamp(min=0)
+    half = _bar(p, v + p.lens_drop)
+    rim = sigmoid(3 * (half - inside.abs()) / soft) * (2 * half / soft).clamp(max=1)
+    lit = 1 - 0.8 * rim
+    if s.tinted:
+        lit = lit * torch.exp(-p.lens_tint * sigmoid(3 * inside / soft))
+    share: Tensor = 1 - p.glasses * (1 - lit)
+    return share

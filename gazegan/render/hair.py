@@ -1,82 +1,99 @@
 """Lashes and brows: anti-aliased hairs, each found from the pixel by inverting its curve."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from gazegan.render import elementary
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import lattice, value_noise
+from gazegan.render.texture import detail, lattice, value_noise
 
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
 """Distance between tufts of lashes on the upper and the lower margin."""
 
 
 def lashes(
-    p: EyeParams, seed: Tensor, lift: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
+    p: EyeParams,
+    seed: Tensor,
+    lift: Tensor,
+    face: FaceHit,
+    lids: Lids,
+    pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
     """Opacity `[B, H, W]` of the lash lines and of the lashes; `lift` is that of the pose."""
     ends = elementary.sigmoid((face.u + p.canthus_outer + p.lash_wing) / 0.6)
     ends = ends * elementary.sigmoid((p.canthus_inner - 1.5 - face.u) / 0.6)
-    upper = torch.maximum(_line(p, lids), _upper_hairs(p, seed, lift, face, lids, pixel_mm))
+    row = _Row(seed, face, pixel_mm, fine)
+    upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, lift, lids))
     lower = torch.exp(-((lids.below / 0.7) ** 2)) * p.lower_line
-    lower = torch.maximum(lower, _lower_hairs(p, seed, face, lids, pixel_mm))
+    lower = torch.maximum(lower, _lower_hairs(p, row, lids))
     return (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
 
 
-def _line(p: EyeParams, lids: Lids) -> Tensor:
+@dataclass(frozen=True)
+class _Row:
+    """What all rows of lashes share."""
+
+    seed: Tensor
+    face: FaceHit
+    pixel_mm: Tensor
+    fine: bool
+
+
+def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     """The dark line of roots, or of paint, on the upper margin."""
     above, along = lids.above, lids.along
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
+    if row.fine:  # frayed by single hairs
+        hairs = value_noise(lattice(row.seed, "fray", 2, 128), 3.4 * row.face.u + 64, 0 * along)
+        width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
     outward = (above / width).clamp(min=0)
     return torch.exp(-outward * outward * outward - (above.clamp(max=0) / 0.5) ** 2)
 
 
-def _upper_hairs(
-    p: EyeParams, seed: Tensor, lift: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
-) -> Tensor:
+def _upper_hairs(p: EyeParams, row: _Row, lift: Tensor, lids: Lids) -> Tensor:
     """Lashes stand out of the face: how far up they are seen to reach turns with the lid."""
     rise = torch.deg2rad(p.lash_curl + p.head_pitch) + p.upper_follow * lift / p.eyeball_radius
     tip = p.lash_length * rise.sin()
     up = lids.above / tip.clamp(min=0.3)
     along = torch.maximum(up, -lids.above / (-tip).clamp(min=0.3))
     rows = [
-        _strands(seed, name, _UPPER_MM, face, along, lids.above, p.lash_thick, pixel_mm)
+        _strands(row, name, _UPPER_MM, along, lids.above, p.lash_thick)
         for name in ("lashes", "lashes behind")
     ]
     return rows[0] + rows[1] - rows[0] * rows[1]
 
 
-def _lower_hairs(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
+def _lower_hairs(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     along = lids.below / (0.45 * p.lash_length).clamp(min=0.3)
-    hairs = _strands(
-        seed, "lower lashes", _LOWER_MM, face, along, -lids.below, 0.7 * p.lash_thick, pixel_mm
-    )
+    hairs = _strands(row, "lower lashes", _LOWER_MM, along, -lids.below, 0.7 * p.lash_thick)
     return 0.8 * p.lash_dark * hairs
 
 
 def _strands(
-    seed: Tensor,
-    name: str,
-    spacing: float,
-    face: FaceHit,
-    along: Tensor,
-    rise: Tensor,
-    thick: Tensor,
-    pixel_mm: Tensor,
+    row: _Row, name: str, spacing: float, along: Tensor, rise: Tensor, thick: Tensor
 ) -> Tensor:
     """Coverage `[B, H, W]` of a row of hairs that fan out from the middle of the lid.
 
     `along` is 0 at a hair's root and 1 at the longest tip; `rise` is the height above the
     margin, mm. A pixel's coverage is that of the part of it which a hair's width fills; where
-    pixels are as wide as the spacing it becomes the mean of the row.
+    pixels are as wide as the spacing it becomes the mean of the row. Large images show that
+    neighbours lean together in tufts, and bend outward toward their tips.
     """
-    sway = value_noise(lattice(seed, name + " sway", 2, 32), face.u / 2.5 + 16, 0 * face.u)
-    root = face.u - rise * (0.035 * (face.u + 1) + 0.25 * sway)
+    u, pixel_mm = row.face.u, row.pixel_mm
+    sway = value_noise(lattice(row.seed, name + " sway", 2, 32), u / 2.5 + 16, 0 * u)
+    lean = 0.035 * (u + 1) + 0.25 * sway
+    if row.fine:
+        tuft = value_noise(lattice(row.seed, name + " tufts", 2, 64), u / 1.1 + 32, 0 * u)
+        lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.12 * tuft
+    root = u - rise * lean
     cell = root / spacing
-    place = value_noise(lattice(seed, name, 2, 64), cell.floor() + 32, 0 * cell)
+    place = value_noise(lattice(row.seed, name, 2, 64), cell.floor() + 32, 0 * cell)
     away = (cell - cell.floor() - 0.5 - 0.35 * place).abs() * spacing
-    reach = 0.75 + 0.25 * place
+    reach = 0.7 + 0.3 * place
     left = (1 - along / reach).clamp(0, 1) * (along > -0.1)
     width = thick * elementary.sqrt(left)
     crisp = ((0.5 * (width + pixel_mm) - away) / pixel_mm).clamp(min=0)
@@ -86,17 +103,29 @@ def _strands(
     return mean + (crisp - mean) * coarse
 
 
-def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor) -> Tensor:
+def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool) -> Tensor:
     """Opacity `[B, H, W]` of the eyebrow: hairs that lean outward, upright near the nose."""
     u, v = face.u, face.v
     bow = (v - p.brow_at + 0.012 * (u - 2) ** 2) / 3.2
     lean = elementary.sigmoid(-(u - 6) / 5)
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
-    fine = value_noise(lattice(seed, "brow", 48, 96), across / 0.4 + 48, down / 3.5 + 24)
     tufts = value_noise(lattice(seed, "brow tufts", 24, 48), across / 1.3 + 24, down / 4 + 12)
-    dense = torch.exp(-elementary.fourth(bow)) * (1.0 + 0.5 * tufts)
+    dense = torch.exp(-elementary.fourth(bow) - 0.3 * bow * bow) * (1.0 + 0.4 * tufts)
     # From beside the bridge of the nose to the temple.
     dense = dense * elementary.sigmoid((19.5 - u) / 1.2) * elementary.sigmoid((u + 27) / 2.5)
-    hairs = elementary.sigmoid(4 * (fine + 2.4 * dense - 1.2))
-    crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.4))
-    return p.brow_dark * dense.clamp(0, 1) * (0.7 + (hairs - 0.7) * crisp)
+    mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
+    if not fine:
+        return mean
+    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2))
+    crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.3))
+    return mean + (p.brow_dark * hairs - mean) * crisp
+
+
+def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:
+    """Opacity of two layers of long thin hairs, along which a noise drawn out passes zero."""
+    skin = 1 - 0.2 * dense
+    for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
+        x, y = (across + slant * down) / wide, down / 3.2
+        noise = value_noise(lattice(seed, name, 48, 128), x + 64, y + 24)
+        skin = skin * (1 - (1.75 * dense - 4.6 * noise.abs()).clamp(0, 0.85))
+    return 1 - skin

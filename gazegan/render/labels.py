@@ -18,22 +18,29 @@ _LIMBUS = slice(LANDMARKS.index("iris_00"), LANDMARKS.index("iris_31") + 1)
 
 def label(p: EyeParams, where: Pose, camera: Camera, image: Image) -> dict[str, Tensor]:
     """Return the labels of EyeBatch by name; parameters are `[B, 1, 1]`."""
-    pupil = pupil_points(p, where, camera)
+    # A rim that crosses the pupil must not break its outline in two.
+    behind = camera.held(landmarks.iris_points(p, where)[..., :1])
+    pupil = pupil_points(p, where, behind)
     points, seen = landmarks.locate(p, where, camera, image, pupil[:, :1])
     lids, limbus = points[:, _LIDS], points[:, _LIMBUS]
+    whole = limbus if behind is camera else _whole_limbus(p, where, behind)
     return {
         **directions(p, where, camera),
         "side": (p.side.flatten() < 0).to(torch.int64),
         "landmarks": points,
         "visible": seen,
         "centres": centres(p, where, camera),
-        "ellipses": outlines.fit_ellipse(torch.stack((pupil[:, 1:], limbus[:, ::2]), 1)),
+        "ellipses": outlines.fit_ellipse(torch.stack((pupil[:, 1:], whole[:, ::2]), 1)),
         "intrinsics": torch.cat((camera.focal[:, None].expand(-1, 2), camera.centre), 1),
         "distortion": lens_of(p),
         "extrinsics": torch.cat((where.head, camera.eye[:, :, None]), -1),
         "boxes": torch.stack((outlines.box_around(lids), _iris_box(limbus, lids, seen)), 1),
         "params": p.flat().flatten(1),
     }
+
+
+def _whole_limbus(p: EyeParams, where: Pose, camera: Camera) -> Tensor:
+    return camera.project(landmarks.iris_points(p, where)[..., 1:])
 
 
 def _iris_box(limbus: Tensor, lids: Tensor, seen: Tensor) -> Tensor:

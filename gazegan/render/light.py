@@ -83,7 +83,7 @@ class Reach:
 
     key: Tensor
     """Of the key light."""
-    rest: Tensor
+    rest: Tensor | float
     """Of all other light."""
 
 
@@ -96,7 +96,7 @@ def irradiance(
     their shadows.
     """
     up = lamp.upright(normal)
-    sky = 0.72 - 0.28 * up[1] if lamp.sky is None else panorama.irradiance(lamp.sky, up)
+    sky = 0.68 - 0.38 * up[1] if lamp.sky is None else panorama.irradiance(lamp.sky, up)
     total: Tensor = p.light_ambient * sky
     for led in lamp.leds:
         total = total + leds.irradiance(led, normal, point)

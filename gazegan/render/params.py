@@ -90,6 +90,13 @@ class EyeParams:
     )
     upper_round: Tensor = _p([1.2, 2.0], 0.7, 3, "1 full arch, larger is more pointed")
     lower_round: Tensor = _p([1.2, 2.0], 0.7, 3, "1 full arch, larger is more pointed")
+    squint: Tensor = _p(0, 0, 4, "rise of the lower lid by the muscle around the eye, mm")
+    epicanthus: Tensor = _p(
+        {"mixture": [0, [0.2, 1.0]], "weights": [0.75, 0.25]},
+        0,
+        1,
+        "share of the upper lid's arch that a fold of skin lowers at the inner canthus",
+    )
     lid_thickness: Tensor = _p([1.6, 2.4], 1.5, 4, "lid sheet over the eyeball, mm")
     waterline: Tensor = _p([0.1, 0.8], 0, 2, "visible lower lid margin, mm")
     fold_gap: Tensor = _p([1.2, 4.5], 0.3, 9, "crease above the upper margin, mm")
@@ -108,13 +115,19 @@ class EyeParams:
     nose_rise: Tensor = _p([8, 18], 0, 30, "rise of the nose's side, mm")
     nose_at: Tensor = _p(_normal(20.5, 1.8, 16.5, 25), 15, 35, "u of the nose's side, mm")
     bag: Tensor = _p([0.0, 0.5], 0, 1, "bag under the lower lid, mm")
-    orbit_shade: Tensor = _p([0.0, 0.5], 0, 1, "shade of the whole orbit")
+    orbit_shade: Tensor = _p([0.0, 0.6], 0, 1, "shade of the whole orbit")
     socket_shade: Tensor = _p(
         [0.0, 0.6], 0, 1, "shade from the upper lid to the brow, more toward the nose"
     )
     nasal_shade: Tensor = _p([0.1, 0.75], 0, 1, "shade of the corner beside the nose")
     brow_at: Tensor = _p(_normal(17, 2.5, 11, 24), 8, 40, "v of the eyebrow, mm")
     brow_dark: Tensor = _p([0.3, 1.0], 0, 1, "cover of the eyebrow")
+    hair_light: Tensor = _p(
+        {"mixture": [[0.0, 0.15], [0.15, 0.6]], "weights": [0.75, 0.25]},
+        0,
+        1,
+        "lashes and brow: 0 black, 0.2 brown, 1 blond",
+    )
     # Lashes and make-up
     lash_dark: Tensor = _p([0.85, 1.0], 0, 1, "cover of the lash line")
     lash_width: Tensor = _p([0.5, 2.0], 0.05, 4, "of the dark upper line, mm")
@@ -130,8 +143,14 @@ class EyeParams:
     skin_texture: Tensor = _p([0.02, 0.14], 0, 0.6, "contrast of the skin's texture")
     freckles: Tensor = _p([0.0, 0.4], 0, 1, "darkness of freckles")
     wrinkles: Tensor = _p([0.0, 0.5], 0, 1, "depth of the lines around the lids")
-    skin_gloss: Tensor = _p([0.0, 0.12], 0, 0.6, "specular share of the skin")
-    iris_pigment: Tensor = _p([0.0, 1.0], 0, 1, "0 blue, 0.5 hazel, 1 dark brown")
+    skin_gloss: Tensor = _p([0.0, 0.2], 0, 0.6, "specular share of the skin")
+    # Most people's irises are brown (Katsara & Nothnagel, Forensic Sci. Int. Genet. 2019)
+    iris_pigment: Tensor = _p(
+        {"mixture": [[0.0, 0.35], [0.35, 0.6], [0.6, 1.0]], "weights": [0.25, 0.2, 0.55]},
+        0,
+        1,
+        "0 blue, 0.5 hazel, 1 dark brown",
+    )
     iris_contrast: Tensor = _p([0.1, 0.6], 0, 1, "of the fibres")
     iris_bright: Tensor = _p([0.2, 0.9], 0.1, 4, "gain of the iris")
     limbal_ring: Tensor = _p([0.1, 0.8], 0, 1, "darkness of the limbal ring")
@@ -153,6 +172,9 @@ class EyeParams:
     fill_azimuth: Tensor = _p([-60, 60], -180, 180, "second reflection, deg, image right")
     fill_elevation: Tensor = _p([-20, 60], -90, 90, "second reflection, deg, up")
     fill_glint: Tensor = _p([0.0, 0.5], 0, 10, "brightness of the second reflection")
+    meniscus: Tensor = _p(
+        _normal(0.2, 0.06, 0.08, 0.4), 0, 1, "height of the tears along the lower lid, mm"
+    )
     tear_film: Tensor = _p(0, 0, 1, "mirroring of the wet sclera")
     panorama_turn: Tensor = _p(
         0, -360, 360, "panorama about the vertical, deg, its middle to image right"
@@ -184,10 +206,24 @@ class EyeParams:
     lens_half_width: Tensor = _p([19, 27], 12, 40, "mm")
     lens_half_height: Tensor = _p([10, 17], 7, 35, "mm")
     lens_nasal: Tensor = _p([-6, 2], -15, 15, "u of the lens' centre, mm")
+    rim_brow: Tensor = _p(
+        {"mixture": [0, [0.5, 1.6]], "weights": [0.75, 0.25]}, 0, 4, "widening of the rim above"
+    )
     rim_below: Tensor = _p({"choice": [0, 1]}, 0, 1, "0 half-rim, 1 rim all round")
     lens_drop: Tensor = _p([2, 12], -15, 20, "lens centre below the eyeball axis, mm")
     lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
-    lens_glare: Tensor = _p([0.0, 0.3], 0, 1, "veiling reflection on the lens")
+    lens_taper: Tensor = _p(
+        {"mixture": [[-0.05, 0.1], [0.1, 0.3]], "weights": [0.75, 0.25]},
+        -0.2,
+        0.5,
+        "narrowing of the lens below and widening above, 0.3 a teardrop",
+    )
+    lens_glare: Tensor = _p([0.0, 0.3], 0, 1, "the room's reflection on the lens over the skin")
+    # Base curves 2 to 8 D are what opticians stock (Jalie, Ophthalmic Lenses and Dispensing)
+    lens_curve: Tensor = _p([3, 7], 0.5, 10, "base curve of the lens' front, dioptres")
+    lens_coating: Tensor = _p([0.4, 1], 0, 1, "antireflective coating, 0 none")
+    lens_tint: Tensor = _p(0, 0, 3, "optical depth of the lens, 1.5 sunglasses")
+    lens_power: Tensor = _p(0, -15, 10, "of the lens, dioptres, negative for the short-sighted")
     # Camera
     distance: Tensor = _p([500, 800], 25, 20000, "depth of the eyeball's centre, mm")
     eye_x: Tensor = _p(0, -2000, 2000, "eyeball's centre from the camera's axis, mm, right")
@@ -251,22 +287,9 @@ ROOM = frozenset(
 )
 """The parameters of lights and camera that all faces of a scene share."""
 MIRRORED = (
-    "gaze_yaw",
-    "head_yaw",
-    "head_roll",
-    "torsion",
-    "side",
-    "light_azimuth",
-    "fill_azimuth",
-    "panorama_turn",
-    "window_azimuth",
-    "monitor_azimuth",
-    "led_turn",
-    "led_right",
-    "eye_x",
-    "camera_roll",
-    "distortion_p2",
-    "motion_angle",
+    *("gaze_yaw", "head_yaw", "head_roll", "torsion", "side", "light_azimuth", "fill_azimuth"),
+    *("panorama_turn", "window_azimuth", "monitor_azimuth", "led_turn", "led_right", "eye_x"),
+    *("camera_roll", "distortion_p2", "motion_angle"),
 )
 """The parameters that change sign when the image is mirrored left to right."""
 

@@ -9,13 +9,19 @@ from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.texture import detail, lattice, value_noise
 
 
-def height(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
-    """Return the relief `[B, H, W]`, mm toward the viewer, that the skin's normals follow."""
-    return _upper(p, lids) + _lower(p, lids) + _wrinkles(p, seed, face, lids, pixel_mm)
+def height(
+    p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor, fine: bool
+) -> Tensor:
+    """Return the relief `[B, H, W]`, mm toward the viewer, that the skin's normals follow.
+
+    `fine` adds what only large images show.
+    """
+    raised = _upper(p, lids) + _lower(p, lids) + _wrinkles(p, seed, face, lids, pixel_mm)
+    return raised + _grain(p, seed, face, lids, pixel_mm) if fine else raised
 
 
 def _upper(p: EyeParams, lids: Lids) -> Tensor:
-    """The lid's platform, its crease, and the skin that hangs over the crease."""
+    """The lid's platform over the tarsal plate, its crease, and the skin that hangs over that."""
     beyond = lids.above - lids.gap
     overhang = p.hood * sigmoid(beyond / 0.45) * torch.exp(-((beyond.clamp(min=0) / 6) ** 2))
     edge = torch.exp(-(lids.above.clamp(min=0) / 0.5))
@@ -23,16 +29,25 @@ def _upper(p: EyeParams, lids: Lids) -> Tensor:
 
 
 def crease(lids: Lids) -> Tensor:
-    """How deep `[B, H, W]` in the crease above the upper lid a point lies, 0..1."""
-    return torch.exp(-(((lids.above - lids.gap) / (0.3 + 0.07 * lids.gap)) ** 2))
+    """How deep `[B, H, W]` in the crease above the upper lid a point lies, 0..1.
+
+    Steep where the skin folds over, softer below on the lid's platform; it runs out nasally.
+    """
+    beyond = lids.above - lids.gap
+    below = 0.3 + 0.14 * lids.gap
+    narrow = torch.where(beyond > 0, 0.3 + 0.03 * lids.gap, below)
+    return torch.exp(-((beyond / narrow) ** 2)) * (1 - 0.55 * lids.along * lids.along)
 
 
 def _lower(p: EyeParams, lids: Lids) -> Tensor:
-    """The roll of muscle under the lower margin, the bag, and the trough that ends it."""
+    """The roll of muscle under the lower margin, the bag, and the trough that ends it.
+
+    Squinting swells the roll. The trough is nearest to the lid and deepest toward the nose.
+    """
     below = lids.below
     roll = torch.exp(-(((below - 2.2) / 1.5) ** 2)) - torch.exp(-(below.clamp(min=0) / 0.5))
-    trough = torch.exp(-(((below - 7.5) / 2.0) ** 2))
-    return _between(lids) * (0.4 * roll + p.bag * (0.8 * roll - 1.2 * trough))
+    trough = torch.exp(-(((below - 8.5 + 2.5 * lids.along) / 2.4) ** 2)) * (0.5 + lids.along)
+    return _between(lids) * ((0.4 + 0.3 * p.squint) * roll + p.bag * (0.8 * roll - trough))
 
 
 def _between(lids: Lids) -> Tensor:
@@ -41,15 +56,30 @@ def _between(lids: Lids) -> Tensor:
 
 
 def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
-    """Lines under the lid and beyond the outer canthus, and the grain of the pores."""
+    """Grooves that follow the lower lid, and fan out beyond the outer canthus."""
     u, v = face.u, face.v
     beyond = -u - p.canthus_outer
     fan = 10 / (10 + beyond.clamp(min=0))
     sway = value_noise(lattice(seed, "sway", 24, 24), u / 4 + 12, v / 4 + 12)
-    line = value_noise(lattice(seed, "wrinkles", 64, 24), u / 7 + 12, 0.9 * fan * v + sway + 32)
-    under = torch.exp(-(((lids.below - 4.5) / 3.5) ** 2)) * lids.bulge
+    across = u / 8 + 0.4 * sway + 12
+    line = value_noise(
+        lattice(seed, "wrinkles", 64, 24), across, 32 - 0.75 * fan * lids.below + 0.5 * sway
+    )
+    under = torch.exp(-(((lids.below - 4) / 3) ** 2)) * lids.bulge
     feet = sigmoid(beyond / 1.5) * torch.exp(-(((v + 3) / 7) ** 2))
-    ridge = (1 - 2 * line.abs()).clamp(min=0) * detail(0.9, pixel_mm)
-    pores = value_noise(lattice(seed, "pores", 96, 96), 2.2 * u + 48, 2.2 * v + 48)
-    pores = p.skin_texture * pores * detail(2.2, pixel_mm)
-    return 0.08 * pores - 0.3 * p.wrinkles * ridge * (0.1 + torch.maximum(under, feet))
+    groove = (1 - 3 * line.abs()).clamp(min=0)
+    deep = groove * groove * (0.5 + 0.5 * sway) * detail(0.9, pixel_mm)
+    return -0.16 * p.wrinkles * (1 + p.squint) * deep * (0.08 + torch.maximum(0.7 * under, feet))
+
+
+def _grain(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
+    """Pores, and the net of shallow lines between them, finer on the lids than around."""
+    u, v = face.u, face.v
+    bend = value_noise(lattice(seed, "net", 48, 48), 0.5 * u + 24, 0.5 * v + 24)
+    x, y = 1.5 * u + 0.7 * v + 1.2 * bend, 1.7 * v - 0.8 * u - bend
+    coarse = value_noise(lattice(seed, "pores", 96, 96), x + 48, y + 48)
+    thin = value_noise(lattice(seed, "lines", 96, 96), 1.7 * (x - y) + 48, 1.7 * (x + y) + 48)
+    net = (1 - 3 * thin.abs()).clamp(min=0)
+    smooth = sigmoid((lids.open.abs() - 3) / 1.5)
+    pores = 0.12 * coarse * (0.3 + 0.7 * smooth) * detail(1.8, pixel_mm)
+    return p.skin_texture * (pores - 0.07 * net * detail(3.5, pixel_mm))

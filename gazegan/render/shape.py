@@ -22,6 +22,8 @@ _SECANT, _MARCH, _FALSI = 3, 10, 3
 """
 _BRIDGE = 3.0
 """Radius, mm, of the bridge of the nose where both sides of the face meet."""
+_FOLD = 0.14
+"""How far from the inner canthus an epicanthic fold reaches, as a share of the fissure."""
 
 
 def per_pixel(params: EyeParams) -> EyeParams:
@@ -101,13 +103,15 @@ def _folded(middle: Tensor, u: Tensor) -> Tensor:
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return height v of the upper margin, of the lower margin, and the place 0..1 along the lids.
 
-    The margins follow the eye's pitch, meet in the canthi, and never cross.
+    The margins follow the eye's pitch, meet in the canthi, and never cross. An epicanthic fold
+    lowers the nasal end of the upper one, over the caruncle.
     """
     along = ((u + p.canthus_outer) / (p.canthus_inner + p.canthus_outer)).clamp(0, 1)
     line = -p.canthus_drop + p.canthus_tilt * (0.5 - along)
-    low = p.lower_lid - p.lower_follow * lift
+    low = p.lower_lid - p.lower_follow * lift - p.squint
     high = torch.maximum(p.upper_lid + p.upper_follow * lift, 0.3 - low)
-    upper = line + high * _arch(along, p.upper_peak, p.upper_round)
+    folded = 1 - p.epicanthus * torch.exp(-(((1 - along) / _FOLD) ** 2))
+    upper = line + high * folded * _arch(along, p.upper_peak, p.upper_round)
     lower = line - low * _arch(along, p.lower_peak, p.lower_round)
     return torch.maximum(upper, lower), lower, along
 

@@ -6,29 +6,46 @@ from torch import Tensor
 from gazegan.render import elementary, light, relief, shape, surface
 from gazegan.render.bands import Band
 from gazegan.render.eyeball import Pose
-from gazegan.render.light import Lamps
+from gazegan.render.light import Lamps, Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.texture import detail, lattice, value_noise
 
 
 def colour(
-    p: EyeParams, band: Band, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor
+    p: EyeParams,
+    band: Band,
+    seed: Tensor,
+    face: FaceHit,
+    lids: Lids,
+    pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids."""
     u, v = face.u, face.v
     mottle = value_noise(lattice(seed, "mottle", 24, 24), u / 5 + 12, v / 5 + 12)
-    grain = value_noise(lattice(seed, "grain", 96, 96), u * 1.4 + 48, v * 1.4 + 48)
-    texture = p.skin_texture * (0.8 * mottle + 0.8 * grain * detail(0.7, pixel_mm))
-    x, y = u + 0.5 * v + grain, v - 0.5 * u + mottle
-    spots = value_noise(lattice(seed, "freckles", 64, 64), 0.6 * x + 32, 0.6 * y + 32)
-    freckled = p.freckles * (2.5 * (spots - 0.5)).clamp(0, 1) * detail(0.6, pixel_mm)
+    x, y = 1.3 * u + 0.5 * v, 1.3 * v - 0.5 * u  # not along the image, where cells would show
+    grain = value_noise(lattice(seed, "grain", 96, 96), x + 48, y + 48)
+    texture = 0.8 * mottle + 0.6 * grain * detail(0.7, pixel_mm)
+    if fine:
+        texture = texture + _specks(seed, x, y, grain, pixel_mm)
+    x, y = u + 0.5 * v + 0.8 * grain, v - 0.5 * u + 0.8 * mottle
+    spots = value_noise(lattice(seed, "freckles", 64, 64), 0.8 * x + 32, 0.8 * y + 32)
+    freckled = p.freckles * (2.2 * (spots - 0.45)).clamp(0, 1) * detail(0.8, pixel_mm)
     beyond = torch.maximum(u - p.canthus_inner, -u - p.canthus_outer).clamp(min=0)
     rim = torch.exp(-lids.open.abs() / 1.2 - beyond / 2)
-    tint = surface.rgb(band.redness, u) * (0.25 * rim + 0.12 * mottle)
+    thin = torch.exp(-((lids.open / 5) ** 2) - beyond / 2)
+    tint = surface.rgb(band.redness, u) * (0.2 * rim + 0.14 * thin + 0.12 * mottle)
     brown = 0.35 * surface.rgb(band.melanin, u) * freckled
-    bare = surface.skin_tone(p, band) * (1 + texture - tint - brown)
+    bare = surface.skin_tone(p, band) * (1 + p.skin_texture * texture - tint - brown)
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
+
+
+def _specks(seed: Tensor, x: Tensor, y: Tensor, grain: Tensor, pixel_mm: Tensor) -> Tensor:
+    """Contrast of pores and fine vessels."""
+    warp_x, warp_y = 2.1 * x - 0.9 * y + grain, 2.1 * y + 0.9 * x + grain
+    specks = value_noise(lattice(seed, "specks", 128, 128), warp_x + 64, warp_y + 64)
+    return (0.5 * specks - 0.9 * (specks - 0.4).clamp(min=0)) * detail(2.3, pixel_mm)
 
 
 def _eyeshadow(p: EyeParams, lids: Lids) -> Tensor:
@@ -43,17 +60,26 @@ def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:
     socket = elementary.sigmoid((v + 1 - 0.25 * u) / 2.5) * elementary.sigmoid((u + 9) / 5)
     orbit = torch.exp(-((u / 17) ** 2) - ((v - 2) / 7) ** 2)
     nose = torch.exp(-(((u - 12) / 6) ** 2) - (v / 12) ** 2)
-    deep = 1 - 0.9 * p.fold_depth * relief.crease(lids) * lids.bulge
-    deep = deep * (1 - 0.35 * p.bag * torch.exp(-(((lids.below - 7) / 2.5) ** 2)) * lids.bulge)
+    near = torch.exp(-(((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap)) ** 2))
+    folded = 0.55 * relief.crease(lids) + 0.3 * near
+    deep = 1 - p.fold_depth * folded * lids.bulge
+    trough = torch.exp(-(((lids.below - 8 + 3 * lids.along) / 3) ** 2)) * (0.4 + lids.along)
+    deep = deep * (1 - 0.3 * p.bag * trough * lids.bulge)
     deep = deep * (1 - p.socket_shade * socket) * (1 - p.orbit_shade * orbit)
     return deep * (1 - p.nasal_shade * nose)
 
 
 def normals(
-    p: EyeParams, seed: Tensor, where: Pose, face: FaceHit, lids: Lids, pixel_mm: Tensor
+    p: EyeParams,
+    seed: Tensor,
+    where: Pose,
+    face: FaceHit,
+    lids: Lids,
+    pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
     """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief."""
-    raised = relief.height(p, seed, face, lids, pixel_mm)
+    raised = relief.height(p, seed, face, lids, pixel_mm, fine)
     return light.normal_of(face.point - raised * where.head[:, :, 2].T[:, :, None, None])
 
 
@@ -62,17 +88,22 @@ def shade(
     seed: Tensor,
     where: Pose,
     lamp: Lamps,
+    reach: Reach,
     face: FaceHit,
     lids: Lids,
     pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
-    """Light `[C, B, H, W]` from the skin: scattered, and mirrored by its film of oil."""
-    normal = normals(p, seed, where, face, lids, pixel_mm)
+    """Light `[C, B, H, W]` from the skin: scattered, and mirrored by its film of oil.
+
+    `reach` is the light that no shadow keeps off it.
+    """
+    normal = normals(p, seed, where, face, lids, pixel_mm, fine)
     half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
-    gloss = p.skin_gloss * p.light_key * elementary.fourth(facing * facing * facing)
-    scattered = colour(p, lamp.band, seed, face, lids, pixel_mm)
-    scattered = scattered * light.irradiance(p, lamp, normal, face.point)
+    gloss = p.skin_gloss * p.light_key * reach.key * elementary.fourth(facing * facing * facing)
+    scattered = colour(p, lamp.band, seed, face, lids, pixel_mm, fine)
+    scattered = scattered * light.irradiance(p, lamp, normal, face.point, reach)
     return (scattered + gloss) * occlusion(p, face, lids)

@@ -1,4 +1,4 @@
-"""Albedo: the colours of iris, sclera, lid margins and skin, as procedural texture."""
+"""Albedo: the colours of iris, sclera, lid margins and hair, as procedural texture."""
 
 import torch
 from torch import Tensor
@@ -8,6 +8,9 @@ from gazegan.render.bands import Band, Colour
 from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
 from gazegan.render.texture import detail, lattice, ring, value_noise
+
+_MEAN = 0.12
+"""Opacity of vessels on the average, which is what small images show of them."""
 
 
 def rgb(colour: Colour, like: Tensor) -> Tensor:
@@ -20,22 +23,44 @@ def blend(under: Tensor, over: Tensor, share: Tensor) -> Tensor:
     return under + (over - under) * share
 
 
-def iris(p: EyeParams, band: Band, seed: Tensor, hit: EyeHit, pixel_mm: Tensor) -> Tensor:
-    """Colour `[C, B, H, W]` of iris and pupil."""
+def iris(
+    p: EyeParams, band: Band, seed: Tensor, hit: EyeHit, pixel_mm: Tensor, fine: bool
+) -> Tensor:
+    """Colour `[C, B, H, W]` of iris and pupil; `fine` adds what only large images show.
+
+    From the pupil outward: the dark ruff, the pupillary zone, the collarette a third of the way
+    to the limbus, crypts beside it, the ciliary zone's radial fibres, the dark rim.
+    """
     u, v = hit.iris
     radius = elementary.sqrt(u * u + v * v)
     share = (radius / p.limbus_radius).clamp(0, 1.2)
     angle = elementary.turn(u, v)
-    fine = value_noise(ring(lattice(seed, "fibres", 8, 90)), angle * 90, share * 5)
     coarse = value_noise(ring(lattice(seed, "crypts", 6, 18)), angle * 18, share * 4)
-    fibres = 0.6 * fine * detail(2.5, pixel_mm) + 0.5 * coarse
-    collar = torch.exp(-(((share - 0.48) / 0.12) ** 2))
+    fibres, edge = 0.5 * coarse, 0.48 + 0.03 * coarse
+    collar = torch.exp(-(((share - edge) / 0.12) ** 2))
+    if fine:
+        fibres = fibres + _fibres(seed, angle, share, coarse, pixel_mm)
     pigment = (p.iris_pigment + 0.25 * collar * (1 - p.iris_pigment)).clamp(0, 1)
     colour = _iris_colour(band, pigment)
     colour = colour * p.iris_bright * (1 + p.iris_contrast * (fibres + 0.3 * collar))
     rim = elementary.sigmoid((share - 0.9) / 0.05)
     colour = colour * (1 - p.limbal_ring * rim)
+    if fine:
+        colour = colour * (1 - 0.6 * torch.exp(-((hit.pupil / 0.16) ** 2)))
     return colour.clamp(min=0.002) * (1 - shape.coverage(hit.pupil)) + 0.002
+
+
+def _fibres(seed: Tensor, angle: Tensor, share: Tensor, coarse: Tensor, pixel_mm: Tensor) -> Tensor:
+    """Contrast of the stroma's radial fibres and of the crypts between them."""
+    bend = angle + 0.004 * coarse
+    wide = value_noise(ring(lattice(seed, "fibres", 8, 90)), bend * 90, share * 5)
+    thin = value_noise(ring(lattice(seed, "threads", 10, 210)), bend * 210, share * 7)
+    threads = 0.55 - 1.5 * thin.abs()
+    holes = value_noise(ring(lattice(seed, "holes", 12, 26)), angle * 26 + wide, share * 9)
+    zone = torch.exp(-(((share - 0.6) / 0.16) ** 2))
+    crypts = zone * (2.6 * (holes - 0.45)).clamp(0, 1)
+    spun = 0.55 * wide * detail(2.0, pixel_mm) + 0.6 * threads * detail(4.0, pixel_mm)
+    return spun - 0.9 * crypts * detail(1.0, pixel_mm)
 
 
 def _iris_colour(band: Band, pigment: Tensor) -> Tensor:
@@ -46,16 +71,38 @@ def _iris_colour(band: Band, pigment: Tensor) -> Tensor:
 
 
 def sclera(
-    p: EyeParams, band: Band, seed: Tensor, hit: EyeHit, along: Tensor, pixel_mm: Tensor
+    p: EyeParams,
+    band: Band,
+    seed: Tensor,
+    hit: EyeHit,
+    along: Tensor,
+    pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
     """Colour `[C, B, H, W]` of the white, redder and veined toward the canthi."""
     corner = (2 * (along - 0.5).abs()).clamp(0, 1) ** 2
     u, v = hit.white
-    warp = value_noise(lattice(seed, "warp", 16, 16), u + 20, v + 20)
-    ridges = value_noise(lattice(seed, "veins", 64, 64), 1.1 * u + 30, 2.6 * v + 2 * warp + 40)
-    vein = (1 - 6 * ridges.abs()).clamp(min=0) * detail(1.3, pixel_mm)
-    red = p.sclera_warm * (0.4 + corner) + 0.5 * p.veins * vein * (0.25 + corner)
-    return p.sclera_white * (1 - rgb(band.redness, red) * red) * rgb(band.white, red)
+    cloud = value_noise(lattice(seed, "warp", 16, 16), 0.7 * u + 20, v + 20)
+    red = p.sclera_warm * (0.4 + 1.2 * corner + 0.25 * cloud)
+    vessels = _vessels(seed, u, v, cloud, pixel_mm) if fine else _MEAN
+    red = red + p.veins * (0.3 + corner) * vessels
+    return p.sclera_white * (1 - rgb(band.redness, red) * red.clamp(0, 1.3)) * rgb(band.white, red)
+
+
+def _vessels(seed: Tensor, u: Tensor, v: Tensor, cloud: Tensor, pixel_mm: Tensor) -> Tensor:
+    """Opacity of vessels that run toward the iris, twigs leaving the stems.
+
+    Vessels are where two smooth fields vanish. The twigs' field joins that of the stems beside
+    them, so that twigs end in stems instead of crossing them.
+    """
+    bend = value_noise(lattice(seed, "bends", 48, 48), 0.9 * u + 24, 0.9 * v + 24)
+    x, y = 0.28 * u + 0.2 * bend, 0.75 * v + 0.35 * cloud + 0.3 * bend
+    stem = value_noise(lattice(seed, "stems", 32, 32), x + 16, y + 16)
+    twig = value_noise(lattice(seed, "twigs", 64, 64), 3.1 * x + 0.4 * y + 32, 2.3 * y + bend + 32)
+    near = (stem.abs() * 4).clamp(max=1)
+    thick = (1 - 13 * stem.abs()).clamp(min=0) * detail(0.7, pixel_mm)
+    thin = (1 - 7 * (twig * near + stem * (1 - near)).abs()).clamp(min=0) * detail(1.3, pixel_mm)
+    return 0.9 * thick + 0.5 * thin * (1.2 - near)
 
 
 def skin_tone(p: EyeParams, band: Band) -> Tensor:
@@ -65,10 +112,11 @@ def skin_tone(p: EyeParams, band: Band) -> Tensor:
 
 
 def flesh(p: EyeParams, band: Band) -> Tensor:
-    """Colour `[C, B, 1, 1]` of wet inner skin: lid margin, caruncle, canthus."""
-    return 0.5 * elementary.power(skin_tone(p, band), 0.7) * rgb(band.flesh, p.side)
+    """Colour `[C, B, 1, 1]` of wet inner skin, little pigmented: lid margin, caruncle, canthus."""
+    return 0.37 * elementary.power(skin_tone(p, band), 0.5) * rgb(band.flesh, p.side)
 
 
-def bristle(band: Band, like: Tensor) -> Tensor:
-    """Colour `[C, 1, 1, 1]` of lashes and brow."""
-    return rgb(band.bristle, like)
+def bristle(p: EyeParams, band: Band) -> Tensor:
+    """Colour `[C, B, 1, 1]` of lashes and brow."""
+    dark, light = (rgb(hair, p.side) for hair in band.hairs)
+    return blend(dark, light, p.hair_light)
