@@ -50,7 +50,7 @@ def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
 
 LIGHTS = {
     **{"window_light": 2, "monitor_light": 9, "led_light": 12, "led_count": 2.5, "led_radius": 8},
-    **{"fill_glint": 4, "veins": 1, "sclera_white": 0.6},
+    **{"led_size": 12, "fill_glint": 4, "veins": 1, "sclera_white": 0.6},
     **{
         "tear_film": 0.5,
         "balance_red": 1.1,
