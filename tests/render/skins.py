@@ -29,11 +29,12 @@ def margin(q, eye, u, upper):
     lift = -(head.T @ eye.axis)[1] * q["eyeball_radius"]
     along = np.clip((u + q["canthus_outer"]) / (q["canthus_inner"] + q["canthus_outer"]), 0, 1)
     line = -q["canthus_drop"] + q["canthus_tilt"] * (0.5 - along)
-    low = q["lower_lid"] - q["lower_follow"] * lift
+    low = q["lower_lid"] - q["lower_follow"] * lift - q["squint"]
     high = max(q["upper_lid"] + q["upper_follow"] * lift, 0.3 - low)
     lower = line - low * arch(along, q["lower_peak"], q["lower_round"])
     if not upper:
         return lower
+    high = high * (1 - q["epicanthus"] * np.exp(-(((1 - along) / 0.14) ** 2)))
     return np.maximum(line + high * arch(along, q["upper_peak"], q["upper_round"]), lower)
 
 

@@ -59,7 +59,8 @@ LIGHTS = {
         "noise": 0.01,
     },
 }
-WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2}
+WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2,
+    "lens_power": -2, "lens_tint": 0.3}  # fmt: skip
 MOVED = {"distance": 200, "motion": 2, "jpeg": 0, "field_of_view": 9}
 EXEMPT = {
     "side": "a choice of two",
