@@ -198,4 +198,4 @@ def test_masks_agree_with_supersampling(held, least):
     known = torch.nn.functional.avg_pool2d(render(params, textures, fine).masks, 6)
     shared = torch.minimum(found, known).sum((0, 2, 3)) / torch.maximum(found, known).sum((0, 2, 3))
     assert (shared[: len(least)] > torch.tensor(least)).all()
-    assert (found - known).abs().mean() < 3e-3
+    assert (found - known).abs().mean() < 4e-3
