@@ -33,7 +33,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group()
+@click.group("import")
 def import_() -> None:
     """Import photographs of real eyes into a store.
 

@@ -92,7 +92,7 @@ def render(
     gazegan render webcam --count 1000000 --workers 8 --out stores/million
     gazegan render webcam --count 1000000 --shard 3/16 --out stores/million
     gazegan render webcam --count 1000000 --compile --out stores/compiled
-    gazegan render webcam --count 500 --out stores/up --set 'eyes.gaze_pitch=[5, 25]'
+    gazegan render webcam --count 500 --set eyes.glasses=1 --out stores/glasses
     gazegan render my.toml --preview preview.png
     gazegan render crowd --count 200 --out scenes
     """

@@ -17,7 +17,8 @@ from gazegan.errors import UserError
 from gazegan.render import effects
 from gazegan.render.effects import Effects
 from gazegan.render.params import PARAM_NAMES, EyeParams
-from gazegan.render.prior import POLAR, Image, Recipe, quantiles
+from gazegan.render.population import POLAR
+from gazegan.render.prior import Image, Recipe, quantiles
 from gazegan.render.scene import chunk, expose
 
 QUIET = ("noise", "shot_noise", "jpeg")

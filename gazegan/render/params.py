@@ -252,12 +252,7 @@ class EyeParams:
     balance_blue: Tensor = _p(1, 0.5, 2, "blue gain of a white balance that errs")
     contrast: Tensor = _p([0.9, 1.5], 0.2, 3, "slope at mid-grey")
     vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners")
-    shot_noise: Tensor = _p(
-        0,
-        0,
-        0.3,
-        "standard deviation of photon noise at full scale: 1 / sqrt(full well, electrons)",
-    )
+    shot_noise: Tensor = _p(0, 0, 0.3, "photon noise at full scale: 1 / sqrt(full well, electrons)")
     noise: Tensor = _p([0.0, 0.02], 0, 0.3, "standard deviation of read noise, of full scale")
     jpeg: Tensor = _p(0, 0, 100, "libjpeg's quality, 1 coarsest; 0 is no compression")
 

@@ -1,13 +1,14 @@
 """`gazegan import` and `gazegan export` as a user meets them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gazegan.cli import main
+from gazegan.cli import COMMANDS, main
 from gazegan.data.store import open_store
 
 
@@ -133,3 +134,9 @@ def test_export_faults_are_one_line(crops, tmp_path):
 @pytest.mark.parametrize("command", [("import", "columbia"), ("import", "folder"), ("export",)])
 def test_help_shows_worked_examples(command):
     assert f"gazegan {' '.join(command)} " in run(*command, "--help").output
+
+
+def test_every_command_bears_the_name_it_is_called_by():
+    listed = run("--help").stdout.split("Commands")[1]
+    for name in COMMANDS:
+        assert re.search(rf"^\W*{name} +\w", listed, re.MULTILINE), name
