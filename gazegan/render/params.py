@@ -152,7 +152,7 @@ class EyeParams:
         "0 blue, 0.5 hazel, 1 dark brown",
     )
     iris_contrast: Tensor = _p([0.1, 0.6], 0, 1, "of the fibres")
-    iris_bright: Tensor = _p([0.2, 0.9], 0.1, 4, "gain of the iris")
+    iris_bright: Tensor = _p([0.4, 1.4], 0.1, 4, "gain of the iris")
     limbal_ring: Tensor = _p([0.1, 0.8], 0, 1, "darkness of the limbal ring")
     limbal_soft: Tensor = _p([0.1, 0.5], 0.05, 2, "width of the limbus, mm")
     sclera_white: Tensor = _p([0.12, 0.38], 0.05, 1, "reflectance of the sclera")
@@ -201,7 +201,7 @@ class EyeParams:
     retina: Tensor = _p([0.3, 1.0], 0, 5, "light sent back through the pupil (the bright pupil)")
     # Glasses
     glasses: Tensor = _p(0, 0, 1, "1 wears glasses")
-    rim_width: Tensor = _p([0.6, 2.8], 0.3, 12, "mm")
+    rim_width: Tensor = _p({"mixture": [[0.5, 1.2], [1.2, 2.8]]}, 0.3, 12, "mm")
     rim_dark: Tensor = _p([0.2, 1.0], 0, 1, "1 black, 0 bright metal")
     lens_half_width: Tensor = _p([19, 27], 12, 40, "mm")
     lens_half_height: Tensor = _p([10, 17], 7, 35, "mm")

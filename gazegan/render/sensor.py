@@ -53,12 +53,20 @@ def grey(image: Tensor) -> Tensor:
 
 
 def transfer(light: Tensor, contrast: Tensor) -> Tensor:
-    """Encode linear light: gamma 1/2.2, contrast about mid-grey, a soft shoulder near white."""
+    """Encode linear light: gamma 1/2.2, contrast about mid-grey, soft toe and shoulder.
+
+    A hard end at black would swallow dark irises, which cameras' curves and their lenses' veiling
+    glare keep apart from pupils.
+    """
     encoded = power(light.clamp(min=1e-5), 1 / 2.2)
     encoded = 0.45 + (encoded - 0.45) * contrast
-    knee = 0.8
-    over = (encoded - knee).clamp(min=0)
-    return torch.minimum(encoded, torch.full_like(encoded, knee)) + over / (1 + over / (1 - knee))
+    over, under = (encoded - _KNEE).clamp(min=0), (_TOE - encoded).clamp(min=0)
+    middle = encoded.clamp(_TOE, _KNEE)
+    return middle + over / (1 + over / (1 - _KNEE)) - under / (1 + under / _TOE)
+
+
+_TOE, _KNEE = 0.16, 0.8
+"""Where the transfer curve begins to bend toward black, and toward white."""
 
 
 def blur(image: Tensor, sigma: Tensor, reach: int) -> Tensor:

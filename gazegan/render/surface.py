@@ -113,7 +113,7 @@ def skin_tone(p: EyeParams, band: Band) -> Tensor:
 
 def flesh(p: EyeParams, band: Band) -> Tensor:
     """Colour `[C, B, 1, 1]` of wet inner skin, little pigmented: lid margin, caruncle, canthus."""
-    return 0.37 * elementary.power(skin_tone(p, band), 0.5) * rgb(band.flesh, p.side)
+    return 0.32 * elementary.power(skin_tone(p, band), 0.5) * rgb(band.flesh, p.side)
 
 
 def bristle(p: EyeParams, band: Band) -> Tensor:
