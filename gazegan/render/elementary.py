@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 _TINY = 1e-6
+_STEEPEST = 40.0
+"""Exponent beyond which a sigmoid is zero in float32, and long before its square is."""
 
 
 def sqrt(x: Tensor) -> Tensor:
@@ -19,8 +21,11 @@ def sqrt(x: Tensor) -> Tensor:
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """The logistic function, 0..1."""
-    return 0.5 + 0.5 * torch.tanh(0.5 * x)
+    """The logistic function, 0..1.
+
+    By `exp`, which costs a third of `tanh`; the bound keeps its gradient finite.
+    """
+    return (1 + torch.exp((-x).clamp(max=_STEEPEST))).reciprocal()
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from gazegan.render import elementary
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, lattice, value_noise
+from gazegan.render.texture import detail, noise
 
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
 """Distance between tufts of lashes on the upper and the lower margin."""
@@ -48,7 +48,7 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     above, along = lids.above, lids.along
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
     if row.fine:  # frayed by single hairs
-        hairs = value_noise(lattice(row.seed, "fray", 2, 128), 3.4 * row.face.u + 64, 0 * along)
+        hairs = noise(row.seed, "fray", 3.4 * row.face.u, 0 * along)
         width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
     outward = (above / width).clamp(min=0)
     return torch.exp(-outward * outward * outward - (above.clamp(max=0) / 0.5) ** 2)
@@ -84,14 +84,14 @@ def _strands(
     neighbours lean together in tufts, and bend outward toward their tips.
     """
     u, pixel_mm = row.face.u, row.pixel_mm
-    sway = value_noise(lattice(row.seed, name + " sway", 2, 32), u / 2.5 + 16, 0 * u)
+    sway = noise(row.seed, name + " sway", u / 2.5, 0 * u)
     lean = 0.035 * (u + 1) + 0.25 * sway
     if row.fine:
-        tuft = value_noise(lattice(row.seed, name + " tufts", 2, 64), u / 1.1 + 32, 0 * u)
+        tuft = noise(row.seed, name + " tufts", u / 1.1, 0 * u)
         lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.12 * tuft
     root = u - rise * lean
     cell = root / spacing
-    place = value_noise(lattice(row.seed, name, 2, 64), cell.floor() + 32, 0 * cell)
+    place = noise(row.seed, name, cell.floor(), 0 * cell)
     away = (cell - cell.floor() - 0.5 - 0.35 * place).abs() * spacing
     reach = 0.7 + 0.3 * place
     left = (1 - along / reach).clamp(0, 1) * (along > -0.1)
@@ -109,7 +109,7 @@ def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool
     bow = (v - p.brow_at + 0.012 * (u - 2) ** 2) / 3.2
     lean = elementary.sigmoid(-(u - 6) / 5)
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
-    tufts = value_noise(lattice(seed, "brow tufts", 24, 48), across / 1.3 + 24, down / 4 + 12)
+    tufts = noise(seed, "brow tufts", across / 1.3, down / 4)
     dense = torch.exp(-elementary.fourth(bow) - 0.3 * bow * bow) * (1.0 + 0.4 * tufts)
     # From beside the bridge of the nose to the temple.
     dense = dense * elementary.sigmoid((19.5 - u) / 1.2) * elementary.sigmoid((u + 27) / 2.5)
@@ -126,6 +126,6 @@ def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Te
     skin = 1 - 0.2 * dense
     for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
         x, y = (across + slant * down) / wide, down / 3.2
-        noise = value_noise(lattice(seed, name, 48, 128), x + 64, y + 24)
-        skin = skin * (1 - (1.75 * dense - 4.6 * noise.abs()).clamp(0, 0.85))
+        strands = noise(seed, name, x, y)
+        skin = skin * (1 - (1.75 * dense - 4.6 * strands.abs()).clamp(0, 0.85))
     return 1 - skin

@@ -6,7 +6,7 @@ from torch import Tensor
 from gazegan.render.elementary import sigmoid
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, lattice, value_noise
+from gazegan.render.texture import detail, noise
 
 
 def height(
@@ -60,11 +60,9 @@ def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: T
     u, v = face.u, face.v
     beyond = -u - p.canthus_outer
     fan = 10 / (10 + beyond.clamp(min=0))
-    sway = value_noise(lattice(seed, "sway", 24, 24), u / 4 + 12, v / 4 + 12)
-    across = u / 8 + 0.4 * sway + 12
-    line = value_noise(
-        lattice(seed, "wrinkles", 64, 24), across, 32 - 0.75 * fan * lids.below + 0.5 * sway
-    )
+    sway = noise(seed, "sway", u / 4, v / 4)
+    across = u / 8 + 0.4 * sway
+    line = noise(seed, "wrinkles", across, -0.75 * fan * lids.below + 0.5 * sway)
     under = torch.exp(-(((lids.below - 4) / 3) ** 2)) * lids.bulge
     feet = sigmoid(beyond / 1.5) * torch.exp(-(((v + 3) / 7) ** 2))
     groove = (1 - 3 * line.abs()).clamp(min=0)
@@ -75,10 +73,10 @@ def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: T
 def _grain(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
     """Pores, and the net of shallow lines between them, finer on the lids than around."""
     u, v = face.u, face.v
-    bend = value_noise(lattice(seed, "net", 48, 48), 0.5 * u + 24, 0.5 * v + 24)
+    bend = noise(seed, "net", 0.5 * u, 0.5 * v)
     x, y = 1.5 * u + 0.7 * v + 1.2 * bend, 1.7 * v - 0.8 * u - bend
-    coarse = value_noise(lattice(seed, "pores", 96, 96), x + 48, y + 48)
-    thin = value_noise(lattice(seed, "lines", 96, 96), 1.7 * (x - y) + 48, 1.7 * (x + y) + 48)
+    coarse = noise(seed, "pores", x, y)
+    thin = noise(seed, "lines", 1.7 * (x - y), 1.7 * (x + y))
     net = (1 - 3 * thin.abs()).clamp(min=0)
     smooth = sigmoid((lids.open.abs() - 3) / 1.5)
     pores = 0.12 * coarse * (0.3 + 0.7 * smooth) * detail(1.8, pixel_mm)

@@ -9,7 +9,7 @@ from gazegan.render.eyeball import Pose
 from gazegan.render.light import Lamps, Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, lattice, value_noise
+from gazegan.render.texture import detail, noise
 
 
 def colour(
@@ -23,14 +23,14 @@ def colour(
 ) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids."""
     u, v = face.u, face.v
-    mottle = value_noise(lattice(seed, "mottle", 24, 24), u / 5 + 12, v / 5 + 12)
+    mottle = noise(seed, "mottle", u / 5, v / 5)
     x, y = 1.3 * u + 0.5 * v, 1.3 * v - 0.5 * u  # not along the image, where cells would show
-    grain = value_noise(lattice(seed, "grain", 96, 96), x + 48, y + 48)
+    grain = noise(seed, "grain", x, y)
     texture = 0.8 * mottle + 0.6 * grain * detail(0.7, pixel_mm)
     if fine:
         texture = texture + _specks(seed, x, y, grain, pixel_mm)
     x, y = u + 0.5 * v + 0.8 * grain, v - 0.5 * u + 0.8 * mottle
-    spots = value_noise(lattice(seed, "freckles", 64, 64), 0.8 * x + 32, 0.8 * y + 32)
+    spots = noise(seed, "freckles", 0.8 * x, 0.8 * y)
     freckled = p.freckles * (2.2 * (spots - 0.45)).clamp(0, 1) * detail(0.8, pixel_mm)
     beyond = torch.maximum(u - p.canthus_inner, -u - p.canthus_outer).clamp(min=0)
     rim = torch.exp(-lids.open.abs() / 1.2 - beyond / 2)
@@ -44,7 +44,7 @@ def colour(
 def _specks(seed: Tensor, x: Tensor, y: Tensor, grain: Tensor, pixel_mm: Tensor) -> Tensor:
     """Contrast of pores and fine vessels."""
     warp_x, warp_y = 2.1 * x - 0.9 * y + grain, 2.1 * y + 0.9 * x + grain
-    specks = value_noise(lattice(seed, "specks", 128, 128), warp_x + 64, warp_y + 64)
+    specks = noise(seed, "specks", warp_x, warp_y)
     return (0.5 * specks - 0.9 * (specks - 0.4).clamp(min=0)) * detail(2.3, pixel_mm)
 
 

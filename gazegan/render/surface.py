@@ -7,7 +7,7 @@ from gazegan.render import elementary, shape
 from gazegan.render.bands import Band, Colour
 from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
-from gazegan.render.texture import detail, lattice, ring, value_noise
+from gazegan.render.texture import detail, lattice, noise, ring, value_noise
 
 _MEAN = 0.12
 """Opacity of vessels on the average, which is what small images show of them."""
@@ -82,7 +82,7 @@ def sclera(
     """Colour `[C, B, H, W]` of the white, redder and veined toward the canthi."""
     corner = (2 * (along - 0.5).abs()).clamp(0, 1) ** 2
     u, v = hit.white
-    cloud = value_noise(lattice(seed, "warp", 16, 16), 0.7 * u + 20, v + 20)
+    cloud = noise(seed, "warp", 0.7 * u, v)
     red = p.sclera_warm * (0.4 + 1.2 * corner + 0.25 * cloud)
     vessels = _vessels(seed, u, v, cloud, pixel_mm) if fine else _MEAN
     red = red + p.veins * (0.3 + corner) * vessels
@@ -95,10 +95,10 @@ def _vessels(seed: Tensor, u: Tensor, v: Tensor, cloud: Tensor, pixel_mm: Tensor
     Vessels are where two smooth fields vanish. The twigs' field joins that of the stems beside
     them, so that twigs end in stems instead of crossing them.
     """
-    bend = value_noise(lattice(seed, "bends", 48, 48), 0.9 * u + 24, 0.9 * v + 24)
+    bend = noise(seed, "bends", 0.9 * u, 0.9 * v)
     x, y = 0.28 * u + 0.2 * bend, 0.75 * v + 0.35 * cloud + 0.3 * bend
-    stem = value_noise(lattice(seed, "stems", 32, 32), x + 16, y + 16)
-    twig = value_noise(lattice(seed, "twigs", 64, 64), 3.1 * x + 0.4 * y + 32, 2.3 * y + bend + 32)
+    stem = noise(seed, "stems", x, y)
+    twig = noise(seed, "twigs", 3.1 * x + 0.4 * y, 2.3 * y + bend)
     near = (stem.abs() * 4).clamp(max=1)
     thick = (1 - 13 * stem.abs()).clamp(min=0) * detail(0.7, pixel_mm)
     thin = (1 - 7 * (twig * near + stem * (1 - near)).abs()).clamp(min=0) * detail(1.3, pixel_mm)

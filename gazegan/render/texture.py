@@ -1,11 +1,44 @@
 """Procedural noise: a pure function of a seed an image, smooth, periodic where it must be."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gazegan import rng
 from gazegan.render.elementary import fourth
+
+_TABLE = 512
+"""Rows and columns of the lattice that all plain noise is cut out of."""
+_LEFT, _ROOM = 128, 8
+"""First cell, and bits of the number of cells, at which the middle of a noise can lie there."""
+
+
+def noise(seed: Tensor, name: str, x: Tensor, y: Tensor) -> Tensor:
+    """Noise `[B, H, W]` in -1..1 at `x`, `y` `[B, H, W]` in cells, another for each seed and name.
+
+    All of it is cut out of one lattice, at a place drawn by `seed` `[B]` and `name`: to hash a
+    lattice for each eye and texture costs more than to sample it.
+    """
+    word = rng.hash32(rng.hash32(seed.to(torch.int32)) ^ _key(name))[:, None, None]
+    cells = (1 << _ROOM) - 1
+    left, top = _LEFT + (word & cells), _LEFT + ((word >> _ROOM) & cells)
+    grid = _table(x.device).expand(len(seed), -1, -1, -1)
+    return value_noise(grid, x + left, y + top)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _key(name: str) -> int:
+    return rng.mix(0, name) & 0x7FFFFFFF
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@cache
+def _table(device: torch.device) -> Tensor:
+    """The lattice `[1, 1, _TABLE, _TABLE]`, a constant."""
+    words = rng.bits(torch.arange(_TABLE * _TABLE), 0, "table")
+    return (2 * rng.unit(words) - 1).view(1, 1, _TABLE, _TABLE).to(device)
 
 
 def lattice(seed: Tensor, name: str, height: int, width: int) -> Tensor:
