@@ -49,6 +49,12 @@ class Pixels:
     def __getitem__(self, index: slice | Tensor) -> Self:
         return self._map(lambda part: part[index])
 
+    @classmethod
+    def cat(cls, parts: list[Self]) -> Self:
+        """Put images of the same fields into one record."""
+        names = [f.name for f in fields(cls) if getattr(parts[0], f.name) is not None]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
     def repeat(self, times: int) -> Self:
         """Return every image `times` times, one after the other."""
         return self._map(lambda part: part.repeat_interleave(times, 0))
@@ -72,7 +78,7 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     left eyes of faces by turns, and both rows of a face hold its image.
     """
     needs = needs or effects.of_params(params)
-    return _batch([expose(params, seed, image, needs)], label(params, image, needs))
+    return _batch(expose(params, seed, image, needs), label(params, image, needs))
 
 
 def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
@@ -142,14 +148,12 @@ def _placed(p: EyeParams, image: Image, needs: Effects) -> tuple[Pose, Camera]:
     return where, camera.frame(p, where, image, needs, landmarks.six_points(p, where))
 
 
-def _batch(parts: list[Pixels], known: dict[str, Tensor]) -> EyeBatch:
+def _batch(pixels: Pixels, known: dict[str, Tensor]) -> EyeBatch:
     count, device = len(known["gaze"]), known["gaze"].device
-    deep = parts[0].depth is not None
-    names = ("image", "masks", "depth", "normals") if deep else ("image", "masks")
     return EyeBatch(
         id=torch.arange(count, device=device),
         origin=torch.zeros(count, dtype=torch.int64, device=device),
-        **{name: torch.cat([getattr(part, name) for part in parts]) for name in names},
+        **{f.name: getattr(pixels, f.name) for f in fields(pixels)},
         **known,
     )
 
@@ -181,20 +185,43 @@ def _render_rows(
     recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str, renderer: Renderer
 ) -> EyeBatch:
     image, needs = recipe.image, effects.of_recipe(recipe)
-    params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
+    flat = sample(recipe, seed, indices).flat().to(device)
     # The halves of a face meet in one texture.
     who = pairs.faces(indices) if image.whole_faces else indices
     textures = rng.bits(who, seed, "texture").to(device)
-    step, starts = chunk(image), range(0, len(indices), chunk(image))
-    parts = [
-        renderer(params[at : at + step], textures[at : at + step], image, needs) for at in starts
-    ]
+    params = EyeParams.from_flat(flat)
     known = [
         label(params[at : at + _CHUNK_LABELS], image, needs)
         for at in range(0, len(indices), _CHUNK_LABELS)
     ]
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
-    return replace(_batch(parts, joined), id=indices.to(device))
+    rare = _rare(params, image, needs)
+    order, common = rare.argsort(stable=True), len(rare) - int(rare.sum())
+    params, textures = EyeParams.from_flat(flat[order]), textures[order]
+    parts = [
+        renderer(params[at:end], textures[at:end], image, wanted)
+        for begin, stop, wanted in (
+            (0, common, effects.common(needs)),
+            (common, len(rare), needs),
+        )
+        for at, end in _spans(begin, stop, chunk(image))
+    ]
+    done = Pixels.cat(parts)[order.argsort()] if 0 < common < len(rare) else Pixels.cat(parts)
+    return replace(_batch(done, joined), id=indices.to(device))
+
+
+def _rare(params: EyeParams, image: Image, needs: Effects) -> Tensor:
+    """Whether eyes `[B]`, or faces, need passes that are left out of `effects.common`."""
+    p = shape.per_pixel(params)
+    rare = p.glasses > 0
+    if needs.profile:
+        rare = rare | camera.in_profile(p, camera.pose(p, needs))
+    rare = rare.flatten()
+    return rare.view(-1, 2).any(1).repeat_interleave(2) if image.whole_faces else rare
+
+
+def _spans(begin: int, end: int, step: int) -> list[tuple[int, int]]:
+    return [(at, min(at + step, end)) for at in range(begin, end, step)]
 
 
 def chunk(image: Image) -> int:
