@@ -25,7 +25,19 @@ def sigmoid(x: Tensor) -> Tensor:
 
     By `exp`, which costs a third of `tanh`; the bound keeps its gradient finite.
     """
-    return (1 + torch.exp((-x).clamp(max=_STEEPEST))).reciprocal()
+    return _logistic(-x)
+
+
+def ramp(x: Tensor, middle: Tensor | float, width: float) -> Tensor:
+    """The logistic function of (x - middle) / width; `width` may be negative."""
+    if isinstance(middle, Tensor):
+        return _logistic(torch.sub(middle / width, x, alpha=1 / width))
+    return _logistic(torch.rsub(x, middle / width, alpha=1 / width))
+
+
+def _logistic(down: Tensor) -> Tensor:
+    """1 / (1 + exp(down)); overwrites its argument, which spares two walks through memory."""
+    return (1 + down.clamp_(max=_STEEPEST).exp_()).reciprocal_()
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:

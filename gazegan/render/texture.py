@@ -54,14 +54,16 @@ def value_noise(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Returns `[B, H, W]` in -1..1, smooth across cells (Perlin's cubic fade).
     """
     height, width = grid.shape[-2:]
-    at = torch.stack((_fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1), dim=-1)
+    at = torch.stack((_faded(x, width), _faded(y, height)), dim=-1)
     return F.grid_sample(grid.to(at.dtype), at, padding_mode="reflection", align_corners=True)[:, 0]
 
 
-def _fade(x: Tensor) -> Tensor:
+def _faded(x: Tensor, cells: int) -> Tensor:
+    """Places for `grid_sample`, -1..1 for 0..cells - 1."""
     cell = x.floor()
     part = x - cell
-    return cell + part * part * (3 - 2 * part)
+    faded = torch.addcmul(cell, part * part, torch.rsub(part, 3, alpha=2))
+    return torch.rsub(faded * (-2 / (cells - 1)), -1)
 
 
 def ring(grid: Tensor) -> Tensor:
