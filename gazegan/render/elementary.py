@@ -40,6 +40,12 @@ def _logistic(down: Tensor) -> Tensor:
     return (1 + down.clamp_(max=_STEEPEST).exp_()).reciprocal_()
 
 
+def bump(x: Tensor, y: Tensor | None = None) -> Tensor:
+    """exp(-x^2 - y^2)."""
+    square = x * x
+    return torch.exp(-(square if y is None else torch.addcmul(square, y, y)))
+
+
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:
     """Raise positive `base` to `exponent`."""
     return torch.exp(exponent * base.log())

@@ -8,7 +8,7 @@ from torch import Tensor
 from gazegan.render import elementary
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, noise
+from gazegan.render.texture import detail, draws, noise
 
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
 """Distance between tufts of lashes on the upper and the lower margin."""
@@ -24,8 +24,8 @@ def lashes(
     fine: bool,
 ) -> Tensor:
     """Opacity `[B, H, W]` of the lash lines and of the lashes; `lift` is that of the pose."""
-    ends = elementary.sigmoid((face.u + p.canthus_outer + p.lash_wing) / 0.6)
-    ends = ends * elementary.sigmoid((p.canthus_inner - 1.5 - face.u) / 0.6)
+    ends = elementary.ramp(face.u, -p.canthus_outer - p.lash_wing, 0.6)
+    ends = ends * elementary.ramp(face.u, p.canthus_inner - 1.5, -0.6)
     row = _Row(seed, face, pixel_mm, fine)
     upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, lift, lids))
     lower = torch.exp(-((lids.below / 0.7) ** 2)) * p.lower_line
@@ -48,7 +48,7 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     above, along = lids.above, lids.along
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
     if row.fine:  # frayed by single hairs
-        hairs = noise(row.seed, "fray", 3.4 * row.face.u, 0 * along)
+        hairs = noise(row.seed, "fray", 3.4 * row.face.u)
         width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
     outward = (above / width).clamp(min=0)
     return torch.exp(-outward * outward * outward - (above.clamp(max=0) / 0.5) ** 2)
@@ -64,7 +64,7 @@ def _upper_hairs(p: EyeParams, row: _Row, lift: Tensor, lids: Lids) -> Tensor:
         _strands(row, name, _UPPER_MM, along, lids.above, p.lash_thick)
         for name in ("lashes", "lashes behind")
     ]
-    return rows[0] + rows[1] - rows[0] * rows[1]
+    return torch.addcmul(rows[0] + rows[1], rows[0], rows[1], value=-1)
 
 
 def _lower_hairs(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
@@ -84,35 +84,35 @@ def _strands(
     neighbours lean together in tufts, and bend outward toward their tips.
     """
     u, pixel_mm = row.face.u, row.pixel_mm
-    sway = noise(row.seed, name + " sway", u / 2.5, 0 * u)
-    lean = 0.035 * (u + 1) + 0.25 * sway
+    sway = noise(row.seed, name + " sway", u / 2.5)
+    lean = torch.add(0.035 * (u + 1), sway, alpha=0.25)
     if row.fine:
-        tuft = noise(row.seed, name + " tufts", u / 1.1, 0 * u)
+        tuft = noise(row.seed, name + " tufts", u / 1.1)
         lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.12 * tuft
-    root = u - rise * lean
-    cell = root / spacing
-    place = noise(row.seed, name, cell.floor(), 0 * cell)
-    away = (cell - cell.floor() - 0.5 - 0.35 * place).abs() * spacing
+    cell = torch.addcmul(u, rise, lean, value=-1) / spacing
+    at = cell.floor()
+    place = draws(row.seed, name, at)
+    away = torch.add(cell - at - 0.5, place, alpha=-0.35).abs()
     reach = 0.7 + 0.3 * place
     left = (1 - along / reach).clamp(0, 1) * (along > -0.1)
     width = thick * elementary.sqrt(left)
-    crisp = ((0.5 * (width + pixel_mm) - away) / pixel_mm).clamp(min=0)
-    crisp = torch.minimum(crisp, (width / pixel_mm).clamp(max=1))
+    wide = width / pixel_mm
+    crisp = torch.addcmul(0.5 * wide + 0.5, away, spacing / pixel_mm, value=-1).clamp(min=0)
+    crisp = torch.minimum(crisp, wide.clamp(max=1))
     coarse = 1 / (1 + elementary.fourth(1.5 * pixel_mm / spacing))
-    mean = (width / spacing).clamp(max=1)
-    return mean + (crisp - mean) * coarse
+    return torch.lerp((width / spacing).clamp(max=1), crisp, coarse)
 
 
 def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool) -> Tensor:
     """Opacity `[B, H, W]` of the eyebrow: hairs that lean outward, upright near the nose."""
     u, v = face.u, face.v
-    bow = (v - p.brow_at + 0.012 * (u - 2) ** 2) / 3.2
-    lean = elementary.sigmoid(-(u - 6) / 5)
+    bow = torch.add(v - p.brow_at, (u - 2) ** 2, alpha=0.012) / 3.2
+    lean = elementary.ramp(u, 6, -5)
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
     tufts = noise(seed, "brow tufts", across / 1.3, down / 4)
     dense = torch.exp(-elementary.fourth(bow) - 0.3 * bow * bow) * (1.0 + 0.4 * tufts)
     # From beside the bridge of the nose to the temple.
-    dense = dense * elementary.sigmoid((19.5 - u) / 1.2) * elementary.sigmoid((u + 27) / 2.5)
+    dense = dense * elementary.ramp(u, 19.5, -1.2) * elementary.ramp(u, -27, 2.5)
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
         return mean

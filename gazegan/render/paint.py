@@ -162,7 +162,7 @@ def _lid_shadow(s: Sight, sun: Tensor) -> Reach:
     key = shape.to_frame(s.where.head, s.lamp.seen(s.lamp.key))
     steep = (-key[1] / (-key[2]).clamp(min=0.25)).clamp(-2, 2)
     drop = p.lid_thickness * steep
-    lit = elementary.sigmoid(3 * (under - drop) / (0.5 + 0.3 * drop.abs()))
+    lit = elementary.sigmoid((under - drop) * (3 / (0.5 + 0.3 * drop.abs())))
     fringe = (under - drop) / (0.4 * p.lash_length * steep.abs() + 0.6)
     lit = lit * (1 - 0.35 * p.lash_dark * torch.exp(-fringe * fringe))
     far = under.clamp(min=0) / p.lid_shadow_length
@@ -228,7 +228,7 @@ def _caruncle(s: Sight) -> tuple[Tensor, Tensor]:
     x, y = (s.face.u - u) / radius, (s.face.v - v) / (0.7 * radius)
     away = x * x + y * y
     dome = (1 - away).clamp(min=0)
-    wet = torch.exp(-6 * ((x + 0.25) * (x + 0.25) + (y - 0.35) * (y - 0.35)))
+    wet = torch.exp(-6 * torch.addcmul((x + 0.25) * (x + 0.25), y - 0.35, y - 0.35))
     return elementary.sigmoid(4 * (1 - away)), 0.7 + 0.2 * dome + 0.25 * dome * y + 0.45 * wet
 
 

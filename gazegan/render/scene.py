@@ -196,7 +196,7 @@ def _render_rows(
     ]
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
     rare = _rare(params, image, needs)
-    order, common = rare.argsort(stable=True), len(rare) - int(rare.sum())
+    order, common = rare.argsort(stable=True), int((rare == 0).sum())
     params, textures = EyeParams.from_flat(flat[order]), textures[order]
     parts = [
         renderer(params[at:end], textures[at:end], image, wanted)
@@ -211,13 +211,13 @@ def _render_rows(
 
 
 def _rare(params: EyeParams, image: Image, needs: Effects) -> Tensor:
-    """Whether eyes `[B]`, or faces, need passes that are left out of `effects.common`."""
+    """Which passes left out of `effects.common` eyes `[B]`, or faces, need: 0 none, 2 profile."""
     p = shape.per_pixel(params)
-    rare = p.glasses > 0
+    rare = (p.glasses > 0).long()
     if needs.profile:
-        rare = rare | camera.in_profile(p, camera.pose(p, needs))
+        rare = rare.where(~camera.in_profile(p, camera.pose(p, needs)), 2)
     rare = rare.flatten()
-    return rare.view(-1, 2).any(1).repeat_interleave(2) if image.whole_faces else rare
+    return rare.view(-1, 2).amax(1).repeat_interleave(2) if image.whole_faces else rare
 
 
 def _spans(begin: int, end: int, step: int) -> list[tuple[int, int]]:

@@ -37,16 +37,16 @@ def iris(
     angle = elementary.turn(u, v)
     coarse = value_noise(ring(lattice(seed, "crypts", 6, 18)), angle * 18, share * 4)
     fibres, edge = 0.5 * coarse, 0.48 + 0.03 * coarse
-    collar = torch.exp(-(((share - edge) / 0.12) ** 2))
+    collar = elementary.bump((share - edge) / 0.12)
     if fine:
         fibres = fibres + _fibres(seed, angle, share, coarse, pixel_mm)
     pigment = (p.iris_pigment + 0.25 * collar * (1 - p.iris_pigment)).clamp(0, 1)
     colour = _iris_colour(band, pigment)
     colour = colour * p.iris_bright * (1 + p.iris_contrast * (fibres + 0.3 * collar))
-    rim = elementary.sigmoid((share - 0.9) / 0.05)
+    rim = elementary.ramp(share, 0.9, 0.05)
     colour = colour * (1 - p.limbal_ring * rim)
     if fine:
-        colour = colour * (1 - 0.6 * torch.exp(-((hit.pupil / 0.16) ** 2)))
+        colour = colour * (1 - 0.6 * elementary.bump(hit.pupil / 0.16))
     return colour.clamp(min=0.002) * (1 - shape.coverage(hit.pupil)) + 0.002
 
 
@@ -57,7 +57,7 @@ def _fibres(seed: Tensor, angle: Tensor, share: Tensor, coarse: Tensor, pixel_mm
     thin = value_noise(ring(lattice(seed, "threads", 10, 210)), bend * 210, share * 7)
     threads = 0.55 - 1.5 * thin.abs()
     holes = value_noise(ring(lattice(seed, "holes", 12, 26)), angle * 26 + wide, share * 9)
-    zone = torch.exp(-(((share - 0.6) / 0.16) ** 2))
+    zone = elementary.bump((share - 0.6) / 0.16)
     crypts = zone * (2.6 * (holes - 0.45)).clamp(0, 1)
     spun = 0.55 * wide * detail(2.0, pixel_mm) + 0.6 * threads * detail(4.0, pixel_mm)
     return spun - 0.9 * crypts * detail(1.0, pixel_mm)
