@@ -15,8 +15,8 @@ from gazegan.render import faces, landmarks, light, outlines, shape, surface
 from gazegan.render.camera import Camera
 from gazegan.render.elementary import fourth, sigmoid, sqrt
 from gazegan.render.eyeball import Pose
-from gazegan.render.paint import Sight
 from gazegan.render.params import EyeParams
+from gazegan.render.sight import Sight
 from gazegan.render.texture import lattice, noise
 
 _WIDE, _UP, _DOWN = 70.0, 100.0, 112.0

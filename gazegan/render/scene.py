@@ -12,7 +12,6 @@ from gazegan.errors import UserError
 from gazegan.render import (
     camera,
     effects,
-    eyeball,
     faces,
     jpeg,
     labels,
@@ -26,9 +25,10 @@ from gazegan.render.bands import band_of
 from gazegan.render.camera import Camera
 from gazegan.render.effects import Effects
 from gazegan.render.eyeball import Pose
-from gazegan.render.paint import Sight, grey_card, paint, relief
+from gazegan.render.paint import grey_card, paint, relief
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
+from gazegan.render.sight import Sight, is_fine
 from gazegan.schema import EyeBatch
 
 _CHUNK_PIXELS = 16 * 36 * 60
@@ -131,10 +131,9 @@ def look(
     rays = view.rays(shown.height, shown.width)
     profile = camera.in_profile(p, where) if needs.profile else None
     face = shape.hit_face(p, where.head, rays, profile)
-    eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     lamp = light.lamps(p, band_of(image.band), needs, view)
-    return Sight(p, seed, where, view, rays, face, eye, lids, lamp)
+    return Sight(p, seed, where, view, rays, face, lids, lamp, is_fine(shown.width))
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gazegan.render import elementary, shape
+from gazegan.render import elementary
 from gazegan.render.bands import Band, Colour
 from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
@@ -24,9 +24,17 @@ def blend(under: Tensor, over: Tensor, share: Tensor) -> Tensor:
 
 
 def iris(
-    p: EyeParams, band: Band, seed: Tensor, hit: EyeHit, pixel_mm: Tensor, fine: bool
+    p: EyeParams,
+    band: Band,
+    seed: Tensor,
+    hit: EyeHit,
+    black: Tensor,
+    pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
-    """Colour `[C, B, H, W]` of iris and pupil; `fine` adds what only large images show.
+    """Colour `[C, B, H, W]` of iris and pupil, whose coverage is `black`.
+
+    `fine` adds what only large images show.
 
     From the pupil outward: the dark ruff, the pupillary zone, the collarette a third of the way
     to the limbus, crypts beside it, the ciliary zone's radial fibres, the dark rim.
@@ -47,7 +55,7 @@ def iris(
     colour = colour * (1 - p.limbal_ring * rim)
     if fine:
         colour = colour * (1 - 0.6 * elementary.bump(hit.pupil / 0.16))
-    return colour.clamp(min=0.002) * (1 - shape.coverage(hit.pupil)) + 0.002
+    return colour.clamp(min=0.002) * (1 - black) + 0.002
 
 
 def _fibres(seed: Tensor, angle: Tensor, share: Tensor, coarse: Tensor, pixel_mm: Tensor) -> Tensor:
