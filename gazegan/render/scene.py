@@ -31,8 +31,8 @@ from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.sight import Sight, is_fine
 from gazegan.schema import EyeBatch
 
-_CHUNK_PIXELS = 16 * 36 * 60
-"""Pixels rendered at a time, so that intermediates stay in the processor's cache."""
+_CHUNK_PIXELS = 48 * 36 * 60
+"""Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
 _CHUNK_LABELS = 1024
 """Eyes labelled at a time; labels are small, and fewer calls are faster."""
 
@@ -195,7 +195,8 @@ def _render_rows(
     ]
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
     rare = _rare(params, image, needs)
-    order, common = rare.argsort(stable=True), int((rare == 0).sum())
+    order = (rare * image.height + _top(joined["boxes"], image)).argsort(stable=True)
+    common = int((rare == 0).sum())
     params, textures = EyeParams.from_flat(flat[order]), textures[order]
     parts = [
         renderer(params[at:end], textures[at:end], image, wanted)
@@ -205,7 +206,7 @@ def _render_rows(
         )
         for at, end in _spans(begin, stop, chunk(image))
     ]
-    done = Pixels.cat(parts)[order.argsort()] if 0 < common < len(rare) else Pixels.cat(parts)
+    done = Pixels.cat(parts)[order.argsort()]
     return replace(_batch(done, joined), id=indices.to(device))
 
 
@@ -215,8 +216,20 @@ def _rare(params: EyeParams, image: Image, needs: Effects) -> Tensor:
     rare = (p.glasses > 0).long()
     if needs.profile:
         rare = rare.where(~camera.in_profile(p, camera.pose(p, needs)), 2)
-    rare = rare.flatten()
-    return rare.view(-1, 2).amax(1).repeat_interleave(2) if image.whole_faces else rare
+    return _by_face(rare.flatten(), image)
+
+
+def _top(boxes: Tensor, image: Image) -> Tensor:
+    """Uppermost rows `[B]` in which lids are open: eyes that share them are rendered together.
+
+    Between the lids is then little more than what a batch of them paints there.
+    """
+    return _by_face(boxes[:, 0, 1].clamp(0, image.height - 1).long(), image)
+
+
+def _by_face(values: Tensor, image: Image) -> Tensor:
+    """Give both eyes `[B]` of faces, where images show these, the larger of their values."""
+    return values.view(-1, 2).amax(1).repeat_interleave(2) if image.whole_faces else values
 
 
 def _spans(begin: int, end: int, step: int) -> list[tuple[int, int]]:
