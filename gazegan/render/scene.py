@@ -1,6 +1,6 @@
 """From parameters to labelled images: the list of passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -31,7 +31,7 @@ from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.sight import Sight, is_fine
 from gazegan.schema import EyeBatch
 
-_CHUNK_PIXELS = 48 * 36 * 60
+_CHUNK_PIXELS = 64 * 36 * 60
 """Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
 _CHUNK_LABELS = 1024
 """Eyes labelled at a time; labels are small, and fewer calls are faster."""
@@ -196,15 +196,10 @@ def _render_rows(
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
     rare = _rare(params, image, needs)
     order = (rare * image.height + _top(joined["boxes"], image)).argsort(stable=True)
-    common = int((rare == 0).sum())
     params, textures = EyeParams.from_flat(flat[order]), textures[order]
     parts = [
         renderer(params[at:end], textures[at:end], image, wanted)
-        for begin, stop, wanted in (
-            (0, common, effects.common(needs)),
-            (common, len(rare), needs),
-        )
-        for at, end in _spans(begin, stop, chunk(image))
+        for at, end, wanted in _spans(rare, image, needs)
     ]
     done = Pixels.cat(parts)[order.argsort()]
     return replace(_batch(done, joined), id=indices.to(device))
@@ -232,8 +227,14 @@ def _by_face(values: Tensor, image: Image) -> Tensor:
     return values.view(-1, 2).amax(1).repeat_interleave(2) if image.whole_faces else values
 
 
-def _spans(begin: int, end: int, step: int) -> list[tuple[int, int]]:
-    return [(at, min(at + step, end)) for at in range(begin, end, step)]
+def _spans(rare: Tensor, image: Image, needs: Effects) -> Iterator[tuple[int, int, Effects]]:
+    """First and last of the eyes rendered together, in order of `rare`, and what they need."""
+    begin, step = 0, chunk(image)
+    for kind, count in enumerate(rare.bincount().tolist()):
+        for at in range(begin, begin + count, step):
+            end = min(at + step, begin + count)
+            yield at, end, needs if kind else effects.common(needs)
+        begin += count
 
 
 def chunk(image: Image) -> int:

@@ -86,12 +86,12 @@ def _kernel(sigma: Tensor, reach: int) -> list[Tensor]:
 
 def _blur_along(image: Tensor, weights: list[Tensor], axis: int) -> Tensor:
     radius, length = len(weights) - 1, image.shape[axis]
-    pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
-    wide = F.pad(image, pad, mode="replicate")
+    ends = [image.narrow(axis, at, 1) for at in (0, length - 1)]
+    wide = torch.cat([*[ends[0]] * radius, image, *[ends[1]] * radius], axis)
     blurred = weights[0] * image
     for k in range(1, radius + 1):
         pair = wide.narrow(axis, radius - k, length) + wide.narrow(axis, radius + k, length)
-        blurred = blurred + weights[k] * pair
+        blurred = torch.addcmul(blurred, weights[k], pair)
     return blurred
 
 
