@@ -8,8 +8,13 @@ from torch import Tensor
 from gazegan.render import elementary
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
+from gazegan.render.sight import around
 from gazegan.render.texture import detail, draws, noise
 
+_LINE, _SPREAD = 6.0, 3.5
+"""Widths, and mm at least, from the margins at which their dark lines have faded to nothing."""
+_FAINT = 2.2
+"""Half-widths of the brow at which no hair is left of it."""
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
 """Distance between tufts of lashes on the upper and the lower margin."""
 
@@ -24,13 +29,26 @@ def lashes(
     fine: bool,
 ) -> Tensor:
     """Opacity `[B, H, W]` of the lash lines and of the lashes; `lift` is that of the pose."""
+    tip = _tip(p, lift)
+    high = torch.maximum(tip.abs(), _LINE * p.lash_width).clamp(min=_SPREAD)
+    low = torch.maximum(tip.abs(), 0.45 * p.lash_length).clamp(min=_SPREAD)
+    near = (lids.above < high) & (lids.below < low)
+    part = around(near)
+    face, lids = part.of(face), part.of(lids)
     ends = elementary.ramp(face.u, -p.canthus_outer - p.lash_wing, 0.6)
     ends = ends * elementary.ramp(face.u, p.canthus_inner - 1.5, -0.6)
     row = _Row(seed, face, pixel_mm, fine)
-    upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, lift, lids))
-    lower = torch.exp(-((lids.below / 0.7) ** 2)) * p.lower_line
+    upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, tip, lids))
+    lower = elementary.bump(lids.below / 0.7) * p.lower_line
     lower = torch.maximum(lower, _lower_hairs(p, row, lids))
-    return (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
+    shown = (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
+    return part.paste(shown * near[(slice(None), *part.slices)])
+
+
+def _tip(p: EyeParams, lift: Tensor) -> Tensor:
+    """How far up upper lashes are seen to reach, which turns with the lid, `[B, 1, 1]` mm."""
+    rise = torch.deg2rad(p.lash_curl + p.head_pitch) + p.upper_follow * lift / p.eyeball_radius
+    return p.lash_length * rise.sin()
 
 
 @dataclass(frozen=True)
@@ -51,13 +69,11 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
         hairs = noise(row.seed, "fray", 3.4 * row.face.u)
         width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
     outward = (above / width).clamp(min=0)
-    return torch.exp(-outward * outward * outward - (above.clamp(max=0) / 0.5) ** 2)
+    inward = above.clamp(max=0)
+    return torch.exp(-torch.addcmul(outward * outward * outward, inward, inward, value=4))
 
 
-def _upper_hairs(p: EyeParams, row: _Row, lift: Tensor, lids: Lids) -> Tensor:
-    """Lashes stand out of the face: how far up they are seen to reach turns with the lid."""
-    rise = torch.deg2rad(p.lash_curl + p.head_pitch) + p.upper_follow * lift / p.eyeball_radius
-    tip = p.lash_length * rise.sin()
+def _upper_hairs(p: EyeParams, row: _Row, tip: Tensor, lids: Lids) -> Tensor:
     up = lids.above / tip.clamp(min=0.3)
     along = torch.maximum(up, -lids.above / (-tip).clamp(min=0.3))
     rows = [
@@ -95,7 +111,7 @@ def _strands(
     away = torch.add(cell - at - 0.5, place, alpha=-0.35).abs()
     reach = 0.7 + 0.3 * place
     left = (1 - along / reach).clamp(0, 1) * (along > -0.1)
-    width = thick * elementary.sqrt(left)
+    width = thick * (left * elementary.sqrt(left).reciprocal())
     wide = width / pixel_mm
     crisp = torch.addcmul(0.5 * wide + 0.5, away, spacing / pixel_mm, value=-1).clamp(min=0)
     crisp = torch.minimum(crisp, wide.clamp(max=1))
@@ -107,18 +123,24 @@ def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool
     """Opacity `[B, H, W]` of the eyebrow: hairs that lean outward, upright near the nose."""
     u, v = face.u, face.v
     bow = torch.add(v - p.brow_at, (u - 2) ** 2, alpha=0.012) / 3.2
+    near = bow.abs() < _FAINT
+    part = around(near)
+    rows, columns = part.slices
+    u, v, bow = (plane[..., rows, columns] for plane in (u, v, bow))
     lean = elementary.ramp(u, 6, -5)
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
     tufts = noise(seed, "brow tufts", across / 1.3, down / 4)
-    dense = torch.exp(-elementary.fourth(bow) - 0.3 * bow * bow) * (1.0 + 0.4 * tufts)
+    square = bow * bow
+    dense = torch.exp(-torch.addcmul(0.3 * square, square, square)) * (1.0 + 0.4 * tufts)
+    dense = dense * near[..., rows, columns]
     # From beside the bridge of the nose to the temple.
     dense = dense * elementary.ramp(u, 19.5, -1.2) * elementary.ramp(u, -27, 2.5)
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
-        return mean
+        return part.paste(mean)
     hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2))
     crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.3))
-    return mean + (p.brow_dark * hairs - mean) * crisp
+    return part.paste(torch.lerp(mean, p.brow_dark * hairs, crisp))
 
 
 def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:

@@ -181,11 +181,14 @@ def gaussian(seed: Tensor, like: Tensor, name: str) -> Tensor:
 
     Each `name` has its own.
     """
-    place = torch.arange(like[0].numel(), device=seed.device)
+    count = like[0].numel()
+    place = torch.arange((count + 1) // 2, device=seed.device)
     spread = seed.to(torch.int32)[:, None]
     first = rng.unit(rng.hash32(rng.bits(place, 0, f"{name} radius") + spread))
     second = rng.unit(rng.hash32(rng.bits(place, 0, f"{name} angle") + spread))
-    return ((-2 * first.log()).sqrt() * (2 * math.pi * second).cos()).view(like.shape)
+    radius, turn = (-2 * first.log()).sqrt(), 2 * math.pi * second
+    both = torch.cat((radius * turn.cos(), radius * turn.sin()), 1)  # Box and Muller's pair
+    return both[:, :count].reshape(like.shape)
 
 
 def _vignette(p: EyeParams, light: Tensor) -> Tensor:

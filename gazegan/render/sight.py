@@ -16,7 +16,7 @@ from gazegan.render.shape import FaceHit, Lids, Rays
 _FINE = 64
 """Images wider than this, px, show what `fine` adds; smaller ones would blur it away."""
 _AROUND = 3
-"""px around what is open that a window holds: one for slopes, and some for what is soft."""
+"""px around what is shown that a part holds: one for slopes, and some for what is soft."""
 
 _Planes = TypeVar("_Planes", Rays, FaceHit, Lids)
 
@@ -88,22 +88,22 @@ class Part:
         return plane if self.whole else F.pad(plane, beside)
 
 
-def around(opened: Tensor) -> Part:
-    """Return the part of images with all pixels that may show what lies between the lids.
+def around(shown: Tensor) -> Part:
+    """Return the part of images around all pixels where `shown` `[B, H, W]` is positive.
 
-    `opened` `[B, H, W]` is the coverage of that. What is left out has no share in the image, to
-    the last bit; a compiler, which cannot ask, and images without an opening leave nothing out.
+    What has no share elsewhere, to the last bit, need not be painted there. A compiler, which
+    cannot ask, leaves nothing out.
     """
-    height, width = opened.shape[-2:]
+    height, width = shown.shape[-2:]
     if torch.compiler.is_compiling():
         return Part(0, height, 0, width, height, width)
-    seen = (opened.detach() > 0).any(0)
+    seen = (shown.detach() > 0).any(0)
     top, bottom = _ends(seen.any(1))
     left, right = _ends(seen.any(0))
     return Part(top, bottom, left, right, height, width)
 
 
 def _ends(seen: Tensor) -> tuple[int, int]:
-    """First and last place of what is seen, with a margin; all where nothing is."""
-    places = [i for i, shown in enumerate(seen.tolist()) if shown] or [0, len(seen) - 1]
+    """First and last place of what is seen, with a margin."""
+    places = [i for i, shown in enumerate(seen.tolist()) if shown] or [0]
     return max(0, places[0] - _AROUND), min(len(seen), places[-1] + 1 + _AROUND)
