@@ -46,7 +46,8 @@ def _corner(seed: Tensor, name: str, like: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _key(name: str) -> int:
-    return rng.mix(0, name) & 0x7FFFFFFF
+    key: int = rng.mix(0, name) & 0x7FFFFFFF
+    return key
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
