@@ -102,6 +102,11 @@ def of_recipe(recipe: Recipe) -> Effects:
     return replace(needed(recipe.bounds), panorama=recipe.light.read())
 
 
+def common(needs: Effects) -> Effects:
+    """Return what eyes need of `needs` that wear no glasses and are not in profile."""
+    return replace(needs, glasses=False, lens=False, tint=False, profile=False)
+
+
 def of_params(params: EyeParams) -> Effects:
     """Return what eyes of these parameters `[B]` need; reads their values, so it cannot trace."""
     low, high = (end.tolist() for end in params.flat().detach().aminmax(dim=0))

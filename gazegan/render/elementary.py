@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 _TINY = 1e-6
+_STEEPEST = 40.0
+"""Exponent beyond which a sigmoid is zero in float32, and long before its square is."""
 
 
 def sqrt(x: Tensor) -> Tensor:
@@ -19,8 +21,29 @@ def sqrt(x: Tensor) -> Tensor:
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """The logistic function, 0..1."""
-    return 0.5 + 0.5 * torch.tanh(0.5 * x)
+    """The logistic function, 0..1.
+
+    By `exp`, which costs a third of `tanh`; the bound keeps its gradient finite.
+    """
+    return _logistic(-x)
+
+
+def ramp(x: Tensor, middle: Tensor | float, width: float) -> Tensor:
+    """The logistic function of (x - middle) / width; `width` may be negative."""
+    if isinstance(middle, Tensor):
+        return _logistic(torch.sub(middle / width, x, alpha=1 / width))
+    return _logistic(torch.rsub(x, middle / width, alpha=1 / width))
+
+
+def _logistic(down: Tensor) -> Tensor:
+    """1 / (1 + exp(down)); overwrites its argument, which spares two walks through memory."""
+    return (1 + down.clamp_(max=_STEEPEST).exp_()).reciprocal_()
+
+
+def bump(x: Tensor, y: Tensor | None = None) -> Tensor:
+    """exp(-x^2 - y^2)."""
+    square = x * x
+    return torch.exp(-(square if y is None else torch.addcmul(square, y, y)))
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:

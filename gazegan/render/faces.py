@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gazegan.render import shape
-from gazegan.render.paint import Sight
+from gazegan.render.sight import Sight
 
 
 def right_share(s: Sight) -> Tensor:

@@ -10,7 +10,7 @@ from gazegan.render.lens import Glass
 from gazegan.render.light import Lamps, Mirror
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Rays
-from gazegan.render.texture import lattice, value_noise
+from gazegan.render.texture import noise
 
 _INDEX = 0.53
 """Refractive index of the lens less 1, by which opticians state base curves."""
@@ -124,7 +124,7 @@ def _mirrored(
         p, lamp, Mirror(way, normal, point, turn, _TWO_SURFACES), pixel_mm
     )
     rx, ry, _ = lamp.upright(light.mirror(way, normal))
-    rooms = value_noise(lattice(seed, "glare", 16, 16), 3.5 * p.side * rx + 8, 3.5 * ry + 8)
+    rooms = noise(seed, "glare", 3.5 * p.side * rx, 3.5 * ry)
     room = p.lens_glare * level * (0.25 + 0.75 * sigmoid(7 * rooms - 1.5))
     plain = torch.ones_like(lamp.colour)
     coloured = len(lamp.colour) == 3

@@ -8,8 +8,13 @@ from torch import Tensor
 from gazegan.render import elementary
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, lattice, value_noise
+from gazegan.render.sight import around
+from gazegan.render.texture import detail, draws, noise
 
+_LINE, _SPREAD = 6.0, 3.5
+"""Widths, and mm at least, from the margins at which their dark lines have faded to nothing."""
+_FAINT = 2.2
+"""Half-widths of the brow at which no hair is left of it."""
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
 """Distance between tufts of lashes on the upper and the lower margin."""
 
@@ -24,13 +29,26 @@ def lashes(
     fine: bool,
 ) -> Tensor:
     """Opacity `[B, H, W]` of the lash lines and of the lashes; `lift` is that of the pose."""
-    ends = elementary.sigmoid((face.u + p.canthus_outer + p.lash_wing) / 0.6)
-    ends = ends * elementary.sigmoid((p.canthus_inner - 1.5 - face.u) / 0.6)
+    tip = _tip(p, lift)
+    high = torch.maximum(tip.abs(), _LINE * p.lash_width).clamp(min=_SPREAD)
+    low = torch.maximum(tip.abs(), 0.45 * p.lash_length).clamp(min=_SPREAD)
+    near = (lids.above < high) & (lids.below < low)
+    part = around(near)
+    face, lids = part.of(face), part.of(lids)
+    ends = elementary.ramp(face.u, -p.canthus_outer - p.lash_wing, 0.6)
+    ends = ends * elementary.ramp(face.u, p.canthus_inner - 1.5, -0.6)
     row = _Row(seed, face, pixel_mm, fine)
-    upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, lift, lids))
-    lower = torch.exp(-((lids.below / 0.7) ** 2)) * p.lower_line
+    upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, tip, lids))
+    lower = elementary.bump(lids.below / 0.7) * p.lower_line
     lower = torch.maximum(lower, _lower_hairs(p, row, lids))
-    return (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
+    shown = (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
+    return part.paste(shown * near[(slice(None), *part.slices)])
+
+
+def _tip(p: EyeParams, lift: Tensor) -> Tensor:
+    """How far up upper lashes are seen to reach, which turns with the lid, `[B, 1, 1]` mm."""
+    rise = torch.deg2rad(p.lash_curl + p.head_pitch) + p.upper_follow * lift / p.eyeball_radius
+    return p.lash_length * rise.sin()
 
 
 @dataclass(frozen=True)
@@ -48,23 +66,21 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     above, along = lids.above, lids.along
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
     if row.fine:  # frayed by single hairs
-        hairs = value_noise(lattice(row.seed, "fray", 2, 128), 3.4 * row.face.u + 64, 0 * along)
+        hairs = noise(row.seed, "fray", 3.4 * row.face.u)
         width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
     outward = (above / width).clamp(min=0)
-    return torch.exp(-outward * outward * outward - (above.clamp(max=0) / 0.5) ** 2)
+    inward = above.clamp(max=0)
+    return torch.exp(-torch.addcmul(outward * outward * outward, inward, inward, value=4))
 
 
-def _upper_hairs(p: EyeParams, row: _Row, lift: Tensor, lids: Lids) -> Tensor:
-    """Lashes stand out of the face: how far up they are seen to reach turns with the lid."""
-    rise = torch.deg2rad(p.lash_curl + p.head_pitch) + p.upper_follow * lift / p.eyeball_radius
-    tip = p.lash_length * rise.sin()
+def _upper_hairs(p: EyeParams, row: _Row, tip: Tensor, lids: Lids) -> Tensor:
     up = lids.above / tip.clamp(min=0.3)
     along = torch.maximum(up, -lids.above / (-tip).clamp(min=0.3))
     rows = [
         _strands(row, name, _UPPER_MM, along, lids.above, p.lash_thick)
         for name in ("lashes", "lashes behind")
     ]
-    return rows[0] + rows[1] - rows[0] * rows[1]
+    return torch.addcmul(rows[0] + rows[1], rows[0], rows[1], value=-1)
 
 
 def _lower_hairs(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
@@ -84,41 +100,47 @@ def _strands(
     neighbours lean together in tufts, and bend outward toward their tips.
     """
     u, pixel_mm = row.face.u, row.pixel_mm
-    sway = value_noise(lattice(row.seed, name + " sway", 2, 32), u / 2.5 + 16, 0 * u)
-    lean = 0.035 * (u + 1) + 0.25 * sway
+    sway = noise(row.seed, name + " sway", u / 2.5)
+    lean = torch.add(0.035 * (u + 1), sway, alpha=0.25)
     if row.fine:
-        tuft = value_noise(lattice(row.seed, name + " tufts", 2, 64), u / 1.1 + 32, 0 * u)
+        tuft = noise(row.seed, name + " tufts", u / 1.1)
         lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.12 * tuft
-    root = u - rise * lean
-    cell = root / spacing
-    place = value_noise(lattice(row.seed, name, 2, 64), cell.floor() + 32, 0 * cell)
-    away = (cell - cell.floor() - 0.5 - 0.35 * place).abs() * spacing
+    cell = torch.addcmul(u, rise, lean, value=-1) / spacing
+    at = cell.floor()
+    place = draws(row.seed, name, at)
+    away = torch.add(cell - at - 0.5, place, alpha=-0.35).abs()
     reach = 0.7 + 0.3 * place
     left = (1 - along / reach).clamp(0, 1) * (along > -0.1)
-    width = thick * elementary.sqrt(left)
-    crisp = ((0.5 * (width + pixel_mm) - away) / pixel_mm).clamp(min=0)
-    crisp = torch.minimum(crisp, (width / pixel_mm).clamp(max=1))
+    width = thick * (left * elementary.sqrt(left).reciprocal())
+    wide = width / pixel_mm
+    crisp = torch.addcmul(0.5 * wide + 0.5, away, spacing / pixel_mm, value=-1).clamp(min=0)
+    crisp = torch.minimum(crisp, wide.clamp(max=1))
     coarse = 1 / (1 + elementary.fourth(1.5 * pixel_mm / spacing))
-    mean = (width / spacing).clamp(max=1)
-    return mean + (crisp - mean) * coarse
+    return torch.lerp((width / spacing).clamp(max=1), crisp, coarse)
 
 
 def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool) -> Tensor:
     """Opacity `[B, H, W]` of the eyebrow: hairs that lean outward, upright near the nose."""
     u, v = face.u, face.v
-    bow = (v - p.brow_at + 0.012 * (u - 2) ** 2) / 3.2
-    lean = elementary.sigmoid(-(u - 6) / 5)
+    bow = torch.add(v - p.brow_at, (u - 2) ** 2, alpha=0.012) / 3.2
+    near = bow.abs() < _FAINT
+    part = around(near)
+    rows, columns = part.slices
+    u, v, bow = (plane[..., rows, columns] for plane in (u, v, bow))
+    lean = elementary.ramp(u, 6, -5)
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
-    tufts = value_noise(lattice(seed, "brow tufts", 24, 48), across / 1.3 + 24, down / 4 + 12)
-    dense = torch.exp(-elementary.fourth(bow) - 0.3 * bow * bow) * (1.0 + 0.4 * tufts)
+    tufts = noise(seed, "brow tufts", across / 1.3, down / 4)
+    square = bow * bow
+    dense = torch.exp(-torch.addcmul(0.3 * square, square, square)) * (1.0 + 0.4 * tufts)
+    dense = dense * near[..., rows, columns]
     # From beside the bridge of the nose to the temple.
-    dense = dense * elementary.sigmoid((19.5 - u) / 1.2) * elementary.sigmoid((u + 27) / 2.5)
+    dense = dense * elementary.ramp(u, 19.5, -1.2) * elementary.ramp(u, -27, 2.5)
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
-        return mean
+        return part.paste(mean)
     hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2))
     crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.3))
-    return mean + (p.brow_dark * hairs - mean) * crisp
+    return part.paste(torch.lerp(mean, p.brow_dark * hairs, crisp))
 
 
 def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:
@@ -126,6 +148,6 @@ def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Te
     skin = 1 - 0.2 * dense
     for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
         x, y = (across + slant * down) / wide, down / 3.2
-        noise = value_noise(lattice(seed, name, 48, 128), x + 64, y + 24)
-        skin = skin * (1 - (1.75 * dense - 4.6 * noise.abs()).clamp(0, 0.85))
+        strands = noise(seed, name, x, y)
+        skin = skin * (1 - (1.75 * dense - 4.6 * strands.abs()).clamp(0, 0.85))
     return 1 - skin

@@ -15,9 +15,9 @@ from gazegan.render import faces, landmarks, light, outlines, shape, surface
 from gazegan.render.camera import Camera
 from gazegan.render.elementary import fourth, sigmoid, sqrt
 from gazegan.render.eyeball import Pose
-from gazegan.render.paint import Sight
 from gazegan.render.params import EyeParams
-from gazegan.render.texture import lattice, value_noise
+from gazegan.render.sight import Sight
+from gazegan.render.texture import lattice, noise
 
 _WIDE, _UP, _DOWN = 70.0, 100.0, 112.0
 """Half-width of the face, mm, and its reach above and below the eyes. Bizygomatic breadth is
@@ -92,7 +92,7 @@ def _smooth(s: Sight, across: Tensor, v: Tensor) -> Tensor:
     normal = shape.unit(torch.stack((x / 85**2, -v / 135**2, -ahead / 95)))
     lit = light.irradiance(s.p, s.lamp, shape.from_frame(s.where.head, normal), s.face.point)
     skin = surface.skin_tone(s.p, s.lamp.band) * lit * s.lamp.colour
-    blotch = value_noise(lattice(s.seed, "blotch", 16, 16), across / 14 + 8, v / 14 + 8)
+    blotch = noise(s.seed, "blotch", across / 14, v / 14)
     skin = skin * (1 + 0.05 * blotch)
     lips = torch.exp(-fourth(across / 25) - ((v + 72 - 0.002 * across * across) / 5.5) ** 2)
     red = surface.flesh(s.p, s.lamp.band) * lit * s.lamp.colour
@@ -117,7 +117,7 @@ def _hair(
     colour: Tensor = sum(  # type: ignore[assignment]
         share * surface.rgb(hair, v) for share, hair in zip(shares, _HAIRS, strict=True)
     )
-    strands = value_noise(lattice(s.seed, "locks", 48, 16), across / 3 + 8, v / 25 + 8)
+    strands = noise(s.seed, "locks", across / 3, v / 25)
     locks = colour * level * (0.8 + 0.35 * strands + 0.3 * sigmoid((v - 60) / 15))
     ends, line = -70 + 60 * chance[1], 66 + 10 * chance[2]
     outer = _oval(across, v, _HAIR)

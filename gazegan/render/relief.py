@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from gazegan.render.elementary import sigmoid
+from gazegan.render.elementary import bump, ramp
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, lattice, value_noise
+from gazegan.render.texture import detail, noise
 
 
 def height(
@@ -23,8 +23,8 @@ def height(
 def _upper(p: EyeParams, lids: Lids) -> Tensor:
     """The lid's platform over the tarsal plate, its crease, and the skin that hangs over that."""
     beyond = lids.above - lids.gap
-    overhang = p.hood * sigmoid(beyond / 0.45) * torch.exp(-((beyond.clamp(min=0) / 6) ** 2))
-    edge = torch.exp(-(lids.above.clamp(min=0) / 0.5))
+    overhang = p.hood * ramp(beyond, 0, 0.45) * bump(beyond.clamp(min=0) / 6)
+    edge = torch.exp(-2 * lids.above.clamp(min=0))
     return _between(lids) * (overhang - p.fold_depth * crease(lids) - 0.35 * edge)
 
 
@@ -36,7 +36,7 @@ def crease(lids: Lids) -> Tensor:
     beyond = lids.above - lids.gap
     below = 0.3 + 0.14 * lids.gap
     narrow = torch.where(beyond > 0, 0.3 + 0.03 * lids.gap, below)
-    return torch.exp(-((beyond / narrow) ** 2)) * (1 - 0.55 * lids.along * lids.along)
+    return bump(beyond / narrow) * (1 - 0.55 * lids.along * lids.along)
 
 
 def _lower(p: EyeParams, lids: Lids) -> Tensor:
@@ -45,8 +45,8 @@ def _lower(p: EyeParams, lids: Lids) -> Tensor:
     Squinting swells the roll. The trough is nearest to the lid and deepest toward the nose.
     """
     below = lids.below
-    roll = torch.exp(-(((below - 2.2) / 1.5) ** 2)) - torch.exp(-(below.clamp(min=0) / 0.5))
-    trough = torch.exp(-(((below - 8.5 + 2.5 * lids.along) / 2.4) ** 2)) * (0.5 + lids.along)
+    roll = bump((below - 2.2) / 1.5) - torch.exp(-2 * below.clamp(min=0))
+    trough = bump(torch.add(below - 8.5, lids.along, alpha=2.5) / 2.4) * (0.5 + lids.along)
     return _between(lids) * ((0.4 + 0.3 * p.squint) * roll + p.bag * (0.8 * roll - trough))
 
 
@@ -60,13 +60,11 @@ def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: T
     u, v = face.u, face.v
     beyond = -u - p.canthus_outer
     fan = 10 / (10 + beyond.clamp(min=0))
-    sway = value_noise(lattice(seed, "sway", 24, 24), u / 4 + 12, v / 4 + 12)
-    across = u / 8 + 0.4 * sway + 12
-    line = value_noise(
-        lattice(seed, "wrinkles", 64, 24), across, 32 - 0.75 * fan * lids.below + 0.5 * sway
-    )
-    under = torch.exp(-(((lids.below - 4) / 3) ** 2)) * lids.bulge
-    feet = sigmoid(beyond / 1.5) * torch.exp(-(((v + 3) / 7) ** 2))
+    sway = noise(seed, "sway", u / 4, v / 4)
+    across = u / 8 + 0.4 * sway
+    line = noise(seed, "wrinkles", across, -0.75 * fan * lids.below + 0.5 * sway)
+    under = bump((lids.below - 4) / 3) * lids.bulge
+    feet = ramp(beyond, 0, 1.5) * bump((v + 3) / 7)
     groove = (1 - 3 * line.abs()).clamp(min=0)
     deep = groove * groove * (0.5 + 0.5 * sway) * detail(0.9, pixel_mm)
     return -0.16 * p.wrinkles * (1 + p.squint) * deep * (0.08 + torch.maximum(0.7 * under, feet))
@@ -75,11 +73,11 @@ def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: T
 def _grain(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
     """Pores, and the net of shallow lines between them, finer on the lids than around."""
     u, v = face.u, face.v
-    bend = value_noise(lattice(seed, "net", 48, 48), 0.5 * u + 24, 0.5 * v + 24)
+    bend = noise(seed, "net", 0.5 * u, 0.5 * v)
     x, y = 1.5 * u + 0.7 * v + 1.2 * bend, 1.7 * v - 0.8 * u - bend
-    coarse = value_noise(lattice(seed, "pores", 96, 96), x + 48, y + 48)
-    thin = value_noise(lattice(seed, "lines", 96, 96), 1.7 * (x - y) + 48, 1.7 * (x + y) + 48)
+    coarse = noise(seed, "pores", x, y)
+    thin = noise(seed, "lines", 1.7 * (x - y), 1.7 * (x + y))
     net = (1 - 3 * thin.abs()).clamp(min=0)
-    smooth = sigmoid((lids.open.abs() - 3) / 1.5)
+    smooth = ramp(lids.open.abs(), 3, 1.5)
     pores = 0.12 * coarse * (0.3 + 0.7 * smooth) * detail(1.8, pixel_mm)
     return p.skin_texture * (pores - 0.07 * net * detail(3.5, pixel_mm))

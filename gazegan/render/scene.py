@@ -1,6 +1,6 @@
 """From parameters to labelled images: the list of passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -12,7 +12,6 @@ from gazegan.errors import UserError
 from gazegan.render import (
     camera,
     effects,
-    eyeball,
     faces,
     jpeg,
     labels,
@@ -26,13 +25,14 @@ from gazegan.render.bands import band_of
 from gazegan.render.camera import Camera
 from gazegan.render.effects import Effects
 from gazegan.render.eyeball import Pose
-from gazegan.render.paint import Sight, grey_card, paint, relief
+from gazegan.render.paint import grey_card, paint, relief
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
+from gazegan.render.sight import Sight, is_fine
 from gazegan.schema import EyeBatch
 
-_CHUNK_PIXELS = 16 * 36 * 60
-"""Pixels rendered at a time, so that intermediates stay in the processor's cache."""
+_CHUNK_PIXELS = 64 * 36 * 60
+"""Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
 _CHUNK_LABELS = 1024
 """Eyes labelled at a time; labels are small, and fewer calls are faster."""
 
@@ -48,6 +48,12 @@ class Pixels:
 
     def __getitem__(self, index: slice | Tensor) -> Self:
         return self._map(lambda part: part[index])
+
+    @classmethod
+    def cat(cls, parts: list[Self]) -> Self:
+        """Put images of the same fields into one record."""
+        names = [f.name for f in fields(cls) if getattr(parts[0], f.name) is not None]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     def repeat(self, times: int) -> Self:
         """Return every image `times` times, one after the other."""
@@ -72,7 +78,7 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     left eyes of faces by turns, and both rows of a face hold its image.
     """
     needs = needs or effects.of_params(params)
-    return _batch([expose(params, seed, image, needs)], label(params, image, needs))
+    return _batch(expose(params, seed, image, needs), label(params, image, needs))
 
 
 def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
@@ -125,10 +131,9 @@ def look(
     rays = view.rays(shown.height, shown.width)
     profile = camera.in_profile(p, where) if needs.profile else None
     face = shape.hit_face(p, where.head, rays, profile)
-    eye = eyeball.hit_eye(p, where, rays)
     lids = shape.lids(p, where.lift, face.u, face.v)
     lamp = light.lamps(p, band_of(image.band), needs, view)
-    return Sight(p, seed, where, view, rays, face, eye, lids, lamp)
+    return Sight(p, seed, where, view, rays, face, lids, lamp, is_fine(shown.width))
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:
@@ -142,14 +147,12 @@ def _placed(p: EyeParams, image: Image, needs: Effects) -> tuple[Pose, Camera]:
     return where, camera.frame(p, where, image, needs, landmarks.six_points(p, where))
 
 
-def _batch(parts: list[Pixels], known: dict[str, Tensor]) -> EyeBatch:
+def _batch(pixels: Pixels, known: dict[str, Tensor]) -> EyeBatch:
     count, device = len(known["gaze"]), known["gaze"].device
-    deep = parts[0].depth is not None
-    names = ("image", "masks", "depth", "normals") if deep else ("image", "masks")
     return EyeBatch(
         id=torch.arange(count, device=device),
         origin=torch.zeros(count, dtype=torch.int64, device=device),
-        **{name: torch.cat([getattr(part, name) for part in parts]) for name in names},
+        **{f.name: getattr(pixels, f.name) for f in fields(pixels)},
         **known,
     )
 
@@ -181,20 +184,57 @@ def _render_rows(
     recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str, renderer: Renderer
 ) -> EyeBatch:
     image, needs = recipe.image, effects.of_recipe(recipe)
-    params = EyeParams.from_flat(sample(recipe, seed, indices).flat().to(device))
+    flat = sample(recipe, seed, indices).flat().to(device)
     # The halves of a face meet in one texture.
     who = pairs.faces(indices) if image.whole_faces else indices
     textures = rng.bits(who, seed, "texture").to(device)
-    step, starts = chunk(image), range(0, len(indices), chunk(image))
-    parts = [
-        renderer(params[at : at + step], textures[at : at + step], image, needs) for at in starts
-    ]
+    params = EyeParams.from_flat(flat)
     known = [
         label(params[at : at + _CHUNK_LABELS], image, needs)
         for at in range(0, len(indices), _CHUNK_LABELS)
     ]
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
-    return replace(_batch(parts, joined), id=indices.to(device))
+    rare = _rare(params, image, needs)
+    order = (rare * image.height + _top(joined["boxes"], image)).argsort(stable=True)
+    params, textures = EyeParams.from_flat(flat[order]), textures[order]
+    parts = [
+        renderer(params[at:end], textures[at:end], image, wanted)
+        for at, end, wanted in _spans(rare, image, needs)
+    ]
+    done = Pixels.cat(parts)[order.argsort()]
+    return replace(_batch(done, joined), id=indices.to(device))
+
+
+def _rare(params: EyeParams, image: Image, needs: Effects) -> Tensor:
+    """Which passes left out of `effects.common` eyes `[B]`, or faces, need: 0 none, 2 profile."""
+    p = shape.per_pixel(params)
+    rare = (p.glasses > 0).long()
+    if needs.profile:
+        rare = rare.where(~camera.in_profile(p, camera.pose(p, needs)), 2)
+    return _by_face(rare.flatten(), image)
+
+
+def _top(boxes: Tensor, image: Image) -> Tensor:
+    """Uppermost rows `[B]` in which lids are open: eyes that share them are rendered together.
+
+    Between the lids is then little more than what a batch of them paints there.
+    """
+    return _by_face(boxes[:, 0, 1].clamp(0, image.height - 1).long(), image)
+
+
+def _by_face(values: Tensor, image: Image) -> Tensor:
+    """Give both eyes `[B]` of faces, where images show these, the larger of their values."""
+    return values.view(-1, 2).amax(1).repeat_interleave(2) if image.whole_faces else values
+
+
+def _spans(rare: Tensor, image: Image, needs: Effects) -> Iterator[tuple[int, int, Effects]]:
+    """First and last of the eyes rendered together, in order of `rare`, and what they need."""
+    begin, step = 0, chunk(image)
+    for kind, count in enumerate(rare.bincount().tolist()):
+        for at in range(begin, begin + count, step):
+            end = min(at + step, begin + count)
+            yield at, end, needs if kind else effects.common(needs)
+        begin += count
 
 
 def chunk(image: Image) -> int:

@@ -94,12 +94,12 @@ def _kernel(sigma: Tensor, reach: int) -> list[Tensor]:
 
 def _blur_along(image: Tensor, weights: list[Tensor], axis: int) -> Tensor:
     radius, length = len(weights) - 1, image.shape[axis]
-    pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
-    wide = F.pad(image, pad, mode="replicate")
+    ends = [image.narrow(axis, at, 1) for at in (0, length - 1)]
+    wide = torch.cat([*[ends[0]] * radius, image, *[ends[1]] * radius], axis)
     blurred = weights[0] * image
     for k in range(1, radius + 1):
         pair = wide.narrow(axis, radius - k, length) + wide.narrow(axis, radius + k, length)
-        blurred = blurred + weights[k] * pair
+        blurred = torch.addcmul(blurred, weights[k], pair)
     return blurred
 
 
@@ -189,11 +189,14 @@ def gaussian(seed: Tensor, like: Tensor, name: str) -> Tensor:
 
     Each `name` has its own.
     """
-    place = torch.arange(like[0].numel(), device=seed.device)
+    count = like[0].numel()
+    place = torch.arange((count + 1) // 2, device=seed.device)
     spread = seed.to(torch.int32)[:, None]
     first = rng.unit(rng.hash32(rng.bits(place, 0, f"{name} radius") + spread))
     second = rng.unit(rng.hash32(rng.bits(place, 0, f"{name} angle") + spread))
-    return ((-2 * first.log()).sqrt() * (2 * math.pi * second).cos()).view(like.shape)
+    radius, turn = (-2 * first.log()).sqrt(), 2 * math.pi * second
+    both = torch.cat((radius * turn.cos(), radius * turn.sin()), 1)  # Box and Muller's pair
+    return both[:, :count].reshape(like.shape)
 
 
 def _vignette(p: EyeParams, light: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gazegan.render.elementary import power, sigmoid, sqrt
+from gazegan.render.elementary import power, ramp, sqrt
 from gazegan.render.params import PARAM_NAMES, EyeParams
 
 _TINY = 1e-6
@@ -33,9 +33,8 @@ def per_pixel(params: EyeParams) -> EyeParams:
 
 def to_frame(frame: Tensor, vector: Tensor) -> Tensor:
     """Express camera-axis vectors `[3, B, ...]` in a frame `[B, 3, 3]` (its transpose applied)."""
-    x, y, z = vector
-    columns = frame[:, :, :, None, None].unbind(2)
-    return torch.stack([c[:, 0] * x + c[:, 1] * y + c[:, 2] * z for c in columns])
+    x, y, z = frame.permute(1, 2, 0)[..., None, None]
+    return torch.addcmul(torch.addcmul(x * vector[0], y, vector[1]), z, vector[2])
 
 
 def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
@@ -45,7 +44,7 @@ def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Return the scalar product over the leading component axis."""
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
 
 
 def unit(a: Tensor) -> Tensor:
@@ -53,17 +52,16 @@ def unit(a: Tensor) -> Tensor:
     return a / sqrt(dot(a, a))
 
 
-def slopes(f: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the change of f `[..., H, W]` per pixel along x and y: central, at borders one-sided.
+def twice_slopes(f: Tensor) -> tuple[Tensor, Tensor]:
+    """Return twice the change of f `[..., H, W]` per pixel along x and y.
 
-    Central differences keep a mirrored scene's image the mirror image.
+    Central, at borders one-sided; central differences keep a mirrored scene's image the mirror
+    image.
     """
-    dx = torch.cat(
-        (f[..., 1:2] - f[..., :1], 0.5 * (f[..., 2:] - f[..., :-2]), f[..., -1:] - f[..., -2:-1]),
-        -1,
-    )
+    left, right = f[..., 1:2] - f[..., :1], f[..., -1:] - f[..., -2:-1]
+    dx = torch.cat((2 * left, f[..., 2:] - f[..., :-2], 2 * right), -1)
     top, bottom = f[..., 1:2, :] - f[..., :1, :], f[..., -1:, :] - f[..., -2:-1, :]
-    return dx, torch.cat((top, 0.5 * (f[..., 2:, :] - f[..., :-2, :]), bottom), -2)
+    return dx, torch.cat((2 * top, f[..., 2:, :] - f[..., :-2, :], 2 * bottom), -2)
 
 
 def coverage(f: Tensor) -> Tensor:
@@ -71,8 +69,9 @@ def coverage(f: Tensor) -> Tensor:
 
     Exact for straight edges to first order: f over its change across a pixel.
     """
-    dx, dy = slopes(f)
-    return (0.5 + f / sqrt(dx * dx + dy * dy + 1e-8)).clamp(0, 1)
+    dx, dy = twice_slopes(f)
+    steep = torch.addcmul(dx * dx, dy, dy).clamp(min=4e-8).sqrt_()
+    return (2 * f / steep).add_(0.5).clamp(0, 1)
 
 
 # The face: a height h(u, v) toward the viewer, and the lids' margins drawn on it
@@ -84,20 +83,22 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     Symmetric about the head's mid-sagittal plane, `ipd` / 2 nasal of the eye, without a kink there:
     both eyes of a face lie under one surface.
     """
-    u = _folded(0.5 * p.ipd, u)
-    base = p.orbit_depth + p.brow_ridge * sigmoid((v - 11) / 2.5)
-    base = base + p.nose_rise * sigmoid((u - p.nose_at) / 3)
-    base = base + p.cheek * sigmoid((-v - 13) / 3)
-    base = base - 0.012 * (u + 14).clamp(max=0) ** 2 + p.orbit_tilt * u
-    dome = torch.exp(-((u / p.dome_width) ** 2) - ((v + 0.5) / p.dome_height) ** 2)
-    height = base + (p.eyeball_radius + p.lid_thickness - p.orbit_depth) * dome
+    u, plus = _folded(0.5 * p.ipd, u), torch.addcmul
+    base = plus(p.orbit_depth, p.brow_ridge, ramp(v, 11, 2.5))
+    base = plus(base, p.nose_rise, ramp(u, p.nose_at, 3))
+    base = plus(base, p.cheek, ramp(v, -13, -3))
+    beside = (u + 14).clamp(max=0)
+    base = plus(plus(base, beside, beside, value=-0.012), p.orbit_tilt, u)
+    x, y = u / p.dome_width, (v + 0.5) / p.dome_height
+    dome = (-plus(x * x, y, y)).exp_()
+    height = plus(base, p.eyeball_radius + p.lid_thickness - p.orbit_depth, dome)
     return height.clamp(-_HIGHEST, _HIGHEST)
 
 
 def _folded(middle: Tensor, u: Tensor) -> Tensor:
     """Turn u back at the middle of the face, over a ridge `_BRIDGE` mm round."""
     away = middle - u
-    return middle - sqrt(away * away + _BRIDGE * _BRIDGE)
+    return middle - (away * away + _BRIDGE * _BRIDGE).sqrt()
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -184,10 +185,11 @@ def hit_face(
     at, way = to_frame(head, r.at), to_frame(head, r.way)
     into = way[2].clamp(min=_GRAZING)
     slope_x, slope_y = way[0] / into, way[1] / into
-    x0, y0 = at[0] - at[2] * slope_x, at[1] - at[2] * slope_y
+    x0, v0 = at[0] - at[2] * slope_x, at[2] * slope_y - at[1]
+    u0, slope_u = p.side * x0, -p.side * slope_x
 
     def height(h: Tensor) -> Tensor:
-        return face_height(p, p.side * (x0 - h * slope_x), h * slope_y - y0)
+        return face_height(p, torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y))
 
     before = (p.eyeball_radius * 0.8).expand_as(x0)
     h = met = height(before)
@@ -200,7 +202,7 @@ def hit_face(
     # Where no eye is marked there is nothing to do; a compiler cannot ask.
     if profile is not None and (torch.compiler.is_compiling() or bool(profile.any())):
         h = torch.where(profile, _first(p, height, h, _MARCH * fine), h)
-    u, v = p.side * (x0 - h * slope_x), -(y0 - h * slope_y)
+    u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
 

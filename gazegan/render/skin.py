@@ -9,7 +9,7 @@ from gazegan.render.eyeball import Pose
 from gazegan.render.light import Lamps, Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
-from gazegan.render.texture import detail, lattice, value_noise
+from gazegan.render.texture import detail, noise
 
 
 def colour(
@@ -23,28 +23,30 @@ def colour(
 ) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids."""
     u, v = face.u, face.v
-    mottle = value_noise(lattice(seed, "mottle", 24, 24), u / 5 + 12, v / 5 + 12)
+    mottle = noise(seed, "mottle", u / 5, v / 5)
     x, y = 1.3 * u + 0.5 * v, 1.3 * v - 0.5 * u  # not along the image, where cells would show
-    grain = value_noise(lattice(seed, "grain", 96, 96), x + 48, y + 48)
-    texture = 0.8 * mottle + 0.6 * grain * detail(0.7, pixel_mm)
+    grain = noise(seed, "grain", x, y)
+    texture = torch.addcmul(0.8 * mottle, 0.6 * detail(0.7, pixel_mm), grain)
     if fine:
         texture = texture + _specks(seed, x, y, grain, pixel_mm)
-    x, y = u + 0.5 * v + 0.8 * grain, v - 0.5 * u + 0.8 * mottle
-    spots = value_noise(lattice(seed, "freckles", 64, 64), 0.8 * x + 32, 0.8 * y + 32)
+    x, y = torch.add(u, v, alpha=0.5), torch.sub(v, u, alpha=0.5)
+    x, y = torch.add(x, grain, alpha=0.8), torch.add(y, mottle, alpha=0.8)
+    spots = noise(seed, "freckles", 0.8 * x, 0.8 * y)
     freckled = p.freckles * (2.2 * (spots - 0.45)).clamp(0, 1) * detail(0.8, pixel_mm)
     beyond = torch.maximum(u - p.canthus_inner, -u - p.canthus_outer).clamp(min=0)
-    rim = torch.exp(-lids.open.abs() / 1.2 - beyond / 2)
-    thin = torch.exp(-((lids.open / 5) ** 2) - beyond / 2)
-    tint = surface.rgb(band.redness, u) * (0.2 * rim + 0.14 * thin + 0.12 * mottle)
+    ends = torch.exp(-0.5 * beyond)
+    rim = torch.exp(lids.open.abs() * (-1 / 1.2))
+    red = torch.add(0.2 * rim, elementary.bump(lids.open / 5), alpha=0.14) * ends
+    tint = surface.rgb(band.redness, u) * torch.add(red, mottle, alpha=0.12)
     brown = 0.35 * surface.rgb(band.melanin, u) * freckled
-    bare = surface.skin_tone(p, band) * (1 + p.skin_texture * texture - tint - brown)
+    bare = surface.skin_tone(p, band) * ((1 + p.skin_texture * texture) - tint - brown)
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
 
 
 def _specks(seed: Tensor, x: Tensor, y: Tensor, grain: Tensor, pixel_mm: Tensor) -> Tensor:
     """Contrast of pores and fine vessels."""
     warp_x, warp_y = 2.1 * x - 0.9 * y + grain, 2.1 * y + 0.9 * x + grain
-    specks = value_noise(lattice(seed, "specks", 128, 128), warp_x + 64, warp_y + 64)
+    specks = noise(seed, "specks", warp_x, warp_y)
     return (0.5 * specks - 0.9 * (specks - 0.4).clamp(min=0)) * detail(2.3, pixel_mm)
 
 
@@ -57,16 +59,20 @@ def _eyeshadow(p: EyeParams, lids: Lids) -> Tensor:
 def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:
     """Share `[B, H, W]` of the light around that reaches creases, orbit and the nose's side."""
     u, v = face.u, face.v
-    socket = elementary.sigmoid((v + 1 - 0.25 * u) / 2.5) * elementary.sigmoid((u + 9) / 5)
-    orbit = torch.exp(-((u / 17) ** 2) - ((v - 2) / 7) ** 2)
-    nose = torch.exp(-(((u - 12) / 6) ** 2) - (v / 12) ** 2)
-    near = torch.exp(-(((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap)) ** 2))
-    folded = 0.55 * relief.crease(lids) + 0.3 * near
-    deep = 1 - p.fold_depth * folded * lids.bulge
-    trough = torch.exp(-(((lids.below - 8 + 3 * lids.along) / 3) ** 2)) * (0.4 + lids.along)
-    deep = deep * (1 - 0.3 * p.bag * trough * lids.bulge)
-    deep = deep * (1 - p.socket_shade * socket) * (1 - p.orbit_shade * orbit)
-    return deep * (1 - p.nasal_shade * nose)
+    socket = elementary.ramp(torch.sub(v, u, alpha=0.25), -1, 2.5) * elementary.ramp(u, -9, 5)
+    orbit = elementary.bump(u / 17, v / 7 - 2 / 7)
+    nose = elementary.bump(u / 6 - 2, v / 12)
+    near = elementary.bump((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap))
+    folded = torch.add(0.55 * relief.crease(lids), near, alpha=0.3) * lids.bulge
+    trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
+    deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
+    deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
+    return shaded(deep, p.nasal_shade, nose)
+
+
+def shaded(light: Tensor, depth: Tensor, where: Tensor) -> Tensor:
+    """What a shade of a depth leaves of light."""
+    return torch.addcmul(light, depth * where, light, value=-1)
 
 
 def normals(

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from gazegan.render import elementary, shape
+from gazegan.render import elementary
 from gazegan.render.bands import Band, Colour
 from gazegan.render.eyeball import EyeHit
 from gazegan.render.params import EyeParams
-from gazegan.render.texture import detail, lattice, ring, value_noise
+from gazegan.render.texture import detail, lattice, noise, ring, value_noise
 
 _MEAN = 0.12
 """Opacity of vessels on the average, which is what small images show of them."""
@@ -20,13 +20,21 @@ def rgb(colour: Colour, like: Tensor) -> Tensor:
 
 def blend(under: Tensor, over: Tensor, share: Tensor) -> Tensor:
     """Lay colour `over` onto `under` with opacity `share`."""
-    return under + (over - under) * share
+    return torch.lerp(under, over, share)
 
 
 def iris(
-    p: EyeParams, band: Band, seed: Tensor, hit: EyeHit, pixel_mm: Tensor, fine: bool
+    p: EyeParams,
+    band: Band,
+    seed: Tensor,
+    hit: EyeHit,
+    black: Tensor,
+    pixel_mm: Tensor,
+    fine: bool,
 ) -> Tensor:
-    """Colour `[C, B, H, W]` of iris and pupil; `fine` adds what only large images show.
+    """Colour `[C, B, H, W]` of iris and pupil, whose coverage is `black`.
+
+    `fine` adds what only large images show.
 
     From the pupil outward: the dark ruff, the pupillary zone, the collarette a third of the way
     to the limbus, crypts beside it, the ciliary zone's radial fibres, the dark rim.
@@ -37,17 +45,17 @@ def iris(
     angle = elementary.turn(u, v)
     coarse = value_noise(ring(lattice(seed, "crypts", 6, 18)), angle * 18, share * 4)
     fibres, edge = 0.5 * coarse, 0.48 + 0.03 * coarse
-    collar = torch.exp(-(((share - edge) / 0.12) ** 2))
+    collar = elementary.bump((share - edge) / 0.12)
     if fine:
         fibres = fibres + _fibres(seed, angle, share, coarse, pixel_mm)
     pigment = (p.iris_pigment + 0.25 * collar * (1 - p.iris_pigment)).clamp(0, 1)
     colour = _iris_colour(band, pigment)
     colour = colour * p.iris_bright * (1 + p.iris_contrast * (fibres + 0.3 * collar))
-    rim = elementary.sigmoid((share - 0.9) / 0.05)
+    rim = elementary.ramp(share, 0.9, 0.05)
     colour = colour * (1 - p.limbal_ring * rim)
     if fine:
-        colour = colour * (1 - 0.6 * torch.exp(-((hit.pupil / 0.16) ** 2)))
-    return colour.clamp(min=0.002) * (1 - shape.coverage(hit.pupil)) + 0.002
+        colour = colour * (1 - 0.6 * elementary.bump(hit.pupil / 0.16))
+    return colour.clamp(min=0.002) * (1 - black) + 0.002
 
 
 def _fibres(seed: Tensor, angle: Tensor, share: Tensor, coarse: Tensor, pixel_mm: Tensor) -> Tensor:
@@ -57,7 +65,7 @@ def _fibres(seed: Tensor, angle: Tensor, share: Tensor, coarse: Tensor, pixel_mm
     thin = value_noise(ring(lattice(seed, "threads", 10, 210)), bend * 210, share * 7)
     threads = 0.55 - 1.5 * thin.abs()
     holes = value_noise(ring(lattice(seed, "holes", 12, 26)), angle * 26 + wide, share * 9)
-    zone = torch.exp(-(((share - 0.6) / 0.16) ** 2))
+    zone = elementary.bump((share - 0.6) / 0.16)
     crypts = zone * (2.6 * (holes - 0.45)).clamp(0, 1)
     spun = 0.55 * wide * detail(2.0, pixel_mm) + 0.6 * threads * detail(4.0, pixel_mm)
     return spun - 0.9 * crypts * detail(1.0, pixel_mm)
@@ -82,7 +90,7 @@ def sclera(
     """Colour `[C, B, H, W]` of the white, redder and veined toward the canthi."""
     corner = (2 * (along - 0.5).abs()).clamp(0, 1) ** 2
     u, v = hit.white
-    cloud = value_noise(lattice(seed, "warp", 16, 16), 0.7 * u + 20, v + 20)
+    cloud = noise(seed, "warp", 0.7 * u, v)
     red = p.sclera_warm * (0.4 + 1.2 * corner + 0.25 * cloud)
     vessels = _vessels(seed, u, v, cloud, pixel_mm) if fine else _MEAN
     red = red + p.veins * (0.3 + corner) * vessels
@@ -95,10 +103,10 @@ def _vessels(seed: Tensor, u: Tensor, v: Tensor, cloud: Tensor, pixel_mm: Tensor
     Vessels are where two smooth fields vanish. The twigs' field joins that of the stems beside
     them, so that twigs end in stems instead of crossing them.
     """
-    bend = value_noise(lattice(seed, "bends", 48, 48), 0.9 * u + 24, 0.9 * v + 24)
+    bend = noise(seed, "bends", 0.9 * u, 0.9 * v)
     x, y = 0.28 * u + 0.2 * bend, 0.75 * v + 0.35 * cloud + 0.3 * bend
-    stem = value_noise(lattice(seed, "stems", 32, 32), x + 16, y + 16)
-    twig = value_noise(lattice(seed, "twigs", 64, 64), 3.1 * x + 0.4 * y + 32, 2.3 * y + bend + 32)
+    stem = noise(seed, "stems", x, y)
+    twig = noise(seed, "twigs", 3.1 * x + 0.4 * y, 2.3 * y + bend)
     near = (stem.abs() * 4).clamp(max=1)
     thick = (1 - 13 * stem.abs()).clamp(min=0) * detail(0.7, pixel_mm)
     thin = (1 - 7 * (twig * near + stem * (1 - near)).abs()).clamp(min=0) * detail(1.3, pixel_mm)

@@ -1,11 +1,61 @@
 """Procedural noise: a pure function of a seed an image, smooth, periodic where it must be."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gazegan import rng
 from gazegan.render.elementary import fourth
+
+_TABLE = 512
+"""Rows and columns of the lattice that all plain noise is cut out of."""
+_LEFT, _ROOM = 128, 8
+"""First cell, and bits of the number of cells, at which the middle of a noise can lie there."""
+_SCALE = 2 / (_TABLE - 1)
+"""What `grid_sample` calls a cell of the table, whose middle is 0 and whose ends are -1 and 1."""
+
+
+def noise(seed: Tensor, name: str, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """Noise `[B, H, W]` in -1..1 at `x`, `y` `[B, H, W]` in cells, another for each seed and name.
+
+    All of it is cut out of one lattice, at a place drawn by `seed` `[B]` and `name`: to hash a
+    lattice for each eye and texture costs more than to sample it. Without `y` it has one dimension.
+    """
+    left, top = _corner(seed, name, x)
+    across = torch.add(left, _fade(x), alpha=_SCALE)
+    down = top.expand_as(x) if y is None else torch.add(top, _fade(y), alpha=_SCALE)
+    return _sample(_table(x.device).expand(len(seed), -1, -1, -1), across, down)
+
+
+def draws(seed: Tensor, name: str, cell: Tensor) -> Tensor:
+    """Random numbers `[B, H, W]` in -1..1, one for each of the whole numbers `cell`."""
+    left, top = _corner(seed, name, cell)
+    table = _table(cell.device).expand(len(seed), -1, -1, -1)
+    return _sample(table, torch.add(left, cell, alpha=_SCALE), top.expand_as(cell))
+
+
+def _corner(seed: Tensor, name: str, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Where in the table `[B, 1, 1]`, -1..1, the middle of a noise lies: on a cell's corner."""
+    word = rng.hash32(rng.hash32(seed.to(torch.int32)) ^ _key(name))[:, None, None]
+    cells = (1 << _ROOM) - 1
+    left, top = _LEFT + (word & cells), _LEFT + ((word >> _ROOM) & cells)
+    return _SCALE * left.to(like.dtype) - 1, _SCALE * top.to(like.dtype) - 1
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _key(name: str) -> int:
+    key: int = rng.mix(0, name) & 0x7FFFFFFF
+    return key
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@cache
+def _table(device: torch.device) -> Tensor:
+    """The lattice `[1, 1, _TABLE, _TABLE]`, a constant."""
+    words = rng.bits(torch.arange(_TABLE * _TABLE), 0, "table")
+    return (2 * rng.unit(words) - 1).view(1, 1, _TABLE, _TABLE).to(device)
 
 
 def lattice(seed: Tensor, name: str, height: int, width: int) -> Tensor:
@@ -21,14 +71,19 @@ def value_noise(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Returns `[B, H, W]` in -1..1, smooth across cells (Perlin's cubic fade).
     """
     height, width = grid.shape[-2:]
-    at = torch.stack((_fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1), dim=-1)
+    return _sample(grid, _fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1)
+
+
+def _sample(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Interpolate lattices linearly at places -1..1."""
+    at = torch.stack((x, y)).permute(1, 2, 3, 0)  # planes side by side, which is faster to fill
     return F.grid_sample(grid.to(at.dtype), at, padding_mode="reflection", align_corners=True)[:, 0]
 
 
 def _fade(x: Tensor) -> Tensor:
     cell = x.floor()
     part = x - cell
-    return cell + part * part * (3 - 2 * part)
+    return torch.addcmul(cell, part * part, torch.rsub(part, 3, alpha=2))
 
 
 def ring(grid: Tensor) -> Tensor:

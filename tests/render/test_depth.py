@@ -77,7 +77,9 @@ def test_normals_of_the_face_are_those_of_its_depth():
         normal = np.cross(down, along, axis=0)
         normal /= np.linalg.norm(normal, axis=0)
         bare = batch.masks[i, 0] < 0.999
-        far = torch.nn.functional.max_pool2d(bare.float()[None, None], 25, 1, 12)[0, 0] == 0
+        # Beside the eye: above and below it the lids' relief turns normals, not depth.
+        near = torch.nn.functional.max_pool2d(bare.float()[None, None], (191, 25), 1, (95, 12))
+        far = near[0, 0] == 0
         off = np.abs(normal - batch.normals[i].numpy()).max(0)[far.numpy()]
         assert off.size > 200
         assert np.quantile(off, 0.99) < 0.03

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, SMALL, double, draw, stage
 
+from gazegan.render import hair, paint, sight
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image, load_recipe
 from gazegan.render.scene import render, render_indices
@@ -199,3 +200,20 @@ def test_masks_agree_with_supersampling(held, least):
     shared = torch.minimum(found, known).sum((0, 2, 3)) / torch.maximum(found, known).sum((0, 2, 3))
     assert (shared[: len(least)] > torch.tensor(least)).all()
     assert (found - known).abs().mean() < 4e-3
+
+
+@pytest.mark.parametrize("recipe", ["webcam", "hard"])
+def test_what_is_left_unpainted_has_no_share_in_the_image(recipe, monkeypatch):
+    """Lashes, brow and what lies between the lids are painted in a part of the images only."""
+
+    def whole(shown):
+        return sight.Part(0, shown.shape[-2], 0, shown.shape[-1], *shown.shape[-2:])
+
+    size = ["image.height=72", "image.width=120", "image.channels=3"]
+    drawn = load_recipe(recipe, size)
+    parts = render_indices(drawn, 4, torch.arange(12))
+    for module in (paint, hair):
+        monkeypatch.setattr(module, "around", whole)
+    alike = render_indices(drawn, 4, torch.arange(12))
+    assert torch.equal(parts.image, alike.image)
+    assert torch.equal(parts.masks, alike.masks)
