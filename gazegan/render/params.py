@@ -250,7 +250,7 @@ class EyeParams:
     )
     balance_red: Tensor = _p(1, 0.5, 2, "red gain of a white balance that errs")
     balance_blue: Tensor = _p(1, 0.5, 2, "blue gain of a white balance that errs")
-    contrast: Tensor = _p([0.9, 1.5], 0.2, 3, "slope at mid-grey")
+    contrast: Tensor = _p([1.0, 1.7], 0.2, 3, "slope at mid-grey")
     vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners")
     shot_noise: Tensor = _p(0, 0, 0.3, "photon noise at full scale: 1 / sqrt(full well, electrons)")
     noise: Tensor = _p([0.0, 0.02], 0, 0.3, "standard deviation of read noise, of full scale")
