@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,23 +195,22 @@ def _scenes(
     from gazegan.render.crowd import render_scenes
     from gazegan.schema import SceneBatch
 
-    def scenes(many: int) -> Iterator[SceneBatch]:
-        with options.progress("rendering", many, as_json) as advance:
-            for k in range(many):
-                yield render_scenes(recipe, seed, torch.tensor([k]), device).to("cpu")
-                advance(1)
+    def scene(k: int) -> SceneBatch:
+        return render_scenes(recipe, seed, torch.tensor([k]), device).to("cpu")
 
     found: dict[str, Any] = {}
     said: list[str] = []
     if preview is not None:
-        shown = list(scenes(min(count or _SCENES, _SCENES)))
+        shown = [scene(k) for k in range(min(count or _SCENES, _SCENES))]
         title = f"Recipe {recipe.name}, seed {seed}"
         _save_preview(preview, lambda: scene_sheet(SceneBatch.cat(shown), title))
         found |= {"preview": str(preview)}
         said.append(f"{preview}: {len(shown)} scenes of recipe {recipe.name!r} with their labels")
     if out is not None and count is not None:
-        about = f"gazegan, recipe {recipe.name}, seed {seed}"
-        found |= {"count": write_coco(scenes(count), out, about), "folder": str(out)}
+        made_of = {"recipe": recipe.model_dump(mode="json"), "seed": seed}
+        with options.progress("rendering", count, as_json) as advance:
+            written = write_coco(scene, count, out, made_of, advance)
+        found |= {"count": written, "folder": str(out)}
         said.append(f"{count} scenes of recipe {recipe.name!r} in {out}, as COCO")
     return found, "\n".join(said)
 

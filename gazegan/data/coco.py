@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,47 +11,110 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gazegan.data.export import is_empty, published, refuse_early
+from gazegan.config import differences
+from gazegan.data.export import is_empty
+from gazegan.data.files import make_folder, only_writer, parse_json, read_bytes, write_atomic
+from gazegan.errors import DataError, UserError
 from gazegan.geometry import direction_deg, eccentricity_deg
 from gazegan.schema import LANDMARKS, MASKS, SIDES, SceneBatch
 
+LABELS, PLAN = "annotations.json", "plan.json"
+"""What a finished folder holds, and one that is not: a finished one may still hold the plan."""
 HEAD, EYE, IRIS = 1, 2, 3
 """Identifiers of the categories."""
 _LABELLED, _VISIBLE = 1, 2
 """COCO's flags of keypoints: hidden, or seen."""
 
 
-def write_coco(scenes: Iterable[SceneBatch], out: Path, about: str = "") -> int:
+def write_coco(
+    scene: Callable[[int], SceneBatch],
+    count: int,
+    out: Path,
+    made_of: Mapping[str, Any],
+    advance: Callable[[int], object] = bool,
+) -> int:
     """Write images/NNNNNN.png, masks/NAME/NNNNNN.png and annotations.json; return how many images.
 
-    Categories are head, eye and iris. Boxes are COCO's (x, y, width, height) px, cut off at the
+    `scene(k)` makes scene k alone, as `made_of`, plain values, tells; a folder cut short goes on
+    where it stopped, a finished one is left alone. `advance(1)` hears of every scene. Categories
+    are head, eye and iris. Boxes are COCO's (x, y, width, height) px, cut off at the
     image's border, and counted from its corner as all points here are; what lies outside altogether
     is left out. An eye carries the landmarks as keypoints, and beside COCO's own fields `face` (a
     number within its image), `side`, pitch and yaw of gaze and head in degrees, and
     `gaze_direction_deg` and `gaze_eccentricity_deg`. The same scenes give the same bytes; raises
     UserError where `out` holds something else, DataError where the disk is full.
     """
-    refuse_early(out, is_empty(out) or (out / "annotations.json").is_file())
-    images: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
-    with published(out) as folder:
-        for name in ("images", *(f"masks/{mask}" for mask in MASKS)):
-            (folder / name).mkdir(parents=True)
-        for batch in scenes:
-            for k in range(len(batch)):
-                file = f"{len(images):06d}.png"
-                _save(folder, batch, k, file)
-                height, width = batch.image.shape[-2:]
-                images.append(
-                    {"id": len(images), "file_name": f"images/{file}", "width": width}
-                    | {"height": height, "scene": int(batch.id[k])}
-                )
-                found += _annotations(batch, k, images[-1])
-        numbered = [{"id": number, **values} for number, values in enumerate(found, 1)]
-        known = {"info": {"description": about}, "images": images, "annotations": numbered}
-        text = json.dumps(known | {"categories": _categories()}, allow_nan=False)
-        (folder / "annotations.json").write_text(text + "\n", encoding="utf-8")
-    return len(images)
+    plan = {**made_of, "count": count}
+    make_folder(out)
+    with only_writer(out):
+        if _begin(out, plan):
+            return count
+        for k in range(count):
+            if not _part(out, k).is_file():
+                _write_scene(out, scene(k), k)
+            advance(1)
+        _finish(out, plan)
+    return count
+
+
+def _begin(out: Path, plan: dict[str, Any]) -> bool:
+    """Claim a folder for `plan`; True where it is finished."""
+    finished, planned = (out / LABELS).is_file(), (out / PLAN).is_file()
+    if not finished and not planned:
+        if not is_empty(out):
+            raise UserError(f"{out}: not empty and no folder of scenes; choose another --out")
+        for name in ("images", "parts", *(f"masks/{mask}" for mask in MASKS)):
+            make_folder(out / name)
+        write_atomic(out / PLAN, _json(plan))
+    file = out / (LABELS if finished else PLAN)
+    known = parse_json(read_bytes(file, file.stat().st_size), file)
+    if finished:
+        known = known.get("info", {}).get("made_of", {})
+        _clear(out)
+    if changed := differences(known, plan):
+        raise UserError(f"{out}: holds other scenes ({changed[0]}); choose another --out")
+    return finished
+
+
+def _write_scene(out: Path, batch: SceneBatch, k: int) -> None:
+    """Write a scene's pictures, then its annotations, which tell that it is whole."""
+    height, width = batch.image.shape[-2:]
+    file = f"{k:06d}.png"
+    image = {"id": k, "file_name": f"images/{file}", "width": width, "height": height, "scene": k}
+    try:
+        _save(out, batch, 0, file)
+    except OSError as fault:
+        raise DataError(f"{out}: cannot be written ({fault.strerror})") from None
+    part = {"image": image, "annotations": _annotations(batch, 0, image)}
+    write_atomic(_part(out, k), _json(part))
+
+
+def _finish(out: Path, plan: dict[str, Any]) -> None:
+    """Join the scenes' annotations, and clear away what only an unfinished folder needs."""
+    parts = [json.loads(_part(out, k).read_bytes()) for k in range(plan["count"])]
+    found = [values for part in parts for values in part["annotations"]]
+    known = {
+        "info": {"description": "scenes rendered by gazegan", "made_of": plan},
+        "images": [part["image"] for part in parts],
+        "annotations": [{"id": number, **values} for number, values in enumerate(found, 1)],
+        "categories": _categories(),
+    }
+    write_atomic(out / LABELS, _json(known))
+    _clear(out)
+
+
+def _clear(out: Path) -> None:
+    if (out / PLAN).is_file():
+        shutil.rmtree(out / "parts", ignore_errors=True)
+        (out / PLAN).unlink()
+
+
+def _part(out: Path, k: int) -> Path:
+    return out / "parts" / f"{k:06d}.json"
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, allow_nan=False) + "\n").encode()
 
 
 def _categories() -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ def scenes():
 
 @pytest.fixture
 def folder(scenes, tmp_path):
-    assert write_coco([scenes[:3], scenes[3:]], tmp_path / "coco", "a crowd") == 4
+    assert write_coco(lambda k: scenes[k : k + 1], 4, tmp_path / "coco", {"seed": 3}) == 4
     return tmp_path / "coco"
 
 
@@ -88,12 +88,41 @@ def test_boxes_stay_within_the_image(folder):
     assert eye["num_keypoints"] == len(LANDMARKS) == len(eye["keypoints"]) // 3
 
 
-def test_the_same_scenes_give_the_same_bytes_and_others_are_refused(scenes, folder):
-    before = {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
-    write_coco([scenes], folder, "a crowd")
-    assert {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()} == before
-    with pytest.raises(UserError, match="differs from this export"):
-        write_coco([scenes[:2]], folder, "a crowd")
+def files(folder):
+    return {f.relative_to(folder): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_finished_folders_are_left_alone_and_other_scenes_refused(folder):
+    before = files(folder)
+    write_coco(lambda k: pytest.fail("rendered again"), 4, folder, {"seed": 3})
+    assert files(folder) == before
+    (folder / "parts").mkdir()  # as if killed before its last step
+    (folder / "plan.json").write_text("{}")
+    with pytest.raises(UserError, match=r"holds other scenes \(seed: 3 -> 4\)"):
+        write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 4})
+    assert files(folder) == before and not (folder / "parts").exists()
+    (folder / "annotations.json").write_text("{}")
+    with pytest.raises(UserError, match="holds other scenes"):
+        write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
     (folder / "annotations.json").unlink()
-    with pytest.raises(UserError, match="is no such export"):
-        write_coco([scenes], folder)
+    with pytest.raises(UserError, match="not empty and no folder of scenes"):
+        write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
+
+
+def test_a_folder_cut_short_goes_on_where_it_stopped(scenes, folder, tmp_path):
+    made = []
+
+    def scene(k):
+        made.append(k)
+        if made == [0, 1, 2]:
+            raise KeyboardInterrupt
+        return scenes[k : k + 1]
+
+    out, heard = tmp_path / "cut", []
+    with pytest.raises(KeyboardInterrupt):
+        write_coco(scene, 4, out, {"seed": 3})
+    with pytest.raises(UserError, match="holds other scenes"):
+        write_coco(scene, 5, out, {"seed": 3})
+    write_coco(scene, 4, out, {"seed": 3}, heard.append)
+    assert made == [0, 1, 2, 2, 3] and heard == [1] * 4
+    assert files(out) == files(folder)
