@@ -69,11 +69,17 @@ def _begin(out: Path, plan: dict[str, Any]) -> bool:
     file = out / (LABELS if finished else PLAN)
     known = parse_json(read_bytes(file, file.stat().st_size), file)
     if finished:
-        known = known.get("info", {}).get("made_of", {})
+        known = _made_of(known)
         _clear(out)
     if changed := differences(known, plan):
         raise UserError(f"{out}: holds other scenes ({changed[0]}); choose another --out")
     return finished
+
+
+def _made_of(known: Any) -> dict[str, Any]:
+    for key in ("info", "made_of"):
+        known = known.get(key) if isinstance(known, dict) else None
+    return known if isinstance(known, dict) else {}
 
 
 def _write_scene(out: Path, batch: SceneBatch, k: int) -> None:

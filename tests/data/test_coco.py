@@ -101,9 +101,10 @@ def test_finished_folders_are_left_alone_and_other_scenes_refused(folder):
     with pytest.raises(UserError, match=r"holds other scenes \(seed: 3 -> 4\)"):
         write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 4})
     assert files(folder) == before and not (folder / "parts").exists()
-    (folder / "annotations.json").write_text("{}")
-    with pytest.raises(UserError, match="holds other scenes"):
-        write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
+    for foreign in ("{}", "[]", '{"info": 1}'):
+        (folder / "annotations.json").write_text(foreign)
+        with pytest.raises(UserError, match="holds other scenes"):
+            write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
     (folder / "annotations.json").unlink()
     with pytest.raises(UserError, match="not empty and no folder of scenes"):
         write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
