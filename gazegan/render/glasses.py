@@ -23,6 +23,9 @@ _THIN = 0.1
 _GREEN = (0.45, 1.0, 0.6)
 """Tint of what a coating still reflects."""
 
+_HINGE, _OVER = 6.0, 4.0
+"""Length of the hinge, and of the bridge beyond the face's middle, so that both halves meet, mm."""
+
 
 def wear(
     s: Glass, seed: Tensor, level: Tensor, lamp: Lamps, rays: Rays, seen: Tensor, pixel_mm: Tensor
@@ -72,7 +75,8 @@ def _bridge_and_hinge(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     beside = (u - p.lens_nasal).abs() - p.lens_half_width
     rise = (v + p.lens_drop - 0.35 * p.lens_half_height).abs()
     ends = torch.minimum(0.4 * p.rim_width + 0.2 - rise, beside)
-    return torch.minimum(ends, 6 - beside + 8 * (u > p.lens_nasal))
+    to_middle = 0.5 * p.ipd + _OVER - p.lens_nasal - p.lens_half_width
+    return torch.minimum(ends, torch.where(u > p.lens_nasal, to_middle, _HINGE) - beside)
 
 
 def hides(p: EyeParams, where: Pose, rays: Rays) -> Tensor:
