@@ -173,19 +173,20 @@ def speeds(records: Records) -> str:
                 rows.append([size, recipe, name, _range(some), ratio, bar])
     head = ["size", "recipe", "renderer", "images a second", "over eager", "bar"]
     parts = [_markdown(head, rows), _markdown(["what", "measured"], _measures(records))]
-    one = records[0]
+    one, repeats = records[0], len(_unique(timed, "repeat"))
     parts.append(
-        f"Medians, in brackets smallest and largest of {len(_unique(timed, 'repeat'))} repeats by turns;"
-        f" gazegan {one['gazegan']}, torch {one['torch']}, {one['threads']} thread of {one['processor']}"
+        f"Medians, in brackets smallest and largest of {repeats} repeats by turns; gazegan"
+        f" {one['gazegan']}, torch {one['torch']}, {one['threads']} thread of {one['processor']}"
         f" ({one['vectors']})."
     )
     return "\n\n".join(parts)
 
 
 def _measures(records: Records) -> list[list[str]]:
-    rows = []
-    for r in _of(records, kind="compile"):
-        rows.append([f"seconds of compiling, {r['size']}, {r['recipe']}", f"{r['value']:.0f}"])
+    rows = [
+        [f"seconds of compiling, {r['size']}, {r['recipe']}", f"{r['value']:.0f}"]
+        for r in _of(records, kind="compile")
+    ]
     kinds = {
         "gradient": "time of image and slopes over that of the image, eager",
         "processes": "images a second of two processes over those of one",
@@ -193,13 +194,14 @@ def _measures(records: Records) -> list[list[str]]:
     }
     for kind, what in kinds.items():
         rows.append([f"{what}, 36x60", _range(_of(records, kind=kind), 2)])
-    for r in _of(records, kind="memory"):
-        rows.append([f"peak memory, MB, of {r['count']} images, 36x60", f"{r['value']:.0f}"])
+    rows += [
+        [f"peak memory, MB, of {r['count']} images, 36x60", f"{r['value']:.0f}"]
+        for r in _of(records, kind="memory")
+    ]
     for r in _of(records, kind="floor"):
         told = f"{r['kilobytes_a_pixel']:.1f} kB a pixel, {r['gigabytes_a_second']:.0f} GB/s copied"
-        rows.append(
-            [f"floor of memory traffic over time, eager, {r['size']}", f"{r['value']:.2f} ({told})"]
-        )
+        what = f"floor of memory traffic over time, eager, {r['size']}"
+        rows.append([what, f"{r['value']:.2f} ({told})"])
     for r in _of(records, kind="alias"):
         what = "as rendered" if r["fine"] == 1 else f"{r['fine']}x{r['fine']} samples a pixel"
         rows.append([f"PSNR, dB, against 8x8 samples, 96x160, {what}", f"{r['value']:.1f}"])

@@ -1,6 +1,7 @@
 """The renderer, compiled: the same passes fused into one kernel for each size of image."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from gazegan.render.scene import Pixels, Renderer, expose
 
 _PIXELS = 8 * 36 * 60
 """Pixels that one call renders: calls are cheap, and few pixels stay in the processor's cache."""
-_OPTIONS = {"assert_indirect_indexing": False}
+_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {"assert_indirect_indexing": False}
 """Places in lattices are clamped where they are reckoned; to check them again takes time."""
 
 
@@ -54,7 +55,9 @@ def _compile(recipe: Recipe) -> Renderer:
         # One shape, one compilation: the last eyes of a run are filled up.
         parts = [
             fused(_filled(flat, size), _filled(some, size), image, needs)
-            for flat, some in zip(params.flat().split(size), seed.split(size), strict=True)
+            for flat, some in zip(
+                torch.split(params.flat(), size), torch.split(seed, size), strict=True
+            )
         ]
         return Pixels.cat(parts)[: len(seed)]
 

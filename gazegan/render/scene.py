@@ -33,7 +33,7 @@ from gazegan.schema import EyeBatch
 
 _CHUNK_PIXELS = 64 * 36 * 60
 """Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
-_CHUNK_LABELS = 1024
+_CHUNK_LABELS = 2048
 """Eyes labelled at a time; labels are small, and fewer calls are faster."""
 
 

@@ -5,8 +5,9 @@ with the axes of the camera; scalars per eye are `[B, 1, 1]`. The functions of (
 landmarks, whose two last axes are points instead of pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -188,9 +189,7 @@ def hit_face(
     x0, v0 = at[0] - at[2] * slope_x, at[2] * slope_y - at[1]
     u0, slope_u = p.side * x0, -p.side * slope_x
 
-    def height(h: Tensor) -> Tensor:
-        return face_height(p, torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y))
-
+    height = partial(_height_along, p, (u0, slope_u, v0, slope_y))
     before = (p.eyeball_radius * 0.8).expand_as(x0)
     h = met = height(before)
     for _ in range(_SECANT * fine):
@@ -199,11 +198,21 @@ def hit_face(
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
         step = (now - steep * h) / (1 - steep)
         before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
-    # Where no eye is marked there is nothing to do; a compiler cannot ask.
-    if profile is not None and (torch.compiler.is_compiling() or bool(profile.any())):
+    if profile is not None and torch.compiler.is_compiling():  # which cannot ask who is marked
         h = torch.where(profile, _first(p, height, h, _MARCH * fine), h)
+    elif profile is not None and bool(profile.any()):
+        marked = profile.flatten().nonzero().flatten()
+        some, ray = p[marked], [part[marked] for part in (u0, slope_u, v0, slope_y)]
+        first = _first(some, partial(_height_along, some, ray), h[marked], _MARCH * fine)
+        h = h.index_copy(0, marked, first)
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
+
+
+def _height_along(p: EyeParams, ray: Sequence[Tensor], h: Tensor) -> Tensor:
+    """Height of the face where a ray, u and its change and v and its change, is at height h."""
+    u, slope_u, v, slope_v = ray
+    return face_height(p, torch.addcmul(u, h, slope_u), torch.addcmul(v, h, slope_v))
 
 
 def _first(p: EyeParams, height: Callable[[Tensor], Tensor], h: Tensor, steps: int) -> Tensor:

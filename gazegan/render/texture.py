@@ -36,7 +36,8 @@ def draws(seed: Tensor, name: str, cell: Tensor) -> Tensor:
     """Random numbers `[B, H, W]` in -1..1, one for each of the whole numbers `cell`."""
     left, top = _corner(seed, name)
     place = (left + cell.detach().to(torch.int32)).clamp(0, _TABLE - 1)
-    return _table(cell.device).to(cell.dtype).flatten()[top * _TABLE + place]
+    drawn: Tensor = _table(cell.device).to(cell.dtype).flatten()[top * _TABLE + place]
+    return drawn
 
 
 def _corner(seed: Tensor, name: str) -> tuple[Tensor, Tensor]:
