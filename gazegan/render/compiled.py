@@ -18,7 +18,7 @@ from gazegan.render.scene import Pixels, Renderer, expose
 
 _PIXELS = 8 * 36 * 60
 """Pixels that one call renders: calls are cheap, and few pixels stay in the processor's cache."""
-_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {"assert_indirect_indexing": False}
+_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {"assert_indirect_indexing": False, "realize_opcount_threshold": 8}
 """Places in lattices are clamped where they are reckoned; to check them again takes time."""
 
 

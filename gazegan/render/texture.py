@@ -57,11 +57,15 @@ def _gathered(grid: Tensor, start: Tensor, x: Tensor, y: Tensor | None) -> Tenso
     column, across = _split(x)
     if y is None:
         at = (start + column).clamp(0, last)
-        return torch.lerp(flat[at], flat[at + 1], across)
+        return _between(flat[at], flat[at + 1], across)
     row, down = _split(y)
     at = (start + row * width + column).clamp(0, last)
-    upper = torch.lerp(flat[at], flat[at + 1], across)
-    return torch.lerp(upper, torch.lerp(flat[at + width], flat[at + width + 1], across), down)
+    upper = _between(flat[at], flat[at + 1], across)
+    return _between(upper, _between(flat[at + width], flat[at + width + 1], across), down)
+
+
+def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    return torch.addcmul(start, end - start, share)
 
 
 def _split(x: Tensor) -> tuple[Tensor, Tensor]:
