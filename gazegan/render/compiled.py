@@ -18,8 +18,12 @@ from gazegan.render.scene import Pixels, Renderer, expose
 
 _PIXELS = 8 * 36 * 60
 """Pixels that one call renders: calls are cheap, and few pixels stay in the processor's cache."""
-_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {"assert_indirect_indexing": False, "realize_opcount_threshold": 8}
-"""Places in lattices are clamped where they are reckoned; to check them again takes time."""
+_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
+    # Places in lattices are clamped where they are reckoned; to check them again takes time.
+    "assert_indirect_indexing": False,
+    # Results of more steps than this that are used again are kept: half the time of compiling.
+    "realize_opcount_threshold": 8,
+}
 
 
 def compiled(

@@ -17,6 +17,7 @@ from gazegan.render import (
     labels,
     landmarks,
     light,
+    memory,
     pairs,
     sensor,
     shape,
@@ -183,6 +184,7 @@ def render_indices(
 def _render_rows(
     recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str, renderer: Renderer
 ) -> EyeBatch:
+    memory.keep_freed()
     image, needs = recipe.image, effects.of_recipe(recipe)
     flat = sample(recipe, seed, indices).flat().to(device)
     # The halves of a face meet in one texture.
