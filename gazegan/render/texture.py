@@ -82,9 +82,13 @@ def _key(name: str) -> int:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@cache
 def _table(device: torch.device) -> Tensor:
     """The lattice `[1, 1, _TABLE, _TABLE]`, a constant."""
+    return _made(device)
+
+
+@cache
+def _made(device: torch.device) -> Tensor:
     words = rng.bits(torch.arange(_TABLE * _TABLE), 0, "table")
     return (2 * rng.unit(words) - 1).view(1, 1, _TABLE, _TABLE).to(device)
 
