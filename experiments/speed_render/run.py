@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 
 class Size(Config):
-    """A size of images, and how many of them a measurement renders."""
+    """A size of images, and how many of them a measurement renders; none compiled if 0."""
 
     name: str
     height: int
@@ -126,7 +126,7 @@ def turns(
     """Let the contenders render by turns."""
     recipe, rivals = size.recipe(name), []
     rivals.append(("eager", size.eager, partial(ours, recipe, size.eager, expose)))
-    if settings.compile:
+    if settings.compile and size.compiled and name == settings.recipes[0]:
         since = time.perf_counter()
         fast = compiled(recipe, "cpu", fail)
         rivals.append(("compiled", size.compiled, partial(ours, recipe, size.compiled, fast)))

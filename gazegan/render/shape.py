@@ -35,7 +35,8 @@ def per_pixel(params: EyeParams) -> EyeParams:
 def to_frame(frame: Tensor, vector: Tensor) -> Tensor:
     """Express camera-axis vectors `[3, B, ...]` in a frame `[B, 3, 3]` (its transpose applied)."""
     x, y, z = frame.permute(1, 2, 0)[..., None, None]
-    return (x * vector[0]).addcmul_(y, vector[1]).addcmul_(z, vector[2])
+    turned: Tensor = x * vector[0]
+    return turned.addcmul_(y, vector[1]).addcmul_(z, vector[2])
 
 
 def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
