@@ -46,10 +46,13 @@ def read(results: Path) -> Records:
 def tables(records: Records) -> str:
     """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
 
-    Records of recovered eyes list an error for each eye; theirs is another table.
+    Records of recovered eyes list an error for each eye, those of speed tell their kind; theirs are
+    other tables.
     """
     if isinstance(records[0].get("gaze_deg"), list):
         return recovered(records)
+    if "kind" in records[0]:
+        return speeds(records)
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), _details(errors)]
@@ -150,6 +153,75 @@ def recovered(records: Records) -> str:
     ran = sorted({f"gazegan {r['gazegan']}, torch {r['torch']}, {r['device']}" for r in records})
     note = f"Medians, in brackets 95% of 2000 bootstraps; {'; '.join(ran)}, "
     return f"{_markdown(head, rows)}\n\n{note}{records[0]['threads']} thread(s)."
+
+
+BARS = {("eager", "36x60 grey"): "500 images/s", ("compiled", ""): "6 times eager"}
+
+
+def speeds(records: Records) -> str:
+    """Return images a second of every renderer, and below them the other measures, as Markdown."""
+    rows = []
+    timed = _of(records, kind="speed")
+    for size in _unique(timed, "size"):
+        for recipe in _unique(_of(timed, size=size), "recipe"):
+            here = _of(timed, size=size, recipe=recipe)
+            eager = _middle(_of(here, renderer="eager"))
+            for name in _unique(here, "renderer"):
+                some = _of(here, renderer=name)
+                bar = BARS.get((name, size), BARS.get((name, ""), ""))
+                ratio = f"{_middle(some) / eager:.{2 if _middle(some) < eager else 1}f}"
+                rows.append([size, recipe, name, _range(some), ratio, bar])
+    head = ["size", "recipe", "renderer", "images a second", "over eager", "bar"]
+    parts = [_markdown(head, rows), _markdown(["what", "measured"], _measures(records))]
+    one, repeats = records[0], len(_unique(timed, "repeat"))
+    parts.append(
+        f"Medians, in brackets smallest and largest of {repeats} repeats by turns; gazegan"
+        f" {one['gazegan']}, torch {one['torch']}, {one['threads']} thread of {one['processor']}"
+        f" ({one['vectors']})."
+    )
+    return "\n\n".join(parts)
+
+
+def _measures(records: Records) -> list[list[str]]:
+    rows = [
+        [f"seconds of compiling, {r['size']}, {r['recipe']}", f"{r['value']:.0f}"]
+        for r in _of(records, kind="compile")
+    ]
+    kinds = {
+        "gradient": "time of image and slopes over that of the image, eager",
+        "processes": "images a second of two processes over those of one",
+        "store": "share of writing in the time of a store, eager",
+    }
+    for kind, what in kinds.items():
+        rows.append([f"{what}, 36x60", _range(_of(records, kind=kind), 2)])
+    rows += [
+        [f"peak memory, MB, of {r['count']} images, 36x60", f"{r['value']:.0f}"]
+        for r in _of(records, kind="memory")
+    ]
+    for r in _of(records, kind="floor"):
+        told = f"{r['kilobytes_a_pixel']:.1f} kB a pixel, {r['gigabytes_a_second']:.0f} GB/s copied"
+        what = f"floor of memory traffic over time, eager, {r['size']}"
+        rows.append([what, f"{r['value']:.2f} ({told})"])
+    for r in _of(records, kind="alias"):
+        what = "as rendered" if r["fine"] == 1 else f"{r['fine']}x{r['fine']} samples a pixel"
+        rows.append([f"PSNR, dB, against 8x8 samples, 96x160, {what}", f"{r['value']:.1f}"])
+    return rows
+
+
+def _middle(records: Records) -> float:
+    return statistics.median(r["value"] for r in records)
+
+
+def _range(records: Records, digits: int | None = None) -> str:
+    """Median, smallest and largest; empty without records."""
+    if not records:
+        return ""
+    values = [r["value"] for r in records]
+    places = digits if digits is not None else max(0, 2 - int(math.log10(max(values))))
+    middle, low, high = (
+        f"{v:.{places}f}" for v in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} ({low} to {high})"
 
 
 def _joined(records: Records, key: str) -> list[float]:

@@ -114,3 +114,20 @@ def test_a_measurement_taken_again_replaces_the_old_one(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["seed"], line["mean_deg"]) for line in lines] == [(0, 7.0), (1, 6.0)]
     assert "ignored" not in lines[0]
+
+
+def test_a_table_of_speeds_shows_ratios_beside_their_bars() -> None:
+    where = {"gazegan": "0", "torch": "0", "threads": "1", "processor": "P", "vectors": "V"}
+    speeds = {"eager": [400.0, 500.0, 450.0], "compiled": [900.0, 950.0, 800.0], "other": [4.5] * 3}
+    records = [
+        {"kind": "speed", "size": "36x60 grey", "recipe": "webcam", "renderer": name}
+        | {"repeat": repeat, "value": value, **where}
+        for name, values in speeds.items()
+        for repeat, value in enumerate(values)
+    ]
+    records.append({"kind": "memory", "count": 7, "value": 11.4, **where})
+    text = table.tables(records)
+    assert "| eager | 450 (400 to 500) | 1.0 | 500 images/s |" in text
+    assert "| compiled | 900 (800 to 950) | 2.0 | 6 times eager |" in text
+    assert "| other | 4.50 (4.50 to 4.50) | 0.01 |  |" in text
+    assert "| peak memory, MB, of 7 images, 36x60 | 11 |" in text

@@ -103,3 +103,10 @@ def test_streams_repeat_and_leave_the_global_generator_alone():
     assert torch.equal(first, torch.rand(5, generator=rng.stream(4, "noise")))
     assert not torch.equal(first, torch.rand(5, generator=rng.stream(4, "other")))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_draws_of_many_names_are_those_of_each():
+    index = torch.arange(50)
+    together = rng.uniforms(index, 7, [("eye", "a"), ("eye", "b"), ("c",)])
+    alone = [rng.uniform(index, 7, *names) for names in (("eye", "a"), ("eye", "b"), ("c",))]
+    assert torch.equal(together, torch.stack(alone))

@@ -1,6 +1,7 @@
 """The renderer, compiled: the same passes fused into one kernel for each size of image."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,16 @@ from gazegan.render import effects
 from gazegan.render.effects import Effects
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.scene import Pixels, Renderer, chunk, expose
+from gazegan.render.scene import Pixels, Renderer, expose
+
+_PIXELS = 8 * 36 * 60
+"""Pixels that one call renders: calls are cheap, and few pixels stay in the processor's cache."""
+_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
+    # Places in lattices are clamped where they are reckoned; to check them again takes time.
+    "assert_indirect_indexing": False,
+    # Results of more steps than this that are used again are kept: half the time of compiling.
+    "realize_opcount_threshold": 8,
+}
 
 
 def compiled(
@@ -26,12 +36,14 @@ def compiled(
     renderer is returned.
     """
     fast = _compile(recipe)
-    indices = torch.arange(chunk(recipe.image))
+    indices = torch.arange(_together(recipe.image))
     try:
         if torch.device(device).type == "cpu":
             get_cpp_compiler()  # looks for it; tracing, which comes first, takes a minute
         params, textures = _sample_on(recipe, indices, device), rng.bits(indices, 0).to(device)
-        fast(params, textures, recipe.image, effects.of_recipe(recipe))
+        needs = effects.of_recipe(recipe)
+        for wanted in {needs, effects.common(needs)}:
+            fast(params, textures, recipe.image, wanted)
     except (TorchDynamoException, InductorError, InvalidCxxCompiler) as fault:
         notify(f"--compile: no compiler that works ({_reason(fault)}); rendering without it")
         return expose
@@ -39,16 +51,27 @@ def compiled(
 
 
 def _compile(recipe: Recipe) -> Renderer:
-    fused = torch.compile(_flat, fullgraph=True, dynamic=False)
-    size = chunk(recipe.image)
+    fused = torch.compile(_flat, fullgraph=True, dynamic=False, options=_OPTIONS)
+    size = _together(recipe.image)
 
+    @torch.no_grad()
     def call(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
-        flat, count = params.flat(), len(seed)
         # One shape, one compilation: the last eyes of a run are filled up.
-        pixels: Pixels = fused(_filled(flat, size), _filled(seed, size), image, needs)
-        return pixels[:count]
+        parts = [
+            fused(_filled(flat, size), _filled(some, size), image, needs)
+            for flat, some in zip(
+                torch.split(params.flat(), size), torch.split(seed, size), strict=True
+            )
+        ]
+        return Pixels.cat(parts)[: len(seed)]
 
     return call
+
+
+def _together(image: Image) -> int:
+    """Return how many eyes one call renders; an even number where faces are whole."""
+    whole = 2 if image.whole_faces else 1
+    return whole * max(1, _PIXELS // (whole * image.height * image.width))
 
 
 def _sample_on(recipe: Recipe, indices: Tensor, device: torch.device | str) -> EyeParams:

@@ -17,7 +17,7 @@ _STEEPEST = 40.0
 
 def sqrt(x: Tensor) -> Tensor:
     """Square root with a floor, so that its gradient stays finite at and below zero."""
-    return x.clamp(min=_TINY).sqrt()
+    return x.clamp(min=_TINY).sqrt_()
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -43,12 +43,12 @@ def _logistic(down: Tensor) -> Tensor:
 def bump(x: Tensor, y: Tensor | None = None) -> Tensor:
     """exp(-x^2 - y^2)."""
     square = x * x
-    return torch.exp(-(square if y is None else torch.addcmul(square, y, y)))
+    return (square if y is None else square.addcmul_(y, y)).neg_().exp_()
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:
     """Raise positive `base` to `exponent`."""
-    return torch.exp(exponent * base.log())
+    return (exponent * base.log()).exp_()
 
 
 def exp2(x: Tensor) -> Tensor:

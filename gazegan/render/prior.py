@@ -147,11 +147,15 @@ def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     who = pairs.faces(indices) if recipe.pairs else indices
     room = torch.div(who, recipe.scene.most, rounding_mode="floor")
 
-    def draws(name: str) -> Tensor:
-        together = recipe.image.framing == "scene" and name in ROOM
-        return rng.uniform(room if together else who, seed, "eye", name)
-
-    params = quantiles(recipe, draws)
+    shared = ROOM if recipe.image.framing == "scene" else ()
+    drawn: dict[str, Tensor] = {}
+    for whose, names in (
+        (who, [n for n in recipe.eyes.order if n not in shared]),
+        (room, list(shared)),
+    ):
+        rows = rng.uniforms(whose, seed, [("eye", name) for name in names])
+        drawn.update(zip(names, rows, strict=True))
+    params = quantiles(recipe, drawn.__getitem__)
     if recipe.image.whole_faces:
         params = pairs.share_camera(params, indices)
     return pairs.converge(params, indices) if recipe.pairs else params

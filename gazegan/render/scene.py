@@ -17,6 +17,7 @@ from gazegan.render import (
     labels,
     landmarks,
     light,
+    memory,
     pairs,
     sensor,
     shape,
@@ -33,7 +34,7 @@ from gazegan.schema import EyeBatch
 
 _CHUNK_PIXELS = 64 * 36 * 60
 """Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
-_CHUNK_LABELS = 1024
+_CHUNK_LABELS = 2048
 """Eyes labelled at a time; labels are small, and fewer calls are faster."""
 
 
@@ -183,6 +184,7 @@ def render_indices(
 def _render_rows(
     recipe: Recipe, seed: int, indices: Tensor, device: torch.device | str, renderer: Renderer
 ) -> EyeBatch:
+    memory.keep_freed()
     image, needs = recipe.image, effects.of_recipe(recipe)
     flat = sample(recipe, seed, indices).flat().to(device)
     # The halves of a face meet in one texture.

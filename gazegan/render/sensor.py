@@ -99,7 +99,7 @@ def _blur_along(image: Tensor, weights: list[Tensor], axis: int) -> Tensor:
     blurred = weights[0] * image
     for k in range(1, radius + 1):
         pair = wide.narrow(axis, radius - k, length) + wide.narrow(axis, radius + k, length)
-        blurred = torch.addcmul(blurred, weights[k], pair)
+        blurred.addcmul_(weights[k], pair)
     return blurred
 
 

@@ -5,8 +5,9 @@ with the axes of the camera; scalars per eye are `[B, 1, 1]`. The functions of (
 landmarks, whose two last axes are points instead of pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,7 +35,8 @@ def per_pixel(params: EyeParams) -> EyeParams:
 def to_frame(frame: Tensor, vector: Tensor) -> Tensor:
     """Express camera-axis vectors `[3, B, ...]` in a frame `[B, 3, 3]` (its transpose applied)."""
     x, y, z = frame.permute(1, 2, 0)[..., None, None]
-    return torch.addcmul(torch.addcmul(x * vector[0], y, vector[1]), z, vector[2])
+    turned: Tensor = x * vector[0]
+    return turned.addcmul_(y, vector[1]).addcmul_(z, vector[2])
 
 
 def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Return the scalar product over the leading component axis."""
-    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
+    return (a[0] * b[0]).addcmul_(a[1], b[1]).addcmul_(a[2], b[2])
 
 
 def unit(a: Tensor) -> Tensor:
@@ -70,8 +72,8 @@ def coverage(f: Tensor) -> Tensor:
     Exact for straight edges to first order: f over its change across a pixel.
     """
     dx, dy = twice_slopes(f)
-    steep = torch.addcmul(dx * dx, dy, dy).clamp(min=4e-8).sqrt_()
-    return (2 * f / steep).add_(0.5).clamp(0, 1)
+    steep = (dx * dx).addcmul_(dy, dy).clamp_(min=4e-8).sqrt_()
+    return (2 * f / steep).add_(0.5).clamp_(0, 1)
 
 
 # The face: a height h(u, v) toward the viewer, and the lids' margins drawn on it
@@ -83,22 +85,21 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     Symmetric about the head's mid-sagittal plane, `ipd` / 2 nasal of the eye, without a kink there:
     both eyes of a face lie under one surface.
     """
-    u, plus = _folded(0.5 * p.ipd, u), torch.addcmul
-    base = plus(p.orbit_depth, p.brow_ridge, ramp(v, 11, 2.5))
-    base = plus(base, p.nose_rise, ramp(u, p.nose_at, 3))
-    base = plus(base, p.cheek, ramp(v, -13, -3))
-    beside = (u + 14).clamp(max=0)
-    base = plus(plus(base, beside, beside, value=-0.012), p.orbit_tilt, u)
-    x, y = u / p.dome_width, (v + 0.5) / p.dome_height
-    dome = (-plus(x * x, y, y)).exp_()
-    height = plus(base, p.eyeball_radius + p.lid_thickness - p.orbit_depth, dome)
-    return height.clamp(-_HIGHEST, _HIGHEST)
+    u = _folded(0.5 * p.ipd, u)
+    height = torch.addcmul(p.orbit_depth, p.brow_ridge, ramp(v, 11, 2.5))
+    height.addcmul_(p.nose_rise, ramp(u, p.nose_at, 3)).addcmul_(p.cheek, ramp(v, -13, -3))
+    beside = (u + 14).clamp_(max=0)
+    height.addcmul_(beside, beside, value=-0.012).addcmul_(p.orbit_tilt, u)
+    x, y = u * (1 / p.dome_width), (v + 0.5) * (1 / p.dome_height)
+    dome = (x * x).addcmul_(y, y).neg_().exp_()
+    height.addcmul_(p.eyeball_radius + p.lid_thickness - p.orbit_depth, dome)
+    return height.clamp_(-_HIGHEST, _HIGHEST)
 
 
 def _folded(middle: Tensor, u: Tensor) -> Tensor:
     """Turn u back at the middle of the face, over a ridge `_BRIDGE` mm round."""
     away = middle - u
-    return middle - (away * away + _BRIDGE * _BRIDGE).sqrt()
+    return torch.sub(middle, (away * away).add_(_BRIDGE * _BRIDGE).sqrt_())
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -188,22 +189,30 @@ def hit_face(
     x0, v0 = at[0] - at[2] * slope_x, at[2] * slope_y - at[1]
     u0, slope_u = p.side * x0, -p.side * slope_x
 
-    def height(h: Tensor) -> Tensor:
-        return face_height(p, torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y))
-
+    height = partial(_height_along, p, (u0, slope_u, v0, slope_y))
     before = (p.eyeball_radius * 0.8).expand_as(x0)
     h = met = height(before)
     for _ in range(_SECANT * fine):
         now = height(h)
         change = h - before
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
-        step = (now - steep * h) / (1 - steep)
+        step = torch.addcmul(now, steep, h, value=-1) / (1 - steep)
         before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
-    # Where no eye is marked there is nothing to do; a compiler cannot ask.
-    if profile is not None and (torch.compiler.is_compiling() or bool(profile.any())):
+    if profile is not None and torch.compiler.is_compiling():  # which cannot ask who is marked
         h = torch.where(profile, _first(p, height, h, _MARCH * fine), h)
+    elif profile is not None and bool(profile.any()):
+        marked = profile.flatten().nonzero().flatten()
+        some, ray = p[marked], [part[marked] for part in (u0, slope_u, v0, slope_y)]
+        first = _first(some, partial(_height_along, some, ray), h[marked], _MARCH * fine)
+        h = h.index_copy(0, marked, first)
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
+
+
+def _height_along(p: EyeParams, ray: Sequence[Tensor], h: Tensor) -> Tensor:
+    """Height of the face where a ray, u and its change and v and its change, is at height h."""
+    u, slope_u, v, slope_v = ray
+    return face_height(p, torch.addcmul(u, h, slope_u), torch.addcmul(v, h, slope_v))
 
 
 def _first(p: EyeParams, height: Callable[[Tensor], Tensor], h: Tensor, steps: int) -> Tensor:

@@ -23,25 +23,56 @@ def noise(seed: Tensor, name: str, x: Tensor, y: Tensor | None = None) -> Tensor
     All of it is cut out of one lattice, at a place drawn by `seed` `[B]` and `name`: to hash a
     lattice for each eye and texture costs more than to sample it. Without `y` it has one dimension.
     """
-    left, top = _corner(seed, name, x)
-    across = torch.add(left, _fade(x), alpha=_SCALE)
-    down = top.expand_as(x) if y is None else torch.add(top, _fade(y), alpha=_SCALE)
+    left, top = _corner(seed, name)
+    if torch.compiler.is_compiling():
+        return _gathered(_table(x.device), top * _TABLE + left, x, y)
+    down = (_SCALE * top - 1).to(x.dtype)
+    down = down.expand_as(x) if y is None else torch.add(down, _fade(y), alpha=_SCALE)
+    across = torch.add((_SCALE * left - 1).to(x.dtype), _fade(x), alpha=_SCALE)
     return _sample(_table(x.device).expand(len(seed), -1, -1, -1), across, down)
 
 
 def draws(seed: Tensor, name: str, cell: Tensor) -> Tensor:
     """Random numbers `[B, H, W]` in -1..1, one for each of the whole numbers `cell`."""
-    left, top = _corner(seed, name, cell)
-    table = _table(cell.device).expand(len(seed), -1, -1, -1)
-    return _sample(table, torch.add(left, cell, alpha=_SCALE), top.expand_as(cell))
+    left, top = _corner(seed, name)
+    place = (left + cell.detach().to(torch.int32)).clamp(0, _TABLE - 1)
+    drawn: Tensor = _table(cell.device).to(cell.dtype).flatten()[top * _TABLE + place]
+    return drawn
 
 
-def _corner(seed: Tensor, name: str, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Where in the table `[B, 1, 1]`, -1..1, the middle of a noise lies: on a cell's corner."""
+def _corner(seed: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Column and row of the table `[B, 1, 1]` at which the middle of a noise lies."""
     word = rng.hash32(rng.hash32(seed.to(torch.int32)) ^ _key(name))[:, None, None]
     cells = (1 << _ROOM) - 1
-    left, top = _LEFT + (word & cells), _LEFT + ((word >> _ROOM) & cells)
-    return _SCALE * left.to(like.dtype) - 1, _SCALE * top.to(like.dtype) - 1
+    return _LEFT + (word & cells), _LEFT + ((word >> _ROOM) & cells)
+
+
+def _gathered(grid: Tensor, start: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
+    """What `_sample` finds, by steps that a compiler fuses with what comes before and after.
+
+    `start` `[B, 1, 1]` is where in `grid`, flat, the cell (0, 0) lies.
+    """
+    flat, width = grid.to(x.dtype).flatten(), grid.shape[-1]
+    last = flat.numel() - width - 2
+    column, across = _split(x)
+    if y is None:
+        at = (start + column).clamp(0, last)
+        return _between(flat[at], flat[at + 1], across)
+    row, down = _split(y)
+    at = (start + row * width + column).clamp(0, last)
+    upper = _between(flat[at], flat[at + 1], across)
+    return _between(upper, _between(flat[at + width], flat[at + width + 1], across), down)
+
+
+def _between(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    return torch.addcmul(start, end - start, share)
+
+
+def _split(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells, whole numbers, and how far beyond them, faded."""
+    cell = x.floor()
+    part = x - cell
+    return cell.detach().to(torch.int32), part * part * (3 - 2 * part)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -51,9 +82,13 @@ def _key(name: str) -> int:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@cache
 def _table(device: torch.device) -> Tensor:
     """The lattice `[1, 1, _TABLE, _TABLE]`, a constant."""
+    return _made(device)
+
+
+@cache
+def _made(device: torch.device) -> Tensor:
     words = rng.bits(torch.arange(_TABLE * _TABLE), 0, "table")
     return (2 * rng.unit(words) - 1).view(1, 1, _TABLE, _TABLE).to(device)
 
@@ -71,6 +106,9 @@ def value_noise(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Returns `[B, H, W]` in -1..1, smooth across cells (Perlin's cubic fade).
     """
     height, width = grid.shape[-2:]
+    if torch.compiler.is_compiling():
+        start = torch.arange(len(grid), device=x.device)[:, None, None] * (height * width)
+        return _gathered(grid, start, x.clamp(0, width - 1.001), y.clamp(0, height - 1.001))
     return _sample(grid, _fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1)
 
 

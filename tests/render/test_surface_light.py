@@ -11,7 +11,7 @@ from scenes import draw
 from gazegan.render import elementary, environment, light, surface
 from gazegan.render.bands import VISIBLE
 from gazegan.render.shape import per_pixel
-from gazegan.render.texture import detail, lattice, ring, value_noise
+from gazegan.render.texture import detail, draws, lattice, noise, ring, value_noise
 
 SEEDS = torch.arange(4, dtype=torch.int32)
 X = torch.linspace(-8, 8, 999, dtype=torch.float64)
@@ -66,10 +66,10 @@ def test_value_noise_meets_its_lattice_and_stays_in_range():
     y = torch.arange(7.0)[:, None].expand(4, 7, 9)
     torch.testing.assert_close(value_noise(grid, x, y), grid[:, 0], atol=1e-5, rtol=0)
     wide = 40 * torch.rand(4, 50, 50, generator=torch.Generator()) - 20
-    noise = value_noise(grid, wide, wide.flip(1))
-    assert noise.min() >= -1 and noise.max() <= 1
+    found = value_noise(grid, wide, wide.flip(1))
+    assert found.min() >= -1 and found.max() <= 1
     alone = value_noise(grid[1:2], wide[1:2], wide[1:2].flip(1))
-    assert torch.equal(alone, noise[1:2])
+    assert torch.equal(alone, found[1:2])
 
 
 def test_value_noise_between_cells_against_a_loop():
@@ -93,6 +93,33 @@ def test_rings_close():
     torch.testing.assert_close(start, end, atol=1e-5, rtol=0)
     near = value_noise(grid, 0 * y + 89.999, y)
     torch.testing.assert_close(start, near, atol=1e-4, rtol=0)
+
+
+def test_noise_is_cut_out_by_seed_and_name_alone():
+    x = 30 * torch.rand(4, 30, 50, generator=torch.Generator().manual_seed(0)) - 15
+    found = noise(SEEDS, "a", x, x.flip(1))
+    assert found.min() >= -1 and found.max() <= 1 and float(found.std()) > 0.3
+    assert torch.equal(noise(SEEDS[1:2], "a", x[1:2], x[1:2].flip(1)), found[1:2])
+    for other in (noise(SEEDS, "b", x, x.flip(1)), noise(SEEDS.flip(0), "a", x, x.flip(1))):
+        assert not torch.equal(other, found)
+    cells = x.round()
+    torch.testing.assert_close(
+        noise(SEEDS, "a", cells), draws(SEEDS, "a", cells), atol=2e-4, rtol=0
+    )
+
+
+def test_compiled_noise_is_the_plain_one(monkeypatch):
+    x = 30 * torch.rand(4, 30, 50, generator=torch.Generator().manual_seed(0)) - 15
+    rows = x.flip(1)
+    closed = ring(lattice(SEEDS, "a", 8, 12))
+
+    def all_kinds():
+        inside = value_noise(closed, (x + 15) * 0.39, (rows + 15) * 0.23)
+        return torch.stack((noise(SEEDS, "a", x, rows), noise(SEEDS, "a", x), inside))
+
+    plain = all_kinds()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(all_kinds(), plain, atol=2e-4, rtol=0)
 
 
 def test_detail_fades_what_pixels_cannot_show():

@@ -1,0 +1,153 @@
+"""What run.py measures of the renderer besides its speed."""
+
+import multiprocessing
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from gazegan import rng
+from gazegan.data.rendered import write_rendered
+from gazegan.render import effects
+from gazegan.render.params import EyeParams
+from gazegan.render.prior import Recipe, sample
+from gazegan.render.scene import expose, render_indices
+
+
+def spent(recipe: Recipe, count: int) -> float:
+    """CPU seconds of rendering."""
+    since = time.process_time()
+    render_indices(recipe, 0, torch.arange(count))
+    return time.process_time() - since
+
+
+def gradient(recipe: Recipe, count: int) -> float:
+    """Time of an image and its slopes over that of the image alone, both by `expose`."""
+    index = torch.arange(count)
+    flat, seed = sample(recipe, 0, index).flat(), rng.bits(index, 0, "texture")
+    needs = effects.of_recipe(recipe)
+    since = time.process_time()
+    with torch.no_grad():
+        expose(EyeParams.from_flat(flat), seed, recipe.image, needs)
+    alone = time.process_time() - since
+    known = flat.clone().requires_grad_()
+    since = time.process_time()
+    expose(EyeParams.from_flat(known), seed, recipe.image, needs).image.square().sum().backward()
+    return (time.process_time() - since) / alone
+
+
+def store(recipe: Recipe, count: int, folder: Path) -> float:
+    """Share of the time of `gazegan render` that is not rendering but writing the store."""
+    shutil.rmtree(folder, ignore_errors=True)
+    rendered = spent(recipe, count)
+    since = time.process_time()
+    write_rendered(recipe, 0, count, folder)
+    return 1 - rendered / (time.process_time() - since)
+
+
+def processes(recipe: Recipe, count: int) -> float:
+    """Images a second of two processes over those of one, by the clock."""
+    context = multiprocessing.get_context("spawn")
+    rates = []
+    for number in (1, 2):
+        with context.Pool(number) as pool:
+            pool.starmap(spent_alone, [(recipe, 16)] * number)
+            since = time.perf_counter()
+            pool.starmap(spent_alone, [(recipe, count)] * number, chunksize=1)
+            rates.append(number * count / (time.perf_counter() - since))
+    return rates[1] / rates[0]
+
+
+def spent_alone(recipe: Recipe, count: int) -> float:
+    torch.set_num_threads(1)
+    return spent(recipe, count)
+
+
+def memory(recipe: Recipe, count: int) -> float:
+    """Peak memory of a process, MB, that renders `count` images and keeps them."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(peak, (recipe, count))
+
+
+def peak(recipe: Recipe, count: int) -> float:
+    spent_alone(recipe, count)
+    # Not getrusage's, which a process inherits from the one that started it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+class Traffic(TorchDispatchMode):
+    """Counts the bytes that operations read and write, and the operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved, self.calls = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            flat, _ = tree_flatten((args, kwargs, out))
+            self.moved += sum(touched(part) for part in flat if isinstance(part, Tensor))
+            self.calls += 1
+        return out
+
+
+def touched(part: Tensor) -> int:
+    """Bytes of a tensor, those along which it is broadcast once."""
+    count = 1
+    for length, stride in zip(part.shape, part.stride(), strict=True):
+        count *= length if stride else 1
+    return count * part.element_size()
+
+
+def floor(recipe: Recipe, count: int, copy_mb: int) -> dict[str, float]:
+    """Compare the time of rendering with that of moving its bytes as a copy does."""
+    with Traffic() as traffic:
+        render_indices(recipe, 0, torch.arange(count))
+    real = min(spent(recipe, count) for _ in range(3))
+    source = torch.ones(copy_mb * 2**18)
+    target, best = torch.empty_like(source), float("inf")
+    for _ in range(5):
+        since = time.process_time()
+        target.copy_(source)
+        best = min(best, time.process_time() - since)
+    bandwidth = 2 * source.nbytes / best
+    pixels = count * recipe.image.height * recipe.image.width
+    return {
+        "value": round(traffic.moved / bandwidth / real, 3),
+        "kilobytes_a_pixel": round(traffic.moved / pixels / 1e3, 2),
+        "operations": traffic.calls,
+        "gigabytes_a_second": round(bandwidth / 1e9, 1),
+    }
+
+
+def alias(recipe: Recipe, count: int, fine: int, finest: int) -> float:
+    """PSNR, dB, of images with `fine` times the pixels against those with `finest` times.
+
+    Both averaged down in linear steps of the image; noise and blur are off, and so is what only
+    large images show, which is none of aliasing.
+    """
+    reference, tried = (shrunk(recipe, count, times) for times in (finest, fine))
+    return float(-10 * (reference - tried).square().mean().log10())
+
+
+def shrunk(recipe: Recipe, count: int, times: int) -> Tensor:
+    """Images `times` as wide and high, averaged down to the recipe's size."""
+    index = torch.arange(count)
+    still = {"noise": 0.0, "blur": 0.0, "glasses": 0.0, "skin_texture": 0.0, "metering": 0.0}
+    drawn = sample(recipe, 0, index)
+    fixed = {name: torch.full((count,), value) for name, value in still.items()}
+    params, seed = replace(drawn, **fixed), rng.bits(index, 0, "texture")
+    image = recipe.image.model_copy(
+        update={"height": times * recipe.image.height, "width": times * recipe.image.width}
+    )
+    needs = effects.of_recipe(recipe)
+    shown = [expose(params[i : i + 1], seed[i : i + 1], image, needs).image for i in range(count)]
+    return torch.nn.functional.avg_pool2d(torch.cat(shown), times)

@@ -1,0 +1,204 @@
+"""Measure how fast eyes are rendered, beside two ray tracers, and what a render's time goes into.
+
+    python experiments/speed_render/run.py --work DIR
+    python experiments/speed_render/run.py --work DIR --llvm LIBLLVM --blender PYTHON
+    python experiments/speed_render/run.py --work DIR --set repeats=1 --set compile=false
+
+One core and one thread; contenders take turns, so that what else the machine does falls on all.
+Records go to results.jsonl and replace those of the run before (with --set, to the work folder's);
+the table in README.md is made from there by `python experiments/table.py`. `--blender` names a
+Python that can import `bpy`; without it, or where Mitsuba finds no LLVM, those rows are left out.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from measures import alias, floor, gradient, memory, processes, store
+
+from gazegan import __version__
+from gazegan.config import Config, load
+from gazegan.errors import UserError
+from gazegan.render.compiled import compiled
+from gazegan.render.prior import Recipe, load_recipe
+from gazegan.render.scene import expose, render_indices
+
+HERE = Path(__file__).parent
+
+
+class Size(Config):
+    """A size of images, and how many of them a measurement renders; none compiled if 0."""
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    eager: int
+    compiled: int
+    traced: int
+
+    def recipe(self, name: str) -> Recipe:
+        keys = ("height", "width", "channels")
+        return load_recipe(name, [f"image.{key}={getattr(self, key)}" for key in keys])
+
+
+class Settings(Config):
+    """The experiment."""
+
+    recipes: tuple[str, ...]
+    repeats: int
+    seed: int
+    compile: bool
+    gradient_count: int
+    store_count: int
+    processes_count: int
+    memory_counts: tuple[int, ...]
+    alias_count: int
+    alias_fine: int
+    copy_mb: int
+    sizes: tuple[Size, ...]
+
+
+Contender = tuple[str, int, Callable[[int], float]]
+"""Name, images a measurement, and what renders those of a repeat and returns CPU seconds."""
+
+
+@click.command()
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="For stores.")
+@click.option("--llvm", type=click.Path(exists=True), help="libLLVM for Mitsuba.")
+@click.option("--blender", type=click.Path(exists=True), help="A Python with bpy.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
+def main(work: Path, llvm: str | None, blender: str | None, overrides: tuple[str, ...]) -> None:
+    """Run the experiment and record what was measured."""
+    settings = load(Settings, HERE / "settings.toml", overrides)
+    work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    if llvm:
+        os.environ["DRJIT_LIBLLVM_PATH"] = llvm
+    results = (work if overrides else HERE) / "results.jsonl"
+    fresh = work / "results.new.jsonl"
+    fresh.unlink(missing_ok=True)
+    for line in measured(settings, work, blender):
+        with fresh.open("a") as file:
+            file.write(json.dumps({**line, **circumstances()}) + "\n")
+        click.echo(json.dumps(line), err=True)
+    results.write_text(fresh.read_text())
+
+
+def measured(settings: Settings, work: Path, blender: str | None) -> Iterator[dict[str, Any]]:
+    """Every record, without its circumstances."""
+    for size in settings.sizes:
+        for name in settings.recipes:
+            yield from turns(settings, size, name, blender)
+    small = settings.sizes[0].recipe(settings.recipes[0])
+    counted = {
+        "gradient": partial(gradient, small, settings.gradient_count),
+        "store": partial(store, small, settings.store_count, work / "store"),
+        "processes": partial(processes, small, settings.processes_count),
+    }
+    for kind, measure in counted.items():
+        for repeat in range(settings.repeats):
+            yield {"kind": kind, "repeat": repeat, "value": round(measure(), 4)}
+    for count in settings.memory_counts:
+        yield {"kind": "memory", "count": count, "value": round(memory(small, count), 1)}
+    for size in settings.sizes:
+        recipe = size.recipe(settings.recipes[0])
+        found = floor(recipe, max(1, size.eager // 4), settings.copy_mb)
+        yield {"kind": "floor", "size": size.name, **found}
+    middle = settings.sizes[min(1, len(settings.sizes) - 1)].recipe(settings.recipes[0])
+    for fine in (1, 2):
+        psnr = alias(middle, settings.alias_count, fine, settings.alias_fine)
+        yield {"kind": "alias", "fine": fine, "value": round(psnr, 2)}
+
+
+def turns(
+    settings: Settings, size: Size, name: str, blender: str | None
+) -> Iterator[dict[str, Any]]:
+    """Let the contenders render by turns."""
+    recipe, rivals = size.recipe(name), []
+    rivals.append(("eager", size.eager, partial(ours, recipe, size.eager, expose)))
+    if settings.compile and size.compiled and name == settings.recipes[0]:
+        since = time.perf_counter()
+        fast = compiled(recipe, "cpu", fail)
+        rivals.append(("compiled", size.compiled, partial(ours, recipe, size.compiled, fast)))
+        ours(recipe, size.compiled, fast, -1)
+        spent = round(time.perf_counter() - since, 1)
+        yield {"kind": "compile", "size": size.name, "recipe": name, "value": spent}
+    if name == settings.recipes[0]:
+        rivals += [*mitsuba(recipe, size), *cycles(size, blender)]
+    for repeat in range(-1, settings.repeats):  # the first is not counted
+        for rival, count, spend in rivals:
+            speed = count / spend(settings.seed + repeat + 1)
+            if repeat >= 0:
+                what = {"kind": "speed", "size": size.name, "recipe": name, "renderer": rival}
+                yield {**what, "repeat": repeat, "value": round(speed, 3)}
+
+
+def ours(recipe: Recipe, count: int, renderer: Any, seed: int) -> float:
+    since = time.process_time()
+    render_indices(recipe, max(seed, 0), torch.arange(count), renderer=renderer)
+    return time.process_time() - since
+
+
+def fail(message: str) -> None:
+    raise UserError(message)
+
+
+def mitsuba(recipe: Recipe, size: Size) -> list[Contender]:
+    """Mitsuba, where it can be imported; `llvm` where that works, for it is the faster."""
+    try:
+        from traced import rendered, variant
+    except ImportError as fault:
+        click.echo(f"without Mitsuba: {fault}", err=True)
+        return []
+    return [(f"Mitsuba {variant()}", size.traced, partial(rendered, recipe, size.traced))]
+
+
+def cycles(size: Size, blender: str | None) -> list[Contender]:
+    """Blender's Cycles in a process of its own, which tells the CPU seconds of its images."""
+    if blender is None:
+        return []
+    words = [blender, str(HERE / "blender.py"), str(size.height), str(size.width), str(size.traced)]
+
+    def spend(seed: int) -> float:
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        done = subprocess.run(
+            [*words, str(seed)], capture_output=True, text=True, check=True, env=env
+        )
+        return float(done.stdout.strip().splitlines()[-1])
+
+    return [("Blender Cycles", size.traced, spend)]
+
+
+def circumstances() -> dict[str, str]:
+    """What a result depends on."""
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=HERE, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    info = Path("/proc/cpuinfo")
+    models = [line for line in info.read_text().splitlines() if "model name" in line]
+    return {
+        "gazegan": __version__,
+        "commit": asked.stdout.strip() or "unknown",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "device": "cpu",
+        "processor": models[0].partition(":")[2].strip() if models else platform.processor(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+if __name__ == "__main__":
+    main()
