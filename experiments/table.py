@@ -195,7 +195,7 @@ def _measures(records: Records) -> list[list[str]]:
     for kind, what in kinds.items():
         rows.append([f"{what}, 36x60", _range(_of(records, kind=kind), 2)])
     rows += [
-        [f"peak memory, MB, of {r['count']} images, 36x60", f"{r['value']:.0f}"]
+        [f"peak memory, MB, of writing a store of {r['count']} images, 36x60", f"{r['value']:.0f}"]
         for r in _of(records, kind="memory")
     ]
     for r in _of(records, kind="floor"):
@@ -203,8 +203,9 @@ def _measures(records: Records) -> list[list[str]]:
         what = f"floor of memory traffic over time, eager, {r['size']}"
         rows.append([what, f"{r['value']:.2f} ({told})"])
     for r in _of(records, kind="alias"):
-        what = "as rendered" if r["fine"] == 1 else f"{r['fine']}x{r['fine']} samples a pixel"
-        rows.append([f"PSNR, dB, against 8x8 samples, 96x160, {what}", f"{r['value']:.1f}"])
+        blur = "with the camera's blur" if r["blur"] else "without blur"
+        what = f"PSNR, dB, against 8x8 samples of light a pixel, {r['recipe']}, {r['size']}, {blur}"
+        rows.append([what, f"{r['value']:.1f}"])
     return rows
 
 

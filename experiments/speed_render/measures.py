@@ -14,10 +14,12 @@ from torch.utils._pytree import tree_flatten
 
 from gazegan import rng
 from gazegan.data.rendered import write_rendered
-from gazegan.render import effects
+from gazegan.render import effects, sensor
+from gazegan.render.effects import Effects
+from gazegan.render.paint import grey_card, paint
 from gazegan.render.params import EyeParams
-from gazegan.render.prior import Recipe, sample
-from gazegan.render.scene import expose, render_indices
+from gazegan.render.prior import Image, Recipe, sample
+from gazegan.render.scene import expose, look, render_indices
 
 
 def spent(recipe: Recipe, count: int) -> float:
@@ -69,16 +71,19 @@ def spent_alone(recipe: Recipe, count: int) -> float:
     return spent(recipe, count)
 
 
-def memory(recipe: Recipe, count: int) -> float:
-    """Peak memory of a process, MB, that renders `count` images and keeps them."""
+def memory(recipe: Recipe, count: int, folder: Path) -> float:
+    """Peak memory, MB, of a process that writes a store of `count` images."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(peak, (recipe, count))
+        return pool.apply(peak, (recipe, count, folder))
 
 
-def peak(recipe: Recipe, count: int) -> float:
-    spent_alone(recipe, count)
-    # Not getrusage's, which a process inherits from the one that started it.
+def peak(recipe: Recipe, count: int, folder: Path) -> float:
+    torch.set_num_threads(1)
+    shutil.rmtree(folder, ignore_errors=True)
+    write_rendered(recipe, 0, count, folder)
+    shutil.rmtree(folder)
+    # Not getrusage: its maximum outlives exec, so that it may be that of the parent.
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
@@ -128,26 +133,33 @@ def floor(recipe: Recipe, count: int, copy_mb: int) -> dict[str, float]:
     }
 
 
-def alias(recipe: Recipe, count: int, fine: int, finest: int) -> float:
-    """PSNR, dB, of images with `fine` times the pixels against those with `finest` times.
+def alias(recipe: Recipe, count: int, times: int, blur: bool) -> float:
+    """PSNR, dB, of images against means of `times` x `times` samples of light a pixel.
 
-    Both averaged down in linear steps of the image; noise and blur are off, and so is what only
-    large images show, which is none of aliasing.
+    The samples are averaged as light, as a sensor does, before the camera's blur, if `blur`, and
+    its transfer curve; noise is off.
     """
-    reference, tried = (shrunk(recipe, count, times) for times in (finest, fine))
-    return float(-10 * (reference - tried).square().mean().log10())
-
-
-def shrunk(recipe: Recipe, count: int, times: int) -> Tensor:
-    """Images `times` as wide and high, averaged down to the recipe's size."""
     index = torch.arange(count)
-    still = {"noise": 0.0, "blur": 0.0, "glasses": 0.0, "skin_texture": 0.0, "metering": 0.0}
-    drawn = sample(recipe, 0, index)
-    fixed = {name: torch.full((count,), value) for name, value in still.items()}
-    params, seed = replace(drawn, **fixed), rng.bits(index, 0, "texture")
-    image = recipe.image.model_copy(
-        update={"height": times * recipe.image.height, "width": times * recipe.image.width}
-    )
-    needs = effects.of_recipe(recipe)
-    shown = [expose(params[i : i + 1], seed[i : i + 1], image, needs).image for i in range(count)]
-    return torch.nn.functional.avg_pool2d(torch.cat(shown), times)
+    off = {"noise": 0.0, "shot_noise": 0.0, "jpeg": 0.0, "motion": 0.0}
+    fixed = {name: torch.zeros(count) for name in (off if blur else {**off, "blur": 0.0})}
+    params, seed = replace(sample(recipe, 0, index), **fixed), rng.bits(index, 0, "texture")
+    image, needs = recipe.image, effects.of_recipe(recipe)
+    large = {"height": times * image.height, "width": times * image.width}
+    error = torch.zeros(())
+    for i in range(count):
+        some, key = params[i : i + 1], seed[i : i + 1]
+        p, plain = exposed(some, key, image, needs)
+        _, many = exposed(some, key, image.model_copy(update=large), needs)
+        fine = torch.nn.functional.avg_pool2d(many, times)
+        a, b = (sensor.develop(p, key, light, image, needs) for light in (plain, fine))
+        error = error + (a - b).square().mean() / count
+    return float(-10 * error.log10())
+
+
+def exposed(
+    params: EyeParams, seed: Tensor, image: Image, needs: Effects
+) -> tuple[EyeParams, Tensor]:
+    """Parameters by pixel, and the light that meets the sensor."""
+    sight = look(params, seed, image, needs)
+    light, _ = paint(sight)
+    return sight.p, light * sensor.metered(sight.p, grey_card(sight))

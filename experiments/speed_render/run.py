@@ -5,7 +5,7 @@
     python experiments/speed_render/run.py --work DIR --set repeats=1 --set compile=false
 
 One core and one thread; contenders take turns, so that what else the machine does falls on all.
-Records go to results.jsonl and replace those of the run before (with --set, to the work folder's);
+Records go to results.jsonl and replace those of their kind (with --set, in the work folder's);
 the table in README.md is made from there by `python experiments/table.py`. `--blender` names a
 Python that can import `bpy`; without it, or where Mitsuba finds no LLVM, those rows are left out.
 """
@@ -15,9 +15,10 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from gazegan.render.prior import Recipe, load_recipe
 from gazegan.render.scene import expose, render_indices
 
 HERE = Path(__file__).parent
+KINDS = ("speed", "gradient", "store", "processes", "memory", "floor", "alias")
 
 
 class Size(Config):
@@ -76,8 +78,15 @@ Contender = tuple[str, int, Callable[[int], float]]
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For stores.")
 @click.option("--llvm", type=click.Path(exists=True), help="libLLVM for Mitsuba.")
 @click.option("--blender", type=click.Path(exists=True), help="A Python with bpy.")
+@click.option("--only", multiple=True, type=click.Choice(KINDS), help="Measure these alone.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
-def main(work: Path, llvm: str | None, blender: str | None, overrides: tuple[str, ...]) -> None:
+def main(
+    work: Path,
+    llvm: str | None,
+    blender: str | None,
+    only: tuple[str, ...],
+    overrides: tuple[str, ...],
+) -> None:
     """Run the experiment and record what was measured."""
     settings = load(Settings, HERE / "settings.toml", overrides)
     work.mkdir(parents=True, exist_ok=True)
@@ -87,37 +96,44 @@ def main(work: Path, llvm: str | None, blender: str | None, overrides: tuple[str
     results = (work if overrides else HERE) / "results.jsonl"
     fresh = work / "results.new.jsonl"
     fresh.unlink(missing_ok=True)
-    for line in measured(settings, work, blender):
+    kinds = only or KINDS
+    for line in measured(settings, work, blender, kinds):
         with fresh.open("a") as file:
             file.write(json.dumps({**line, **circumstances()}) + "\n")
         click.echo(json.dumps(line), err=True)
-    results.write_text(fresh.read_text())
+    old = results.read_text().splitlines() if results.exists() else []
+    gone = {*kinds, "compile"} if "speed" in kinds else kinds
+    kept = [f"{line}\n" for line in old if json.loads(line)["kind"] not in gone]
+    results.write_text("".join(kept) + fresh.read_text())
 
 
-def measured(settings: Settings, work: Path, blender: str | None) -> Iterator[dict[str, Any]]:
-    """Every record, without its circumstances."""
-    for size in settings.sizes:
-        for name in settings.recipes:
-            yield from turns(settings, size, name, blender)
-    small = settings.sizes[0].recipe(settings.recipes[0])
+def measured(
+    settings: Settings, work: Path, blender: str | None, kinds: Container[str]
+) -> Iterator[dict[str, Any]]:
+    """Every record of some kinds, without its circumstances."""
+    sizes, names = settings.sizes, settings.recipes
+    for size, name in product(sizes if "speed" in kinds else (), names):
+        yield from turns(settings, size, name, blender)
+    small = sizes[0].recipe(names[0])
     counted = {
         "gradient": partial(gradient, small, settings.gradient_count),
         "store": partial(store, small, settings.store_count, work / "store"),
         "processes": partial(processes, small, settings.processes_count),
     }
-    for kind, measure in counted.items():
-        for repeat in range(settings.repeats):
-            yield {"kind": kind, "repeat": repeat, "value": round(measure(), 4)}
-    for count in settings.memory_counts:
-        yield {"kind": "memory", "count": count, "value": round(memory(small, count), 1)}
-    for size in settings.sizes:
-        recipe = size.recipe(settings.recipes[0])
+    for kind, repeat in product(counted, range(settings.repeats)):
+        if kind in kinds:
+            yield {"kind": kind, "repeat": repeat, "value": round(counted[kind](), 4)}
+    for count in settings.memory_counts if "memory" in kinds else ():
+        peak = memory(small, count, work / "store")
+        yield {"kind": "memory", "count": count, "value": round(peak, 1)}
+    for size in sizes if "floor" in kinds else ():
+        recipe = size.recipe(names[0])
         found = floor(recipe, max(1, size.eager // 4), settings.copy_mb)
         yield {"kind": "floor", "size": size.name, **found}
-    middle = settings.sizes[min(1, len(settings.sizes) - 1)].recipe(settings.recipes[0])
-    for fine in (1, 2):
-        psnr = alias(middle, settings.alias_count, fine, settings.alias_fine)
-        yield {"kind": "alias", "fine": fine, "value": round(psnr, 2)}
+    for size, name, blur in product(sizes[:2] if "alias" in kinds else (), names, (True, False)):
+        ratio = alias(size.recipe(name), settings.alias_count, settings.alias_fine, blur)
+        told = {"size": size.name, "recipe": name, "blur": blur, "value": round(ratio, 2)}
+        yield {"kind": "alias", **told}
 
 
 def turns(
