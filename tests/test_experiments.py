@@ -126,8 +126,12 @@ def test_a_table_of_speeds_shows_ratios_beside_their_bars() -> None:
         for repeat, value in enumerate(values)
     ]
     records.append({"kind": "memory", "count": 7, "value": 11.4, **where})
+    edges = {"kind": "alias", "size": "36x60 grey", "recipe": "webcam", "value": 38.04}
+    records += [{**edges, "blur": blur, **where} for blur in (True, False)]
     text = table.tables(records)
     assert "| eager | 450 (400 to 500) | 1.0 | 500 images/s |" in text
     assert "| compiled | 900 (800 to 950) | 2.0 | 6 times eager |" in text
     assert "| other | 4.50 (4.50 to 4.50) | 0.01 |  |" in text
-    assert "| peak memory, MB, of 7 images, 36x60 | 11 |" in text
+    assert "webcam, 36x60 grey, with the camera's blur | 38.0 |" in text
+    assert "webcam, 36x60 grey, without blur | 38.0 |" in text
+    assert "| peak memory, MB, of writing a store of 7 images, 36x60 | 11 |" in text
