@@ -96,7 +96,7 @@ def interrupt(images):
 
 
 def command(out):
-    words = ["render", "webcam", "--size", "12x20", "--workers", "2", "--count", str(COUNT)]
+    words = ["render", "webcam", "--size", "24x40", "--workers", "2", "--count", str(COUNT)]
     return [sys.executable, "-m", "gazegan", *words, "--out", str(out)]
 
 
