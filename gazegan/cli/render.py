@@ -201,7 +201,11 @@ def _scenes(
     found: dict[str, Any] = {}
     said: list[str] = []
     if preview is not None:
-        shown = [scene(k) for k in range(min(count or _SCENES, _SCENES))]
+        shown = []
+        with options.progress("previewing", min(count or _SCENES, _SCENES), as_json) as advance:
+            for k in range(min(count or _SCENES, _SCENES)):
+                shown.append(scene(k))
+                advance(1)
         title = f"Recipe {recipe.name}, seed {seed}"
         _save_preview(preview, lambda: scene_sheet(SceneBatch.cat(shown), title))
         found |= {"preview": str(preview)}

@@ -68,11 +68,10 @@ def _begin(out: Path, plan: dict[str, Any]) -> bool:
         write_atomic(out / PLAN, _json(plan))
     file = out / (LABELS if finished else PLAN)
     known = parse_json(read_bytes(file, file.stat().st_size), file)
-    if finished:
-        known = _made_of(known)
-        _clear(out)
-    if changed := differences(known, plan):
+    if changed := differences(_made_of(known) if finished else known, plan):
         raise UserError(f"{out}: holds other scenes ({changed[0]}); choose another --out")
+    if finished:
+        _clear(out)
     return finished
 
 

@@ -94,18 +94,22 @@ def files(folder):
 
 def test_finished_folders_are_left_alone_and_other_scenes_refused(folder):
     before = files(folder)
-    write_coco(lambda k: pytest.fail("rendered again"), 4, folder, {"seed": 3})
-    assert files(folder) == before
-    (folder / "parts").mkdir()  # as if killed before its last step
-    (folder / "plan.json").write_text("{}")
     with pytest.raises(UserError, match=r"holds other scenes \(seed: 3 -> 4\)"):
         write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 4})
+    (folder / "parts").mkdir()  # as if killed before its last step
+    (folder / "plan.json").write_text("{}")
+    write_coco(lambda k: pytest.fail("rendered again"), 4, folder, {"seed": 3})
     assert files(folder) == before and not (folder / "parts").exists()
+    (folder / "parts").mkdir()
+    (folder / "plan.json").write_text("somebody's")
     for foreign in ("{}", "[]", '{"info": 1}'):
         (folder / "annotations.json").write_text(foreign)
         with pytest.raises(UserError, match="holds other scenes"):
             write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
-    (folder / "annotations.json").unlink()
+        # What somebody else made is not cleared away.
+        assert (folder / "parts").is_dir() and (folder / "plan.json").read_text() == "somebody's"
+    for name in ("annotations.json", "plan.json"):
+        (folder / name).unlink()
     with pytest.raises(UserError, match="not empty and no folder of scenes"):
         write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
 
