@@ -1,14 +1,14 @@
 """The critic: scores how real an eye looks, as a whole and patch by patch."""
 
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-import torch.nn.functional as F
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import conv, pad_to
+from gazegan.nets.layers import channels_last, conv, pad_to
 
 Width = Annotated[int, Field(ge=1, le=1024)]
 
@@ -17,43 +17,47 @@ class CriticConfig(Config):
     """Size of a critic; each width is one convolution of stride 2."""
 
     widths: tuple[Width, ...] = Field((16, 32, 64), min_length=1, max_length=7)
+    heads: Literal["both", "whole", "patch"] = "both"
+    """What is scored: the layout of the whole image, patches of it wherever they lie, or both."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns to which features are pooled for the whole-image score."""
     norm: Literal["none", "instance", "group"] = "none"
     """Never batch: WGAN-GP penalises each sample's own gradient (Gulrajani et al., section 4)."""
 
 
-class Scores(NamedTuple):
-    """Unbounded scores, high for real images."""
-
-    whole: Tensor
-    """[B], from the layout of the whole image."""
-    patch: Tensor
-    """[B, P], one for each local receptive field."""
-
-
 class Critic(nn.Module):
-    """Strided convolutions with a whole-image head and a patch head."""
+    """Strided convolutions with a whole-image head, a patch head or both."""
 
     def __init__(self, config: CriticConfig, channels: int) -> None:
         super().__init__()
         self.config = config
         w = (channels, *config.widths)
         self.trunk = nn.Sequential(*(conv(a, b, 2, config.norm) for a, b in pairwise(w)))
-        self.patch = nn.Conv2d(w[-1], 1, 1)
         rows, columns = config.grid
-        self.whole = nn.Linear(w[-1] * rows * columns, 1)
+        heads = nn.ModuleDict(
+            {
+                "patch": nn.Sequential(nn.Conv2d(w[-1], 1, 1), nn.Flatten()),
+                "whole": nn.Sequential(
+                    nn.AdaptiveAvgPool2d(config.grid),
+                    nn.Flatten(),
+                    nn.Linear(w[-1] * rows * columns, 1),
+                ),
+            }
+        )
+        self.heads = nn.ModuleDict({k: v for k, v in heads.items() if config.heads in (k, "both")})
+        channels_last(self)
 
-    def forward(self, image: Tensor) -> Scores:
-        """Score images `[B, C, H, W]` in 0..1 of any size."""
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Score images `[B, C, H, W]` in 0..1 of any size; unbounded, high for real images.
+
+        `whole` is `[B, 1]`, from the layout of the whole image; `patch` is `[B, P]`, one score
+        for each local receptive field. Only the configured heads are there.
+        """
         least = 2 ** len(self.config.widths)
         padded, _ = pad_to(image, 1, least)
         features = self.trunk(2 * padded - 1)
-        pooled = F.adaptive_avg_pool2d(features, self.config.grid)
-        return Scores(self.whole(pooled.flatten(1)).squeeze(1), self.patch(features).flatten(1))
+        return {name: head(features) for name, head in self.heads.items()}
 
     def value(self, image: Tensor) -> Tensor:
-        """Return one score `[B]` an image: whole plus mean patch score."""
-        scores = self(image)
-        value: Tensor = scores.whole + scores.patch.mean(1)
-        return value
+        """Return one score `[B]` an image: the mean of each head, added."""
+        return torch.stack([scores.mean(1) for scores in self(image).values()]).sum(0)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import Norm, Residual, conv, gaussian_blur, pad_to, up_conv
+from gazegan.nets.layers import Norm, Residual, channels_last, conv, gaussian_blur, pad_to, up_conv
 
 Width = Annotated[int, Field(ge=1, le=1024)]
 
@@ -28,6 +28,9 @@ class RefinerConfig(Config):
     """Standard deviation, px, of the Gaussian through which the change passes; 0 for none. It
     takes out the lattice of the transposed convolutions, on which a gaze network would train, and
     keeps edges where they are."""
+    detail: float = Field(0.0, ge=0, le=100)
+    """Standard deviation, px, of the Gaussian whose part of the change is taken out; 0 for none.
+    What is broader stays: the shading of lids and cheeks, by which a gaze network reads pitch."""
     clamp: Literal["hard", "soft"] = "hard"
     """hard: cut at 0 and 1. soft: scale the change by the room left, so gradients never vanish."""
 
@@ -36,6 +39,10 @@ def add_soft(image: Tensor, change: Tensor) -> Tensor:
     """Move `image` (0..1) towards 1 or 0 by tanh of `change`; no change is the identity."""
     share = torch.tanh(change)
     return image + share * torch.where(share > 0, 1 - image, image)
+
+
+def _blurred(image: Tensor, sigma: float) -> Tensor:
+    return gaussian_blur(image, image.new_full((len(image),), sigma))
 
 
 class Refiner(nn.Module):
@@ -56,6 +63,7 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
+        channels_last(self)
 
     def change(self, image: Tensor) -> Tensor:
         """Return what the network would add to `image` `[B, C, H, W]`, before the limits."""
@@ -71,7 +79,9 @@ class Refiner(nn.Module):
             x = up(x) + below if self.config.skips else up(x)
         change: Tensor = self.head(x)[..., rows, columns]
         if self.config.smooth:
-            change = gaussian_blur(change, change.new_full((len(change),), self.config.smooth))
+            change = _blurred(change, self.config.smooth)
+        if self.config.detail:
+            change = change - _blurred(change, self.config.detail)
         return change
 
     def forward(self, image: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import equalise, standardise
+from gazegan.nets.layers import channels_last, equalise, standardise
 
 Target = Literal["angles", "direction"]
 """angles: (pitch, yaw) rad. direction: (cos, sin) of the direction in 0..360 degrees."""
@@ -56,6 +56,7 @@ class Regressor(nn.Module):
             nn.ReLU(),
             nn.Linear(config.hidden, 2),
         )
+        channels_last(self)
 
     @property
     def target(self) -> Target:

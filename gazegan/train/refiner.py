@@ -22,7 +22,7 @@ from gazegan.losses.adversarial import (
 )
 from gazegan.losses.selfreg import region_weight, weighted_l1
 from gazegan.modes import evaluating
-from gazegan.nets.critic import Critic, CriticConfig, Scores
+from gazegan.nets.critic import Critic, CriticConfig
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import OptimiserConfig, gradient_norm, make_optimiser, update_average
@@ -146,13 +146,13 @@ def _critic_step(
     real_scores, fake_scores = state.critic(real), state.critic(fake)
     scalars: Scalars = {}
     if cfg.loss == "wasserstein":
-        distance = -_both_heads(wasserstein_critic, real_scores, fake_scores)
+        distance = -_over_heads(wasserstein_critic, real_scores, fake_scores)
         mixing = torch.rand(len(real), generator=generator).to(real.device)
         penalty, norms = gradient_penalty(state.critic.value, real, fake, mixing)
         loss = cfg.penalty * penalty - distance
         scalars |= {"wasserstein": distance.item(), "critic/slope": norms.mean().item()}
     else:
-        loss = _both_heads(least_squares_critic, real_scores, fake_scores)
+        loss = _over_heads(least_squares_critic, real_scores, fake_scores)
     state.critic_optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = gradient_norm(state.critic.parameters())
@@ -168,7 +168,7 @@ def _generator_step(
     loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
     # The critic is only looked through here; its own gradients are not needed.
     state.critic.requires_grad_(False)
-    adversarial = _both_heads(loss_of, state.critic(refined))
+    adversarial = _over_heads(loss_of, state.critic(refined))
     state.critic.requires_grad_(True)
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
@@ -195,10 +195,9 @@ def gaze_moved_deg(judge: Regressor, raw: Tensor, refined: Tensor) -> Tensor:
     return torch.rad2deg((judge(refined) - before).abs().sum(1).mean())
 
 
-def _both_heads(loss: Callable[..., Tensor], *scores: Scores) -> Tensor:
-    """Add a loss over the whole-image scores and the same over the patch scores."""
-    whole, patch = zip(*scores, strict=True)
-    return loss(*whole) + loss(*patch)
+def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tensor:
+    """Add a loss over the scores of each head of the critic."""
+    return torch.stack([loss(*(s[head] for s in scores)) for head in scores[0]]).sum()
 
 
 def evaluate(

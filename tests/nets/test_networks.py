@@ -84,14 +84,20 @@ def test_soft_limit_has_gradient_where_the_hard_one_has_none():
 
 
 @settings(deadline=None, max_examples=15)
-@given(size=st.tuples(st.integers(1, 45), st.integers(1, 45)), channels=st.sampled_from([1, 3]))
-def test_critic_scores_any_size(size, channels):
-    critic = Critic(CriticConfig(widths=(4, 8, 8)), channels)
+@given(
+    size=st.tuples(st.integers(1, 45), st.integers(1, 45)),
+    channels=st.sampled_from([1, 3]),
+    heads=st.sampled_from(["both", "whole", "patch"]),
+)
+def test_critic_scores_any_size(size, channels, heads):
+    critic = Critic(CriticConfig(widths=(4, 8, 8), heads=heads), channels)
     image = images(3, channels, *size)
     scores = critic(image)
-    assert scores.whole.shape == (3,)
-    assert scores.patch.shape[0] == 3
-    torch.testing.assert_close(critic.value(image), scores.whole + scores.patch.mean(1))
+    assert set(scores) == ({"whole", "patch"} if heads == "both" else {heads})
+    assert all(score.shape[0] == 3 for score in scores.values())
+    assert scores.get("whole", torch.empty(3, 1)).shape == (3, 1)
+    expected = sum(score.mean(1) for score in scores.values())
+    torch.testing.assert_close(critic.value(image), expected)
 
 
 def test_critic_scores_do_not_depend_on_the_other_images():
@@ -107,7 +113,7 @@ def test_patch_scores_are_local():
     image = images(1, 1, 32, 32)
     changed = image.clone()
     changed[..., :4, :4] = 0
-    same = critic(image).patch.view(8, 8) == critic(changed).patch.view(8, 8)
+    same = critic(image)["patch"].view(8, 8) == critic(changed)["patch"].view(8, 8)
     assert same[4:, 4:].all()
     assert not same[:2, :2].any()
 
