@@ -82,6 +82,9 @@ class EyeParams:
     lower_lid: Tensor = _p(_normal(2.5, 0.6, 1.0, 4), -1, 8, "arch below the canthal line, mm")
     upper_follow: Tensor = _p([0.5, 1.05], 0, 1.2, "upper lid's share of the eye's pitch")
     lower_follow: Tensor = _p([0.1, 0.55], 0, 1, "lower lid's share of the eye's pitch")
+    # In downgaze the outer canthus sinks by 1.5 to 2.3 mm, in upgaze it rises by up to 0.9 (Cruz,
+    # Tavora & Martin, Effect of eyelid saccades on the position of lateral canthus, 2008)
+    outer_follow: Tensor = _p([0.0, 0.3], 0, 0.5, "outer canthus' share of the eye's pitch")
     upper_peak: Tensor = _p(
         _normal(0.53, 0.05, 0.4, 0.66), 0.25, 0.75, "0 outer .. 1 inner canthus"
     )

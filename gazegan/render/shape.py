@@ -105,11 +105,11 @@ def _folded(middle: Tensor, u: Tensor) -> Tensor:
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return height v of the upper margin, of the lower margin, and the place 0..1 along the lids.
 
-    The margins follow the eye's pitch, meet in the canthi, and never cross. An epicanthic fold
-    lowers the nasal end of the upper one, over the caruncle.
+    The margins follow the eye's pitch, meet in the canthi, of which the outer one follows too, and
+    never cross. An epicanthic fold lowers the nasal end of the upper one, over the caruncle.
     """
     along = ((u + p.canthus_outer) / (p.canthus_inner + p.canthus_outer)).clamp(0, 1)
-    line = -p.canthus_drop + p.canthus_tilt * (0.5 - along)
+    line = -p.canthus_drop + p.canthus_tilt * (0.5 - along) + p.outer_follow * lift * (1 - along)
     low = p.lower_lid - p.lower_follow * lift - p.squint
     high = torch.maximum(p.upper_lid + p.upper_follow * lift, 0.3 - low)
     folded = 1 - p.epicanthus * torch.exp(-(((1 - along) / _FOLD) ** 2))
