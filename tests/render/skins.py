@@ -29,6 +29,7 @@ def margin(q, eye, u, upper):
     lift = -(head.T @ eye.axis)[1] * q["eyeball_radius"]
     along = np.clip((u + q["canthus_outer"]) / (q["canthus_inner"] + q["canthus_outer"]), 0, 1)
     line = -q["canthus_drop"] + q["canthus_tilt"] * (0.5 - along)
+    line = line + q["outer_follow"] * lift * (1 - along)
     low = q["lower_lid"] - q["lower_follow"] * lift - q["squint"]
     high = max(q["upper_lid"] + q["upper_follow"] * lift, 0.3 - low)
     lower = line - low * arch(along, q["lower_peak"], q["lower_round"])
