@@ -116,6 +116,9 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 
 @train.command()
 @click.option("--data", type=PATH, multiple=True, required=True, help="Labelled store; repeatable.")
+@click.option(
+    "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to; no labels used."
+)
 @out("Run folder; resumed if it holds this run.")
 @STEPS
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
@@ -137,6 +140,7 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 @JSON
 def gaze(
     data: tuple[Path, ...],
+    real: Path | None,
     out: Path,
     steps: int | None,
     epochs: float | None,
@@ -160,6 +164,7 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05 \\
           --lr-cut 0.3 --lr-every 2
       gazegan train gaze --data stores/renders --out runs/direction --target direction
+      gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
     """
     from gazegan.data.stream import JoinedSamples, open_samples
     from gazegan.train.gaze import GazeTraining, gaze_stage
@@ -176,12 +181,15 @@ def gaze(
     check_device(device)
     parts = tuple(open_samples(path, seed=seed) for path in data)
     samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
+    eyes = None
+    if real is not None:
+        eyes = open_samples(real, size=samples.size, channels=samples.channels)
     if epochs is not None:
         if steps is not None:
             raise click.UsageError("--epochs and --steps exclude each other; give one")
         taught = len(samples) - round(len(samples) * cfg.held_out)
         cfg = cfg.model_copy(update={"steps": max(1, math.ceil(epochs * taught / cfg.batch))})
-    _run(gaze_stage(cfg, samples, device), out, as_json)
+    _run(gaze_stage(cfg, samples, device, eyes), out, as_json)
 
 
 def _config(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:

@@ -20,9 +20,8 @@ class CriticConfig(Config):
     heads: Literal["both", "whole", "patch"] = "patch"
     """What is scored: the layout of the whole image, patches of it wherever they lie, or both.
 
-    A critic of the layout teaches the refiner to paint over what is placed otherwise in the
-    renders, such as lids, by which gaze is read (Shrivastava et al. 2017, section 2.1, score patches
-    too)."""
+    A critic of the layout teaches the refiner to paint over what is placed otherwise in renders,
+    such as lids, by which gaze is read; Shrivastava et al. 2017 score patches too."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns to which features are pooled for the whole-image score."""
     norm: Literal["none", "instance", "group"] = "none"

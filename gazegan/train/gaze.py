@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import Samples, batch_indices
+from gazegan.data.stream import Samples, batch_indices, check_alike
 from gazegan.errors import UserError
 from gazegan.geometry import (
     angular_error_deg,
@@ -32,6 +32,7 @@ from gazegan.optim import (
     update_average,
 )
 from gazegan.schema import EyeBatch
+from gazegan.train.adapt import AdaptConfig, align, remember, teach
 from gazegan.train.augment import AugmentConfig, augment
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
@@ -53,6 +54,12 @@ class GazeTraining(LoopConfig):
     """Share of the images that is kept from training to measure the error on."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weight average that is evaluated and kept as the result; 0 for none."""
+    adapt: AdaptConfig = AdaptConfig()
+
+    @property
+    def adapts_from(self) -> int:
+        """The first step in which photographs, where there are any, take part."""
+        return round(self.adapt.begin * self.steps)
 
 
 @dataclass
@@ -62,6 +69,10 @@ class GazeState:
     regressor: Regressor
     average: Regressor
     optimiser: Optimizer
+    answered: Tensor
+    """[2, 2] running mean and mean square of the average's answers on photographs."""
+    labelled: Tensor
+    """[2, 2] those of the labels."""
     step: int = 0
 
 
@@ -73,26 +84,63 @@ def init(cfg: GazeTraining, channels: int, device: str) -> GazeState:
         regressor=regressor,
         average=copy.deepcopy(regressor).requires_grad_(False),
         optimiser=make_optimiser(cfg.optimiser, regressor.parameters()),
+        answered=torch.zeros(2, 2, device=device),
+        labelled=torch.zeros(2, 2, device=device),
     )
 
 
 def step(
-    cfg: GazeTraining, state: GazeState, batch: EyeBatch, epochs: float, generator: Generator
+    cfg: GazeTraining,
+    state: GazeState,
+    batch: EyeBatch,
+    epochs: float,
+    generator: Generator,
+    photographs: EyeBatch | None = None,
 ) -> Scalars:
-    """Update the regressor once; `epochs` is how often the data were seen. Returns what to log."""
+    """Update the regressor once; `epochs` is how often the data were seen. Returns what to log.
+
+    From step `cfg.adapts_from` on it also learns from photographs, where there are any.
+    """
     rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs)
     set_learning_rate(state.optimiser, rate)
     image, gaze = augment(cfg.augment, batch.image, labels(batch), generator)
     state.regressor.train()
-    output = state.regressor(image)
-    loss = loss_of(cfg)(output, gaze).mean()
+    scalars: Scalars = {}
+    if photographs is not None and state.step >= cfg.adapts_from:
+        strange, told = lesson(cfg, state, gaze, photographs.image, generator)
+        # In one batch, so that both share the batch's statistics.
+        output, answer = state.regressor(torch.cat((image, strange))).split(
+            (len(image), len(strange))
+        )
+        apart = loss_of(cfg)(answer, told).mean()
+        loss = loss_of(cfg)(output, gaze).mean() + cfg.adapt.weight * apart
+        scalars = {"photographs": apart.item()}
+    else:
+        output = state.regressor(image)
+        loss = loss_of(cfg)(output, gaze).mean()
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = gradient_norm(state.regressor.parameters())
     state.optimiser.step()
     update_average(state.average, state.regressor, cfg.average, state.step)
     error = errors_deg(cfg, output.detach(), gaze).mean()
-    return {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
+    done = {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
+    return done | scalars
+
+
+def lesson(
+    cfg: GazeTraining, state: GazeState, gaze: Tensor, image: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Return varied copies of photographs `[B, C, H, W]`, and what is to be answered `[B, 2]`.
+
+    `gaze` `[N, 2]` are labels of this step, whose running mean and spread the answers get.
+    """
+    count, how, mirror = state.step - cfg.adapts_from, cfg.adapt, cfg.augment.mirror > 0
+    answers = teach(state.average, image, mirror)
+    remember(state.answered, answers, count, how.decay, mirror)
+    remember(state.labelled, gaze, count, how.decay, mirror)
+    told = align(answers, state.answered, state.labelled, how.spread)
+    return augment(how.augment, image, told, generator)
 
 
 def labels(batch: EyeBatch) -> Tensor:
@@ -151,8 +199,24 @@ def evaluate(cfg: GazeTraining, state: GazeState, held_out: EyeBatch, constant: 
     }
 
 
-def gaze_stage(cfg: GazeTraining, data: Samples, device: str = "cpu") -> Stage[GazeState]:
-    """Bind the stage to its data; raises UserError where they hold no gaze or are too few."""
+def check_adaptable(cfg: GazeTraining, data: Samples, real: Samples) -> None:
+    """Raise UserError where a network cannot be adapted to photographs."""
+    check_alike(data, real)
+    if cfg.network.target != "angles":
+        raise UserError("--real: only pitch and yaw are adapted; leave --target direction out")
+    if not cfg.average:
+        raise UserError("--real: needs the average of the weights; set average above 0")
+
+
+def gaze_stage(
+    cfg: GazeTraining, data: Samples, device: str = "cpu", real: Samples | None = None
+) -> Stage[GazeState]:
+    """Bind the stage to its data, and to the unlabelled photographs it is to be adapted to.
+
+    Raises UserError where the data hold no gaze or are too few, or cannot be adapted.
+    """
+    if real is not None:
+        check_adaptable(cfg, data, real)
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
@@ -161,7 +225,11 @@ def gaze_stage(cfg: GazeTraining, data: Samples, device: str = "cpu") -> Stage[G
 
     def batches(at: int) -> Batches:
         chosen = batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")
-        return {"data": data.read(train[chosen]).to(device)}
+        read = {"data": data.read(train[chosen]).to(device)}
+        if real is not None and at >= cfg.adapts_from:
+            some = batch_indices(len(real), cfg.adapt.batch, at, cfg.seed, "photographs")
+            read["real"] = real.read(some).to(device)
+        return read
 
     def show(state: GazeState) -> tuple[Scalars, Images]:
         first = batches(0)["data"]
@@ -174,11 +242,11 @@ def gaze_stage(cfg: GazeTraining, data: Samples, device: str = "cpu") -> Stage[G
     return Stage(
         name="gaze",
         config=cfg,
-        data=describe(data),
+        data={**describe(data), **({"real": describe(real)} if real is not None else {})},
         init=lambda: init(cfg, data.channels, device),
         batches=batches,
         step=lambda state, b, g: step(
-            cfg, state, b["data"], state.step * cfg.batch / len(train), g
+            cfg, state, b["data"], state.step * cfg.batch / len(train), g, b.get("real")
         ),
         evaluate=show,
         weights=lambda state: result(cfg, state),

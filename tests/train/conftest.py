@@ -57,7 +57,7 @@ def _refiner(**changes):
     return refiner_stage(cfg, _eyes(), _eyes(30, 1, labelled=False))
 
 
-def _gaze(samples=None, **changes):
+def _gaze(samples=None, real=None, **changes):
     """A gaze stage that takes milliseconds a step."""
     values = {
         "steps": 6, "batch": 8, "held_out": 0.2,
@@ -65,15 +65,15 @@ def _gaze(samples=None, **changes):
         "network": RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8),
         "optimiser": OptimiserConfig(kind="rmsprop", lr=1e-3),
     }  # fmt: skip
-    return gaze_stage(
-        GazeTraining(**{**values, **changes}), _eyes() if samples is None else samples
-    )
+    cfg = GazeTraining(**{**values, **changes})
+    return gaze_stage(cfg, _eyes() if samples is None else samples, real=real)
 
 
 STAGES = {
     "refiner": _refiner,
     "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
     "gaze": _gaze,
+    "gaze-adapted": lambda **c: _gaze(real=_eyes(30, 1, labelled=False), **c),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
 
