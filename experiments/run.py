@@ -96,6 +96,7 @@ def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) ->
         "column": measure.column,
         "seed": seed,
         **{key: round(found[key], 4) for key in KEPT if found.get(key) is not None},
+        **by_person(found),
         "gazegan": __version__,
         "commit": commit(),
         "python": platform.python_version(),
@@ -112,6 +113,12 @@ def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) ->
     written = results.with_suffix(".tmp")
     written.write_text("".join(json.dumps(entry) + "\n" for entry in [*kept, line]))
     written.replace(results)
+
+
+def by_person(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the mean error of each subject, where they are known."""
+    errors = {g["subject"]: round(g["mean_deg"], 4) for g in found.get("subjects", ())}
+    return {"people": errors} if errors else {}
 
 
 def commit() -> str:

@@ -55,7 +55,7 @@ def tables(records: Records) -> str:
         return speeds(records)
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
-    parts = [_errors(errors), *_paired(errors), _details(errors)]
+    parts = [_errors(errors), *_paired(errors), *_by_person(errors), _details(errors)]
     if drift:
         median, p95 = (_spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
         parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
@@ -98,6 +98,38 @@ def _paired(records: Records) -> list[str]:
         rows.append(cells)
     head = ["mean error, seed by seed", *columns]
     return [_markdown(head, rows)] if rows else []
+
+
+def _by_person(records: Records) -> list[str]:
+    """Compare every row with the first, person by person: what a few test people can prove."""
+    (first, *others), columns = _unique(records, "row"), _unique(records, "column")
+    if not all(r.get("people") for r in records):
+        return []
+    rows = []
+    for name in others:
+        cells = [f"{name} minus {first}"]
+        for column in columns:
+            here, there = (_people(_of(records, row=row, column=column)) for row in (name, first))
+            apart = [here[person] - there[person] for person in here]
+            error = statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
+            better = sum(value < 0 for value in apart)
+            cells.append(
+                f"{statistics.mean(apart):.2f} ± {error:.2f}, lower for {better} of {len(apart)}"
+            )
+        rows.append(cells)
+    return (
+        [_markdown(["mean error, person by person, ± standard error", *columns], rows)]
+        if rows
+        else []
+    )
+
+
+def _people(records: Records) -> dict[str, float]:
+    """Mean error of each person over the seeds."""
+    return {
+        person: statistics.mean(r["people"][person] for r in records)
+        for person in records[0]["people"]
+    }
 
 
 def _details(records: Records) -> str:

@@ -56,6 +56,21 @@ def test_a_table_shows_mean_and_spread_beside_the_constant() -> None:
     assert "| nothing: constant | 12.00 |" in text
 
 
+def test_the_mean_error_of_each_subject_is_kept() -> None:
+    found = {"subjects": [{"subject": "0041", "mean_deg": 6.12345, "count": 3}]}
+    assert run.by_person(found) == {"people": {"0041": 6.1235}}
+    assert run.by_person({"subjects": []}) == run.by_person({}) == {}
+
+
+def test_a_table_compares_rows_person_by_person() -> None:
+    """By hand: means over the seeds of 0041 move by -0.5, of 0042 by 1.0: 0.25, SE 0.75."""
+    raw = [{**r, "people": {"0041": 6.0, "0042": 7.0 + r["seed"]}} for r in fabricated()]
+    other = [{**r, "row": "refined", "people": {"0041": 4.5 + r["seed"], "0042": 9.0}} for r in raw]
+    text = table.tables([*raw, *other])
+    assert "| refined minus raw | 0.25 ± 0.75, lower for 1 of 2 |" in text
+    assert "person by person" not in table.tables(fabricated())
+
+
 def test_a_table_compares_rows_seed_by_seed() -> None:
     """No spread is left where the second row is 0.5 lower with every seed."""
     raw = fabricated()
