@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DEMO_ARGS ?=
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test slow lint gallery clean
+.PHONY: demo test slow lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/gazegan demo --out demo $(DEMO_ARGS)
