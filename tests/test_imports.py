@@ -14,7 +14,7 @@ ROOT = Path(gazegan.__file__).parent
 LEVELS = (
     ("schema", "geometry", "rng", "config", "errors", "modes"),
     (
-        *("render", "nets", "losses", "optim", "metrics", "inspect"),
+        *("render", "nets", "losses", "optim", "metrics", "inspect", "calibrate"),
         *("explain", "attack", "embed", "plots", "predict", "drift"),
     ),
     ("data",),

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "gazegan.cli.train:train",
     "refine": "gazegan.cli.refine:refine",
     "evaluate": "gazegan.cli.evaluate:evaluate",
+    "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",
     "export": "gazegan.cli.export:export",

@@ -3,7 +3,13 @@
 Every function takes plain arrays (NumPy, CPU tensors or lists) and keeps no global state.
 """
 
-from gazegan.plots.curves import epsilon_curve, error_curve, training_curves, truth_scatter
+from gazegan.plots.curves import (
+    epsilon_curve,
+    error_curve,
+    shots_curve,
+    training_curves,
+    truth_scatter,
+)
 from gazegan.plots.overlays import annotate, annotate_eyes, heat, overlay, tint
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES
 from gazegan.plots.sheets import Row, contact_sheet, png
@@ -22,6 +28,7 @@ __all__ = [
     "heat",
     "overlay",
     "png",
+    "shots_curve",
     "tint",
     "training_curves",
     "truth_scatter",

@@ -63,6 +63,24 @@ def epsilon_curve(
     return _png(figure)
 
 
+def shots_curve(
+    shots: ArrayLike, mean_deg: ArrayLike, se_deg: ArrayLike, constant_deg: float
+) -> bytes:
+    """Draw mean errors `[K]` in degrees, with bars of `se_deg` `[K]`, against labelled samples.
+
+    `constant_deg` is the error of the constant predictor.
+    """
+    figure, axes = _figure(
+        "Gaze error after calibration", "labelled samples of a person", "mean error (degrees)"
+    )
+    x, (line, baseline) = floats(shots), _styles(1)
+    axes.errorbar(x, floats(mean_deg), floats(se_deg), marker="o", capsize=3, label="mean", **line)
+    axes.axhline(constant_deg, label="constant predictor", **baseline)
+    axes.set(ylim=(0, None))
+    _legend(axes, loc="lower right")
+    return _png(figure)
+
+
 def truth_scatter(predicted_deg: ArrayLike, true_deg: ArrayLike) -> bytes:
     """Draw predicted on true pitch and yaw, both `[N, 2]` degrees, with the fitted line, as PNG."""
     figure = Figure(figsize=(9, 4.6), dpi=110, layout="constrained")

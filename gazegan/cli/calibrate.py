@@ -1,0 +1,120 @@
+"""`gazegan calibrate`: what a few labelled samples of each person are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli import gaze, options
+
+if TYPE_CHECKING:
+    from gazegan.calibrate import Shots
+
+RESULT = "calibration.json"
+
+
+@click.command()
+@gaze.WEIGHTS
+@click.option(
+    "--data", type=options.PATH, required=True, metavar="STORE",
+    help="Labelled store that says whose each eye is.",
+)  # fmt: skip
+@click.option(
+    "--shots", type=click.IntRange(0), multiple=True, default=(0, 1, 5, 9), show_default=True,
+    metavar="K", help="Labelled samples of each person; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--draws", type=click.IntRange(1), default=20, show_default=True,
+    help="How often each person's samples are drawn.",
+)  # fmt: skip
+@click.option(
+    "--out", type=options.PATH, default=None, help="Folder for calibration.json and curve.png."
+)
+@options.SEED
+@options.DEVICE
+@options.JSON
+def calibrate(
+    weights: Path,
+    data: Path,
+    shots: tuple[int, ...],
+    draws: int,
+    out: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure how a correction for each person, from K labelled samples, lowers the error.
+
+    The correction is a line for pitch and one for yaw, drawn toward none where samples are few. It
+    is measured on the person's other samples, the same for every K, and averaged over people;
+    the spread is the standard error over people. The constant predictor beside it always answers
+    the mean gaze of these eyes.
+
+    \b
+    gazegan calibrate --weights runs/gaze --data stores/people
+    gazegan calibrate --weights runs/gaze --data stores/people --shots 0 --shots 3 --out results/few
+    """
+    from gazegan.calibrate import by_shots
+    from gazegan.errors import DataError
+    from gazegan.metrics import gaze_report
+    from gazegan.predict import predict
+
+    network, (store,) = gaze.open_network(weights, (data,), device)
+    gaze.need_labels((store,))
+    if network.target != "angles":
+        raise click.UsageError("--weights: answers in directions; train one with --target angles")
+    if "subject" not in store.fields:
+        raise click.UsageError(f"--data {data}: does not say whose each eye is; import it anew")
+    counts = sorted(set(shots))
+    settings = {
+        "weights": str(weights),
+        "data": str(data),
+        "shots": counts,
+        "draws": draws,
+        "seed": seed,
+    }
+    if out:
+        gaze.claim(out, RESULT, settings)
+    with options.progress("predict", len(store), as_json) as advance:
+        found = predict(network, store, 256, device, advance)
+    assert found.gaze is not None and found.subject is not None
+    try:
+        measured = by_shots(found.output, found.gaze, found.subject, counts, draws, seed)
+    except ValueError as fault:
+        raise DataError(f"--data {data}: {fault}; name fewer --shots or other eyes") from None
+    constant = gaze_report(found.output, found.gaze).constant.mean_deg
+    values = {
+        "shots": [one.to_dict() for one in measured],
+        "constant_deg": constant,
+        "people": len(measured[0].people_deg),
+        "settings": settings,
+    }
+    if out:
+        _save(out, measured, constant, values)
+    options.say(as_json, values, _text(measured, constant, f"{weights} on {data}"))
+
+
+def _save(out: Path, measured: tuple[Shots, ...], constant: float, values: dict[str, Any]) -> None:
+    from gazegan.data.files import write_atomic
+    from gazegan.plots import shots_curve
+
+    curve = shots_curve(
+        [one.count for one in measured],
+        [one.mean_deg for one in measured],
+        [one.se_deg or 0.0 for one in measured],
+        constant,
+    )
+    write_atomic(out / "curve.png", curve)
+    gaze.save_json(out / RESULT, values)
+
+
+def _text(measured: tuple[Shots, ...], constant: float, heading: str) -> str:
+    people = len(measured[0].people_deg)
+    rows = [
+        [str(one.count), f"{one.mean_deg:.2f}", "-" if one.se_deg is None else f"{one.se_deg:.2f}"]
+        for one in measured
+    ]
+    table = gaze.table(["samples a person", "error", "± over people"], rows)
+    return f"{heading}: {people} people, degrees\n\n{table}\n\nConstant: mean gaze {constant:.2f}."
