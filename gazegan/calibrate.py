@@ -13,13 +13,16 @@ from gazegan.geometry import angular_error_deg
 
 @dataclass(frozen=True)
 class Beliefs:
-    """How far a network is believed to be off for a person before any sample is seen."""
+    """How far a network is believed to be off for a person before any sample is seen.
 
-    offset_deg: float = 4.0
+    About what networks trained on renders showed on 15 people of the Columbia Gaze Data Set.
+    """
+
+    offset_deg: float = 2.5
     """Standard deviation of the offset of each angle."""
     slope: float = 0.3
     """Standard deviation of what the answers' slope lacks."""
-    noise_deg: float = 4.0
+    noise_deg: float = 6.0
     """Standard deviation of single answers about the person's line."""
 
 

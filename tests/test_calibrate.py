@@ -52,7 +52,7 @@ def test_errors_of_people_fall_with_the_samples_that_show_their_bias():
     gaze = angles(120, 1)
     bias = torch.tensor([[5.0, 0], [0, -5], [-5, 0], [0, 5]]).double().deg2rad()
     output = gaze - bias[subject]
-    none, one, nine = by_shots(output, gaze, subject, (0, 1, 9), beliefs=Beliefs(slope=1e-6))
+    none, one, nine = by_shots(output, gaze, subject, (0, 1, 9), beliefs=Beliefs(4, 1e-6, 4))
     assert none.mean_deg == pytest.approx(5, abs=0.15)
     # Of a constant c, K samples leave noise^2 / (noise^2 + K offset^2): 1/2 and 1/10.
     assert one.mean_deg == pytest.approx(5 / 2, abs=0.1)
