@@ -42,7 +42,7 @@ def test_many_samples_reveal_a_timid_and_biased_network():
     gaze = angles(4000, 0)
     output = 0.5 * gaze + torch.tensor([0.1, -0.05])
     torch.testing.assert_close(
-        correct(output, fit(output, gaze, Beliefs(slope=10.0))), gaze, atol=1e-3, rtol=0
+        correct(output, fit(output, gaze, Beliefs(100, 100, 1))), gaze, atol=1e-3, rtol=0
     )
 
 
