@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_the_columbia_experiment_runs_small_and_leaves_its_records_alone(
 ) -> None:
     small = {
         "seeds": "[0]", "renders": 64, "epochs": 1, "refiner_steps": 2,
-        "real_epochs": 4,
+        "both_epochs": 1, "real_epochs": 4,
     }  # fmt: skip
     records = ROOT / "experiments" / "columbia" / "results.jsonl"
     before = records.read_bytes() if records.exists() else None
@@ -52,7 +53,9 @@ def test_the_columbia_experiment_runs_small_and_leaves_its_records_alone(
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "work" / "results.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
-    assert len({(line["row"], line["column"]) for line in found}) == len(found) == 7
+    recipe = tomllib.loads((records.parent / "recipe.toml").read_text())
+    cells = [(measure["row"], measure["column"]) for measure in recipe["measures"]]
+    assert [(line["row"], line["column"]) for line in found] == cells
     assert all(line["mean_deg"] > 0 for line in found if line["column"] != "pupil drift")
     assert (records.read_bytes() if records.exists() else None) == before
 
