@@ -103,7 +103,7 @@ def _paired(records: Records) -> list[str]:
 def _by_person(records: Records) -> list[str]:
     """Compare every row with the first, person by person: what a few test people can prove."""
     (first, *others), columns = _unique(records, "row"), _unique(records, "column")
-    if not all(r.get("people") for r in records):
+    if not others or not all(r.get("people") for r in records):
         return []
     rows = []
     for name in others:
@@ -117,11 +117,7 @@ def _by_person(records: Records) -> list[str]:
                 f"{statistics.mean(apart):.2f} ± {error:.2f}, lower for {better} of {len(apart)}"
             )
         rows.append(cells)
-    return (
-        [_markdown(["mean error, person by person, ± standard error", *columns], rows)]
-        if rows
-        else []
-    )
+    return [_markdown(["mean error, person by person, ± standard error", *columns], rows)]
 
 
 def _people(records: Records) -> dict[str, float]:

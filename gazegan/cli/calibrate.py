@@ -78,7 +78,7 @@ def calibrate(
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("predict", len(store), as_json) as advance:
-        found = predict(network, store, 256, device, advance)
+        found = predict(network, store, device=device, advance=advance)
     assert found.gaze is not None and found.subject is not None
     try:
         measured = by_shots(found.output, found.gaze, found.subject, counts, draws, seed)

@@ -20,7 +20,7 @@ class CriticConfig(Config):
     heads: Literal["both", "whole", "patch"] = "patch"
     """What is scored: the layout of the whole image, patches of it wherever they lie, or both.
 
-    A critic of the layout teaches the refiner to paint over what is placed otherwise in renders,
+    A critic of the layout may teach the refiner to paint over what is placed otherwise in renders,
     such as lids, by which gaze is read; Shrivastava et al. 2017 score patches too."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns to which features are pooled for the whole-image score."""
@@ -37,17 +37,12 @@ class Critic(nn.Module):
         w = (channels, *config.widths)
         self.trunk = nn.Sequential(*(conv(a, b, 2, config.norm) for a, b in pairwise(w)))
         rows, columns = config.grid
-        heads = nn.ModuleDict(
-            {
-                "patch": nn.Sequential(nn.Conv2d(w[-1], 1, 1), nn.Flatten()),
-                "whole": nn.Sequential(
-                    nn.AdaptiveAvgPool2d(config.grid),
-                    nn.Flatten(),
-                    nn.Linear(w[-1] * rows * columns, 1),
-                ),
-            }
-        )
-        self.heads = nn.ModuleDict({k: v for k, v in heads.items() if config.heads in (k, "both")})
+        self.heads = nn.ModuleDict()
+        if config.heads != "whole":
+            self.heads["patch"] = nn.Sequential(nn.Conv2d(w[-1], 1, 1), nn.Flatten())
+        if config.heads != "patch":
+            pool, score = nn.AdaptiveAvgPool2d(config.grid), nn.Linear(w[-1] * rows * columns, 1)
+            self.heads["whole"] = nn.Sequential(pool, nn.Flatten(), score)
         channels_last(self)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:

@@ -99,33 +99,31 @@ def step(
 ) -> Scalars:
     """Update the regressor once; `epochs` is how often the data were seen. Returns what to log.
 
-    From step `cfg.adapts_from` on it also learns from photographs, where there are any.
+    Where there are photographs, it learns from them too.
     """
     rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs)
     set_learning_rate(state.optimiser, rate)
     image, gaze = augment(cfg.augment, batch.image, labels(batch), generator)
     state.regressor.train()
-    scalars: Scalars = {}
-    if photographs is not None and state.step >= cfg.adapts_from:
+    seen, scalars = image, Scalars()
+    if photographs is not None:
         strange, told = lesson(cfg, state, gaze, photographs.image, generator)
         # In one batch, so that both share the batch's statistics.
-        output, answer = state.regressor(torch.cat((image, strange))).split(
-            (len(image), len(strange))
-        )
+        seen = torch.cat((image, strange))
+    output, answer = state.regressor(seen).tensor_split((len(image),))
+    loss = loss_of(cfg)(output, gaze).mean()
+    if photographs is not None:
         apart = loss_of(cfg)(answer, told).mean()
-        loss = loss_of(cfg)(output, gaze).mean() + cfg.adapt.weight * apart
+        loss = loss + cfg.adapt.weight * apart
         scalars = {"photographs": apart.item()}
-    else:
-        output = state.regressor(image)
-        loss = loss_of(cfg)(output, gaze).mean()
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = gradient_norm(state.regressor.parameters())
     state.optimiser.step()
     update_average(state.average, state.regressor, cfg.average, state.step)
     error = errors_deg(cfg, output.detach(), gaze).mean()
-    done = {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
-    return done | scalars
+    scalars |= {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
+    return scalars
 
 
 def lesson(
@@ -133,14 +131,16 @@ def lesson(
 ) -> tuple[Tensor, Tensor]:
     """Return varied copies of photographs `[B, C, H, W]`, and what is to be answered `[B, 2]`.
 
-    `gaze` `[N, 2]` are labels of this step, whose running mean and spread the answers get.
+    `gaze` `[N, 2]` are labels of this step, whose running mean and spread the answers get. Nothing
+    is mirrored where `cfg.augment` mirrors nothing.
     """
-    count, how, mirror = state.step - cfg.adapts_from, cfg.adapt, cfg.augment.mirror > 0
+    count, how, mirror = max(0, state.step - cfg.adapts_from), cfg.adapt, cfg.augment.mirror > 0
     answers = teach(state.average, image, mirror)
     remember(state.answered, answers, count, how.decay, mirror)
     remember(state.labelled, gaze, count, how.decay, mirror)
     told = align(answers, state.answered, state.labelled, how.spread)
-    return augment(how.augment, image, told, generator)
+    varied = how.augment if mirror else how.augment.model_copy(update={"mirror": 0.0})
+    return augment(varied, image, told, generator)
 
 
 def labels(batch: EyeBatch) -> Tensor:

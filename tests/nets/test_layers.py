@@ -64,3 +64,16 @@ def test_the_change_of_a_smoothed_refiner_is_the_blurred_change():
         rough.change(x).detach().numpy(), (0, 0, 1.5, 1.5), mode="nearest", radius=5
     )
     torch.testing.assert_close(smooth.change(x).detach(), torch.from_numpy(expected))
+
+
+def test_a_refiner_of_detail_leaves_what_is_broader():
+    torch.manual_seed(0)
+    whole, detail = (Refiner(RefinerConfig(detail=d), 1) for d in (0, 3.0))
+    torch.nn.init.normal_(whole.head.weight)
+    detail.load_state_dict(whole.state_dict())
+    x = image(3, 2, 1, 24, 30)
+    change = whole.change(x).detach().numpy()
+    broad = ndimage.gaussian_filter(change, (0, 0, 3.0, 3.0), mode="nearest", radius=9)
+    torch.testing.assert_close(
+        detail.change(x).detach(), torch.from_numpy(change - broad), atol=1e-4, rtol=1e-4
+    )

@@ -15,7 +15,8 @@ from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.optim import OptimiserConfig, ScheduleConfig
 from gazegan.predict import predict
 from gazegan.train.adapt import AdaptConfig, align, remember, teach
-from gazegan.train.gaze import result
+from gazegan.train.augment import AugmentConfig
+from gazegan.train.gaze import init, lesson, result
 from gazegan.train.loop import run
 
 
@@ -112,6 +113,20 @@ def test_adapting_mends_a_bias(tmp_path, gaze_of, make_eyes):
         network = result(stage.config, run(stage, tmp_path / name))
         errors[name] = angular_error_deg(predict(network, test).output, test.batch.gaze).mean()
     assert errors["adapted"] < 0.8 * errors["plain"]
+
+
+def test_nothing_is_mirrored_where_augmentation_mirrors_nothing(gaze_of, make_eyes):
+    """Copies that nothing else varies are then the photographs themselves."""
+    still = {name: 0.0 for name in AugmentConfig.model_fields if name != "mirror"}
+    cfg = gaze_of(
+        augment=AugmentConfig(mirror=0),
+        adapt=AdaptConfig(augment=AugmentConfig(mirror=0.5, **still)),
+    ).config
+    state, image = init(cfg, 1, "cpu"), make_eyes(30, 1).batch.image
+    copies, _ = lesson(cfg, state, angles(30, 0), image, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(copies, image)
+    # The mean over no mirrored labels keeps their lean to one side.
+    torch.testing.assert_close(state.labelled[0], angles(30, 0).mean(0))
 
 
 @pytest.mark.parametrize(
