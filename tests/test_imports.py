@@ -18,7 +18,7 @@ LEVELS = (
         *("explain", "attack", "embed", "plots", "predict", "drift"),
     ),
     ("data",),
-    ("train",),
+    ("train", "fit"),
     ("cli", "playground"),
     ("__main__",),
 )

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "gazegan.cli.demo:demo",
     "render": "gazegan.cli.render:render",
     "import": "gazegan.cli.imports:import_",
+    "fit": "gazegan.cli.fit:fit",
     "train": "gazegan.cli.train:train",
     "refine": "gazegan.cli.refine:refine",
     "evaluate": "gazegan.cli.evaluate:evaluate",

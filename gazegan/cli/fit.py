@@ -1,0 +1,235 @@
+"""`gazegan fit`: a recipe whose renders match unlabelled photographs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli import options
+from gazegan.errors import UserError
+
+if TYPE_CHECKING:
+    from gazegan.fit import FitConfig, Fitted
+    from gazegan.render.prior import Recipe
+
+_SHOWN = 10
+
+
+@click.command()
+@click.option(
+    "--real", type=options.PATH, required=True, metavar="DIR|STORE",
+    help="Store or folder of real eyes; labels are not used.",
+)  # fmt: skip
+@click.option("--recipe", required=True, metavar="IN", help="Recipe to begin with: name or file.")
+@options.out("The fitted recipe, a .toml file; its sheet and its rounds lie beside it.")
+@click.option("--rounds", type=click.IntRange(1, 1000), help="Rounds; default 8.")
+@click.option("--count", type=click.IntRange(256, 1_000_000), help="Eyes a round; default 8000.")
+@click.option(
+    "--hold", multiple=True, metavar="PARAMETER",
+    help="Leave a parameter of eyes as it is; repeatable. The gaze always is.",
+)  # fmt: skip
+@options.SEED
+@options.OVERRIDES
+@options.JSON
+def fit(
+    real: Path,
+    recipe: str,
+    out: Path,
+    rounds: int | None,
+    count: int | None,
+    hold: tuple[str, ...],
+    seed: int,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Move a recipe's ranges until its renders look, taken together, like photographs.
+
+    Framing, lids, head pose, skin, iris, light, blur, noise: whatever varies in the recipe, but
+    for the gaze, which no unlabelled photograph tells. Each round weights renders so that means
+    and variances of their principal components and of their light approach those of the
+    photographs, and moves the ranges to where the weighted ones come from. Prints the sliced
+    Wasserstein distance before and after, beside that between two halves of the photographs.
+    A command that was stopped goes on where it was.
+
+    \b
+    gazegan fit --real photographs/ --recipe webcam --out mine.toml
+    gazegan fit --real stores/columbia --recipe columbia --hold head_yaw --out fitted.toml
+    gazegan render mine.toml --count 10000 --out stores/mine
+    """
+    from gazegan.data.stream import open_samples
+    from gazegan.fit import distance, summarise, within
+    from gazegan.render.prior import load_recipe
+
+    cfg = _config(rounds, count, hold, seed, overrides)
+    if out.suffix != ".toml":
+        raise UserError(f"--out {out}: a recipe's name ends in .toml")
+    begin = load_recipe(recipe)
+    size = (begin.image.height, begin.image.width)
+    eyes = open_samples(real, size=size, channels=begin.image.channels)
+    batch = eyes.read(range(len(eyes)))
+    photographs = summarise(begin, batch, cfg)
+    found, done = _rounds(out, begin, photographs, cfg, as_json)
+    values = {
+        "recipe": str(out),
+        "photographs": len(batch),
+        "moved": _changes(begin, found),
+        "before": distance(begin, photographs, cfg),
+        "after": distance(found, photographs, cfg),
+        "halves": within(photographs, cfg),
+        "rounds": done,
+    }
+    _save(out, begin, found, photographs, values, cfg)
+    options.say(as_json, values, _text(values, begin, found))
+
+
+def _config(
+    rounds: int | None,
+    count: int | None,
+    hold: tuple[str, ...],
+    seed: int,
+    overrides: tuple[str, ...],
+) -> FitConfig:
+    from gazegan.config import apply_overrides, validate
+    from gazegan.fit import FitConfig
+
+    given = {"rounds": rounds, "count": count, "seed": seed, "hold": hold}
+    plain = {name: value for name, value in given.items() if value is not None}
+    return validate(FitConfig, apply_overrides(plain, overrides), "--set")
+
+
+def _rounds(
+    out: Path, begin: Recipe, photographs: Fitted, cfg: FitConfig, quiet: bool
+) -> tuple[Recipe, list[dict[str, Any]]]:
+    """Do the rounds that the file beside `out` does not hold; returns recipe and all rounds."""
+    from gazegan.data.files import make_folder, write_atomic
+    from gazegan.fit import fit as fit_rounds
+    from gazegan.fit.population import movable, tidied
+    from gazegan.render.prior import Recipe
+
+    make_folder(out.parent)
+    diary = _beside(out, ".rounds.jsonl")
+    lines = _resumed(out, diary, _settings(begin, photographs, cfg))[: cfg.rounds + 1]
+    here = Recipe.model_validate(lines[-1]["recipe"]) if len(lines) > 1 else begin
+    with options.progress("fit", cfg.rounds * cfg.count, quiet) as advance:
+        advance((len(lines) - 1) * cfg.count)
+        for one in fit_rounds(here, photographs, cfg, len(lines) - 1, advance):
+            here = one.recipe
+            lines.append(
+                {
+                    "share": one.share,
+                    "effective": one.effective,
+                    "distance": one.distance,
+                    "weighted": one.weighted,
+                    "recipe": here.model_dump(mode="json", exclude_none=True),
+                }
+            )
+            write_atomic(diary, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    told = [{k: v for k, v in line.items() if k != "recipe"} for line in lines[1:]]
+    return tidied(begin, here, movable(begin, cfg.hold)), told
+
+
+def _settings(begin: Recipe, photographs: Fitted, cfg: FitConfig) -> dict[str, Any]:
+    import hashlib
+
+    pixels = (255 * photographs.image).round().byte().numpy()
+    return {
+        "recipe": begin.model_dump(mode="json", exclude_none=True),
+        "photographs": hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "config": cfg.model_dump(mode="json", exclude={"rounds"}),
+    }
+
+
+def _resumed(out: Path, diary: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of an unfinished or finished fit of these settings, or its first line."""
+    from gazegan.config import differences
+    from gazegan.data.files import parse_json, read_bytes
+
+    if not diary.exists():
+        if out.exists():
+            raise UserError(f"--out {out}: exists, without the rounds of a fit; choose another")
+        return [settings]
+    lines = read_bytes(diary, 1 << 28).splitlines()
+    found = [parse_json(line, f"{diary} line {i + 1}") for i, line in enumerate(lines)]
+    if changed := differences(found[0], json.loads(json.dumps(settings))):
+        raise UserError(
+            f"--out {out}: holds a fit of other settings ({'; '.join(changed[:3])});"
+            f" choose another --out or delete {diary.name}"
+        )
+    return found
+
+
+def _beside(out: Path, ending: str) -> Path:
+    return out.with_name(out.stem + ending)
+
+
+def _changes(begin: Recipe, found: Recipe) -> list[str]:
+    names = type(begin.eyes).model_fields
+    return [name for name in names if getattr(begin.eyes, name) != getattr(found.eyes, name)]
+
+
+def _save(
+    out: Path,
+    begin: Recipe,
+    found: Recipe,
+    photographs: Fitted,
+    values: dict[str, Any],
+    cfg: FitConfig,
+) -> None:
+    import os
+    import re
+
+    from gazegan.data.files import write_atomic
+    from gazegan.render.prior import Light
+    from gazegan.render.writing import to_toml, toml_value
+
+    remarks = {name: f"was {toml_value(getattr(begin.eyes, name))}" for name in values["moved"]}
+    about = f"{begin.about or begin.name}; fitted to {values['photographs']} photographs"
+    changes: dict[str, Any] = {"name": re.sub(r"[^\w-]", "-", out.stem), "about": about}
+    if begin.light.panorama:
+        # In a file, its path counts from the file.
+        near = os.path.relpath(begin.light.panorama, out.parent)
+        changes["light"] = Light(panorama=near, sha256=begin.light.sha256)
+    fitted = found.model_copy(update=changes)
+    write_atomic(_beside(out, ".png"), _sheet(begin, found, photographs, cfg))
+    write_atomic(out, to_toml(fitted, remarks).encode())
+
+
+def _sheet(begin: Recipe, found: Recipe, photographs: Fitted, cfg: FitConfig) -> bytes:
+    import torch
+
+    from gazegan import rng
+    from gazegan.fit import renders
+    from gazegan.plots import Row, contact_sheet, png
+
+    order = torch.randperm(len(photographs.image), generator=rng.stream(cfg.seed, "fit", "sheet"))
+    rows = {
+        "photographs": photographs.image[order],
+        "before": renders(begin, cfg.seed, torch.arange(1000), photographs.sided),
+        "after": renders(found, cfg.seed, torch.arange(1000), photographs.sided),
+    }
+    sheet = contact_sheet(
+        [Row(name, [some.mean(0), *some[:_SHOWN]], ("mean",)) for name, some in rows.items()],
+        title="Renders fitted to photographs",
+    )
+    return png(sheet)
+
+
+def _text(values: dict[str, Any], begin: Recipe, found: Recipe) -> str:
+    from gazegan.cli.gaze import table
+    from gazegan.render.writing import toml_value
+
+    rows = [
+        [name, *(toml_value(getattr(one.eyes, name)) for one in (begin, found))]
+        for name in values["moved"]
+    ]
+    head = (
+        f"{values['recipe']}: {len(rows)} parameters moved to {values['photographs']} photographs"
+    )
+    said = (
+        f"Sliced Wasserstein distance of renders and photographs: {values['before']:.3f} before,"
+        f" {values['after']:.3f} after; two halves of the photographs: {values['halves']:.3f}."
+    )
+    return f"{head}\n\n{table(['parameter', 'was', 'is'], rows)}\n\n{said}"

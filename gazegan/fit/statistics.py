@@ -1,0 +1,100 @@
+"""What populations of eye images are compared by: where things are in them, and their light."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gazegan.nets.layers import equalise, gaussian_blur
+from gazegan.schema import SIDES, UNKNOWN, EyeBatch
+
+_PLACES = 540
+"""About how many pixels an image is averaged down to before its layout is looked at."""
+_KNOTS = 17
+_FARTHEST = 6.0
+"""Bound on statistics, in spreads of the photographs: a single odd eye is not to rule."""
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """M numbers an image: principal components of its layout, and measures of its light.
+
+    All in units in which the photographs have mean 0 and spread 1.
+    """
+
+    centre: Tensor
+    """[P], what is subtracted from layouts."""
+    axes: Tensor
+    """[P, K] principal directions of layouts."""
+    mean: Tensor
+    """[M]."""
+    spread: Tensor
+    """[M]."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Map images `[B, C, H, W]` in 0..1 to `[B, M]`."""
+        return ((self._plain(image) - self.mean) / self.spread).clamp(-_FARTHEST, _FARTHEST)
+
+    def _plain(self, image: Tensor) -> Tensor:
+        where = (_in_parts(layout, image) - self.centre) @ self.axes
+        return torch.cat((where, _in_parts(light, image)), dim=1)
+
+
+def _in_parts(function: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    return torch.cat([function(some) for some in torch.split(image, _CHUNK)])
+
+
+def learn(photographs: Tensor, renders: Tensor, components: int) -> Statistics:
+    """Return the statistics in which photographs and renders `[B, C, H, W]` vary most.
+
+    Both count alike, however many there are of each.
+    """
+    count = min(len(photographs), len(renders))
+    seen = [_in_parts(layout, image) for image in (photographs, renders)]
+    centre = torch.stack([each.mean(0) for each in seen]).mean(0)
+    both = torch.cat([each[:: max(1, len(each) // count)][:count] for each in seen]) - centre
+    axes = torch.linalg.svd(both, full_matrices=False).Vh[:components].mT
+    units = torch.zeros(axes.shape[1] + light(photographs[:1]).shape[1])
+    raw = Statistics(centre, axes, units, units + 1)._plain(photographs)
+    return Statistics(centre, axes, raw.mean(0), raw.std(0).clamp_min(1e-6))
+
+
+def layout(image: Tensor) -> Tensor:
+    """Return where images `[B, C, H, W]` are dark and bright, `[B, P]`.
+
+    Histograms are evened out, so that exposure, contrast and gamma do not count.
+    """
+    even = equalise(image, _KNOTS)
+    height, width = image.shape[-2:]
+    by = max(1, math.ceil(math.sqrt(height * width / _PLACES)))
+    return F.adaptive_avg_pool2d(even, (math.ceil(height / by), math.ceil(width / by))).flatten(1)
+
+
+def light(image: Tensor) -> Tensor:
+    """Return logarithms of what evening out loses of images `[B, C, H, W]`, `[B, 5 + C]`.
+
+    Contrast, fine detail as a share of it, how evenly that is spread (noise is everywhere, edges
+    are not), the darkest and the brightest spots; means by channel.
+    """
+    mean, spread = image.mean((2, 3)), image.std((1, 2, 3))
+    fine = image - gaussian_blur(image, image.new_ones(len(image)))
+    size, evenness = fine.std((1, 2, 3)), fine.abs().mean((1, 2, 3)) / (fine.std((1, 2, 3)) + 1e-4)
+    ends = image.flatten(1).quantile(image.new_tensor([0.01, 0.99]), dim=1)
+    others = (spread + 0.01, size / (spread + 0.01) + 1e-3, evenness + 0.01, *(ends + 0.02))
+    return torch.cat((torch.stack(others, dim=1), mean + 0.02), dim=1).log()
+
+
+def one_side(batch: EyeBatch) -> Tensor:
+    """Return images `[B, C, H, W]` of right eyes (L) alone: those of left eyes are mirrored."""
+    assert batch.side is not None
+    other = batch.side == SIDES.index("R")
+    return torch.where(other[:, None, None, None], batch.image.flip(-1), batch.image)
+
+
+def sides_known(batch: EyeBatch) -> bool:
+    """Whether it is known of every eye whether it is a right or a left one."""
+    return batch.side is not None and bool((batch.side != UNKNOWN).all())

@@ -1,0 +1,86 @@
+"""A recipe finds back to the population that photographs were rendered from."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gazegan.errors import UserError
+from gazegan.fit import FitConfig, distance, fit, renders, summarise, within
+from gazegan.render.prior import Recipe, load_recipe, sample
+from gazegan.render.scene import render_indices
+from gazegan.schema import UNKNOWN
+
+CFG = FitConfig(rounds=4, count=1000, components=12)
+PLAIN = {
+    "gaze_pitch": [-8, 8], "gaze_yaw": [-8, 8], "glasses": 0, "head_yaw": 0, "head_pitch": 0,
+    "head_roll": 0, "exposure": 0, "distance": 1000,
+}  # fmt: skip
+
+
+def recipe(**eyes: object) -> Recipe:
+    image = {"height": 20, "width": 32}
+    return Recipe.model_validate({"image": image, "eyes": {**PLAIN, **eyes}})
+
+
+def test_framing_and_blur_of_other_renders_are_found() -> None:
+    truth = recipe(fill=[0.55, 0.65], shift_down=[0.04, 0.08], blur=[1.0, 1.4])
+    begin = recipe(fill=[0.6, 0.95], shift_down=[-0.1, 0.1], blur=[0.2, 1.4])
+    seen = summarise(begin, render_indices(truth, 5, torch.arange(600)), CFG)
+    before = distance(begin, seen, CFG)
+    *_, last = fit(begin, seen, CFG)
+    assert distance(last.recipe, seen, CFG) < 0.5 * before
+    for name, wanted in (("fill", 0.6), ("shift_down", 0.06), ("blur", 1.2)):
+        start, end = begin.bounds(name), last.recipe.bounds(name)
+        off, was = abs(sum(end) / 2 - wanted), abs(sum(start) / 2 - wanted)
+        assert off < 0.5 * was, name
+        assert end[1] - end[0] < start[1] - start[0], name
+    # The gaze stays the recipe's, whatever the photographs.
+    assert last.recipe.bounds("gaze_pitch") == (-8, 8)
+
+
+def test_where_sides_mix_mirror_images_count_too() -> None:
+    truth, begin = recipe(fill=[0.55, 0.65]), recipe(fill=[0.6, 0.95])
+    eyes = render_indices(truth, 5, torch.arange(200))
+    unsided = replace(eyes, side=torch.full((200,), UNKNOWN))
+    cfg = CFG.model_copy(update={"rounds": 1, "count": 512})
+    seen = summarise(begin, unsided, cfg)
+    mirrored = summarise(begin, replace(unsided, image=unsided.image.flip(-1)), cfg)
+    assert seen.values.shape[0] == 2
+    one, other = next(fit(begin, seen, cfg)), next(fit(begin, mirrored, cfg))
+    assert one.recipe.bounds("fill") == pytest.approx(other.recipe.bounds("fill"), abs=0.02)
+
+
+def test_weights_keep_the_gazes_moments() -> None:
+    begin = recipe(gaze_pitch=[-20, 20], gaze_yaw=[-20, 20])
+    down = recipe(gaze_pitch=[-20, -5], gaze_yaw=[-20, 20])
+    cfg = CFG.model_copy(update={"rounds": 2, "count": 600})
+    seen = summarise(begin, render_indices(down, 5, torch.arange(300)), cfg)
+    *_, last = fit(begin, seen, cfg)
+    drawn = sample(last.recipe, 1, torch.arange(2000))
+    assert abs(float(drawn.gaze_pitch.mean())) < 1
+
+
+def test_halves_of_photographs_are_near_each_other_but_not_at_zero() -> None:
+    begin = recipe()
+    seen = summarise(begin, render_indices(begin, 5, torch.arange(400)), CFG)
+    assert 0.02 < within(seen, CFG) < 0.2
+    assert renders(begin, 0, torch.arange(3), seen.sided).shape == (3, 1, 20, 32)
+
+
+def test_rounds_go_on_where_they_were() -> None:
+    begin = recipe()
+    cfg = CFG.model_copy(update={"rounds": 2, "count": 300})
+    seen = summarise(begin, render_indices(recipe(fill=0.6), 5, torch.arange(100)), cfg)
+    first, second = fit(begin, seen, cfg)
+    assert list(fit(first.recipe, seen, cfg, begin=1)) == [second]
+
+
+def test_what_cannot_be_fitted_is_refused_by_name() -> None:
+    eyes = render_indices(recipe(), 0, torch.arange(64))
+    with pytest.raises(UserError, match="whole faces"):
+        summarise(load_recipe("portrait"), eyes, CFG)
+    with pytest.raises(UserError, match="too few"):
+        summarise(recipe(), eyes[:10], CFG)
+    with pytest.raises(UserError, match="--hold nose"):
+        summarise(recipe(), eyes, CFG.model_copy(update={"hold": ("nose",)}))
