@@ -1,11 +1,11 @@
 """Optimisers, the learning-rate schedule and the running average of weights."""
 
 from collections.abc import Iterable
-from math import floor
+from math import cos, floor, pi
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -15,31 +15,81 @@ from gazegan.config import Config
 class OptimiserConfig(Config):
     """An optimiser and its settings; those of the other kinds are not used."""
 
-    kind: Literal["rmsprop", "sgd", "adam"] = "rmsprop"
+    kind: Literal["rmsprop", "rmsprop_norm", "sgd", "adam"] = "rmsprop"
+    """rmsprop averages every squared gradient by itself, rmsprop_norm their sum."""
     lr: float | None = Field(None, gt=0, le=100)
     """Initial learning rate; None takes the kind's usual one."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """sgd only."""
     smoothing: float = Field(0.99, ge=0, lt=1)
-    """rmsprop only: decay of its mean square."""
+    """rmsprop and rmsprop_norm: decay of the mean square."""
+    epsilon: float = Field(1e-6, gt=0)
+    """rmsprop adds it to the root of the mean square, rmsprop_norm to the mean square itself."""
+    nesterov: bool = False
+    """sgd only: the gradient counts where the momentum leads (Sutskever et al., ICML 2013)."""
     beta1: float = Field(0.0, ge=0, lt=1)
     beta2: float = Field(0.9, ge=0, lt=1)
     """adam only; 0.0 and 0.9 are the choice of WGAN-GP."""
     weight_decay: float = Field(0.0, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _consistent(self) -> "OptimiserConfig":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
     @property
     def initial_lr(self) -> float:
         """The learning rate before any cut."""
-        usual = {"rmsprop": 1e-3, "sgd": 0.05, "adam": 1e-3}
+        usual = {"rmsprop": 1e-3, "rmsprop_norm": 0.02, "sgd": 0.05, "adam": 1e-3}
         return usual[self.kind] if self.lr is None else self.lr
 
 
 class ScheduleConfig(Config):
-    """Cut the learning rate by a constant factor every so many epochs."""
+    """How the learning rate falls: in cuts by a constant factor, or along half a cosine."""
 
+    kind: Literal["step", "cosine"] = "step"
     cut: float = Field(0.3, gt=0, le=1)
     every: float = Field(2.0, gt=0)
     """Epochs between cuts; an epoch is as many images as the training data hold."""
+    warm_up: float = Field(0.0, ge=0)
+    """Epochs over which the learning rate rises from 0, whatever the kind."""
+
+
+class NormRMSprop(Optimizer):
+    """RMSprop on the norm of the whole gradient: all weights share one step length.
+
+    v <- smoothing * v + (1 - smoothing) * |g|^2, with |g|^2 the sum of all squared gradients, and
+    w <- w - lr * g / sqrt(v + epsilon). `torch.optim.RMSprop` averages every weight's square by
+    itself and adds epsilon outside the root, so that each weight has a step length of its own.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        smoothing: float = 0.99,
+        epsilon: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        settings = {"lr": lr, "smoothing": smoothing, "epsilon": epsilon}
+        super().__init__(params, {**settings, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update the weights of every group from their gradients."""
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            gradients = [w.grad.add(w, alpha=group["weight_decay"]) for w in weights]
+            square = torch.stack([gradient.square().sum() for gradient in gradients]).sum()
+            state = self.state[group["params"][0]]
+            mean = state.setdefault("mean_square", torch.zeros_like(square))
+            mean.mul_(group["smoothing"]).add_(square, alpha=1 - group["smoothing"])
+            length = group["lr"] / (mean + group["epsilon"]).sqrt()
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.sub_(length * gradient)
 
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[Tensor]) -> Optimizer:
@@ -47,16 +97,32 @@ def make_optimiser(config: OptimiserConfig, parameters: Iterable[Tensor]) -> Opt
     c, lr, decay = config, config.initial_lr, config.weight_decay
     match config.kind:
         case "rmsprop":
-            return torch.optim.RMSprop(parameters, lr, c.smoothing, eps=1e-6, weight_decay=decay)
+            return torch.optim.RMSprop(
+                parameters, lr, c.smoothing, eps=c.epsilon, weight_decay=decay
+            )
+        case "rmsprop_norm":
+            return NormRMSprop(parameters, lr, c.smoothing, c.epsilon, decay)
         case "sgd":
-            return torch.optim.SGD(parameters, lr, c.momentum, weight_decay=decay)
+            return torch.optim.SGD(
+                parameters, lr, c.momentum, weight_decay=decay, nesterov=c.nesterov
+            )
         case "adam":
             return torch.optim.Adam(parameters, lr, (c.beta1, c.beta2), weight_decay=decay)
 
 
-def learning_rate(initial: float, schedule: ScheduleConfig, epochs: float) -> float:
-    """Return initial * cut ** floor(epochs / every)."""
-    return initial * schedule.cut ** floor(epochs / schedule.every)
+def learning_rate(
+    initial: float, schedule: ScheduleConfig, epochs: float, done: float = 0.0
+) -> float:
+    """Return the learning rate after `epochs`, when the share `done` of all steps is behind.
+
+    step: initial * cut ** floor(epochs / every). cosine: initial * (1 + cos(pi * done)) / 2
+    (Loshchilov & Hutter, ICLR 2017, equation 5, without restarts). Either times
+    min(1, epochs / warm_up).
+    """
+    risen = min(1.0, epochs / schedule.warm_up) if schedule.warm_up else 1.0
+    if schedule.kind == "cosine":
+        return risen * initial * (1 + cos(pi * done)) / 2
+    return risen * initial * schedule.cut ** floor(epochs / schedule.every)
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
@@ -79,6 +145,15 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
             value.lerp_(source[name], 1 - decay)
         else:
             value.copy_(source[name])
+
+
+def clip_gradients(parameters: Iterable[Tensor], largest: float) -> float:
+    """Scale all gradients together down to norm `largest`, 0 for as they are; returns their norm.
+
+    The norm is that before (Pascanu et al., ICML 2013, algorithm 1).
+    """
+    norm = torch.nn.utils.clip_grad_norm_(parameters, largest or float("inf"))
+    return float(norm)
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> float:

@@ -4,12 +4,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import nn
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
+    clip_gradients,
     gradient_norm,
     learning_rate,
     make_optimiser,
@@ -29,6 +31,93 @@ def test_schedule_equals_step_lr(cut, every, lr):
         assert rate == pytest.approx(scheduler.get_last_lr()[0])
         optimiser.step()
         scheduler.step()
+
+
+def test_cosine_equals_cosine_annealing():
+    weight = nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], 0.3)
+    scheduler = CosineAnnealingLR(optimiser, 20)
+    for step in range(20):
+        rate = learning_rate(0.3, ScheduleConfig(kind="cosine"), 99, step / 20)
+        assert rate == pytest.approx(scheduler.get_last_lr()[0])
+        optimiser.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("kind", ["step", "cosine"])
+def test_warm_up_rises_in_a_line_and_then_changes_nothing(kind):
+    plain, warm = ScheduleConfig(kind=kind), ScheduleConfig(kind=kind, warm_up=0.5)
+    rates = [learning_rate(0.2, warm, epochs) for epochs in (0, 0.125, 0.25)]
+    assert rates == pytest.approx([0, 0.05, 0.1])
+    assert learning_rate(0.2, warm, 3, 0.7) == learning_rate(0.2, plain, 3, 0.7)
+
+
+def test_norm_rmsprop_by_the_book():
+    """Gradients (-6, 4), (2, sqrt 6), (-sqrt 40, sqrt 14): the mean square of norms ends at 36."""
+    weight = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    how = OptimiserConfig(kind="rmsprop_norm", lr=1, smoothing=0.5, epsilon=0.006)
+    optimiser = make_optimiser(how, [weight])
+    for gradient in ((-6, 4), (2, 6**0.5), (-(40**0.5), 14**0.5)):
+        before = weight.detach().clone()
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+    expected = torch.tensor([40**0.5, -(14**0.5)]).double() / 36.006**0.5
+    assert torch.allclose(weight.detach() - before, expected, rtol=1e-6)
+    assert float(optimiser.state[weight]["mean_square"]) == pytest.approx(36)
+
+
+def test_norm_rmsprop_gives_all_weights_one_step_length_and_resumes():
+    def made():
+        weights = [nn.Parameter(torch.tensor([2.0, -1.0])), nn.Parameter(torch.tensor([0.5]))]
+        return weights, make_optimiser(OptimiserConfig(kind="rmsprop_norm", lr=0.1), weights)
+
+    def go(weights, optimiser, steps):
+        for _ in range(steps):
+            optimiser.zero_grad()
+            sum((w**3).sum() for w in weights).backward()
+            optimiser.step()
+
+    weights, optimiser = made()
+    before = [w.detach().clone() for w in weights]
+    go(weights, optimiser, 1)
+    ratios = [(b - w.detach()) / (3 * b**2) for w, b in zip(weights, before, strict=True)]
+    assert torch.allclose(torch.cat(ratios), ratios[1].expand(3))
+    go(weights, optimiser, 2)
+    others, resumed = made()
+    go(others, resumed, 2)
+    again, last = made()
+    for w, o in zip(again, others, strict=True):
+        w.data.copy_(o.detach())
+    last.load_state_dict(resumed.state_dict())
+    go(again, last, 1)
+    assert all(torch.equal(w, a) for w, a in zip(weights, again, strict=True))
+
+
+def test_nesterov_follows_its_formula_and_needs_a_momentum():
+    weight = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    how = OptimiserConfig(kind="sgd", lr=0.1, momentum=0.5, nesterov=True)
+    optimiser = make_optimiser(how, [weight])
+    slow, speed = 2.0, 0.0
+    for _ in range(5):
+        (weight**2 / 2).sum().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        speed = 0.5 * speed + slow
+        slow -= 0.1 * (slow + 0.5 * speed)
+        assert weight.item() == pytest.approx(slow, rel=1e-9)
+    with pytest.raises(ValidationError, match="momentum"):
+        OptimiserConfig(kind="sgd", momentum=0, nesterov=True)
+
+
+def test_clipping_keeps_the_direction_and_tells_the_norm_before():
+    weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))]
+    for w, g in zip(weights, ([3.0, 0.0], [4.0]), strict=True):
+        w.grad = torch.tensor(g)
+    assert clip_gradients(weights, 0) == pytest.approx(5)
+    assert gradient_norm(weights) == pytest.approx(5)
+    assert clip_gradients(weights, 2) == pytest.approx(5)
+    assert gradient_norm(weights) == pytest.approx(2, rel=1e-5)
+    assert weights[0].grad[0] / weights[1].grad[0] == pytest.approx(0.75)
 
 
 def test_rmsprop_follows_its_formula():
@@ -57,7 +146,7 @@ def test_sgd_with_momentum_follows_its_formula():
         assert weight.item() == pytest.approx(slow, rel=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["rmsprop", "sgd", "adam"])
+@pytest.mark.parametrize("kind", ["rmsprop", "rmsprop_norm", "sgd", "adam"])
 def test_every_kind_has_a_usual_rate_that_can_be_replaced(kind):
     optimiser = make_optimiser(OptimiserConfig(kind=kind), [nn.Parameter(torch.zeros(2))])
     assert optimiser.param_groups[0]["lr"] > 0

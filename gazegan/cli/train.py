@@ -128,8 +128,17 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     type=click.Choice(["angles", "direction"]),
     help="Pitch and yaw (default), or the direction in 0..360 degrees.",
 )
-@click.option("--optimiser", type=click.Choice(["rmsprop", "sgd"]), help="Default: rmsprop.")
+@click.option(
+    "--optimiser",
+    type=click.Choice(["rmsprop", "rmsprop_norm", "sgd", "adam"]),
+    help="Default: rmsprop; rmsprop_norm averages the norm of the whole gradient.",
+)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Initial learning rate.")
+@click.option(
+    "--schedule",
+    type=click.Choice(["step", "cosine"]),
+    help="Cuts (default), or half a cosine down to 0 at the last step.",
+)
 @click.option("--lr-cut", type=click.FloatRange(0, 1, min_open=True), help="Factor of each cut.")
 @click.option(
     "--lr-every", type=click.FloatRange(0, min_open=True), help="Epochs between two cuts."
@@ -148,6 +157,7 @@ def gaze(
     target: str | None,
     optimiser: str | None,
     lr: float | None,
+    schedule: str | None,
     lr_cut: float | None,
     lr_every: float | None,
     seed: int,
@@ -163,6 +173,8 @@ def gaze(
       gazegan train gaze --data stores/a --data stores/b --out runs/both --set held_out=0.1
       gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05 \\
           --lr-cut 0.3 --lr-every 2
+      gazegan train gaze --data stores/renders --out runs/cosine --schedule cosine \\
+          --set schedule.warm_up=0.2 --set optimiser.weight_decay=1e-4 --set clip=1
       gazegan train gaze --data stores/renders --out runs/direction --target direction
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
     """
@@ -175,7 +187,7 @@ def gaze(
         "seed": seed,
         "network": {"target": target},
         "optimiser": {"kind": optimiser, "lr": lr},
-        "schedule": {"cut": lr_cut, "every": lr_every},
+        "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
     }
     cfg = _config(GazeTraining, values, overrides)
     check_device(device)

@@ -25,7 +25,7 @@ from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
-    gradient_norm,
+    clip_gradients,
     learning_rate,
     make_optimiser,
     set_learning_rate,
@@ -49,6 +49,8 @@ class GazeTraining(LoopConfig):
     """For the target angles; directions always take the circular loss."""
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    clip: float = Field(0.0, ge=0)
+    """Largest norm of a step's gradient; 0 for any."""
     augment: AugmentConfig = AugmentConfig()
     held_out: float = Field(0.0, ge=0, le=0.9)
     """Share of the images that is kept from training to measure the error on."""
@@ -101,7 +103,8 @@ def step(
 
     Where there are photographs, it learns from them too.
     """
-    rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs)
+    done = state.step / cfg.steps
+    rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs, done)
     set_learning_rate(state.optimiser, rate)
     image, gaze = augment(cfg.augment, batch.image, labels(batch), generator)
     state.regressor.train()
@@ -118,7 +121,7 @@ def step(
         scalars = {"photographs": apart.item()}
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = gradient_norm(state.regressor.parameters())
+    norm = clip_gradients(state.regressor.parameters(), cfg.clip)
     state.optimiser.step()
     update_average(state.average, state.regressor, cfg.average, state.step)
     error = errors_deg(cfg, output.detach(), gaze).mean()

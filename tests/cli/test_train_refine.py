@@ -133,7 +133,7 @@ def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
     gazegan(
         "train", "gaze", "--data", stores / "renders", "--data", stores / "more", "--out",
         stores / "run", "--epochs", "2", "--batch", "16", "--target", "direction", "--optimiser",
-        "sgd", "--lr", "0.01", "--lr-cut", "0.5", "--lr-every", "3", "--seed", "4",
+        "sgd", "--lr", "0.01", "--lr-cut", "0.5", "--lr-every", "3", "--seed", "4", "--schedule", "cosine",
         "--set", "network.widths=[4,4,4,4,4]",
     )  # fmt: skip
     config = json.loads((stores / "run" / "config.json").read_text())["config"]
@@ -141,7 +141,8 @@ def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
     assert (config["batch"], config["seed"]) == (16, 4)
     assert config["optimiser"]["kind"] == "sgd"
     assert config["optimiser"]["lr"] == 0.01
-    assert config["schedule"] == {"cut": 0.5, "every": 3.0}
+    expected = {"kind": "cosine", "cut": 0.5, "every": 3.0, "warm_up": 0.0}
+    assert config["schedule"] == expected
     assert load_weights(stores / "run", "gaze")[0].target == "direction"
 
 
