@@ -133,7 +133,8 @@ def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
     gazegan(
         "train", "gaze", "--data", stores / "renders", "--data", stores / "more", "--out",
         stores / "run", "--epochs", "2", "--batch", "16", "--target", "direction", "--optimiser",
-        "sgd", "--lr", "0.01", "--lr-cut", "0.5", "--lr-every", "3", "--seed", "4", "--schedule", "cosine",
+        "sgd", "--lr", "0.01", "--lr-cut", "0.5", "--lr-every", "3", "--seed", "4",
+        "--schedule", "cosine",
         "--set", "network.widths=[4,4,4,4,4]",
     )  # fmt: skip
     config = json.loads((stores / "run" / "config.json").read_text())["config"]
