@@ -18,7 +18,7 @@ LEVELS = (
         *("explain", "attack", "embed", "plots", "predict", "drift"),
     ),
     ("data",),
-    ("train", "fit"),
+    ("train", "fit", "compare"),
     ("cli", "playground"),
     ("__main__",),
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "gazegan.cli.train:train",
     "refine": "gazegan.cli.refine:refine",
     "evaluate": "gazegan.cli.evaluate:evaluate",
+    "compare": "gazegan.cli.compare:compare",
     "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",

@@ -1,0 +1,112 @@
+"""`gazegan compare`: how far images are from photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli import gaze, options
+from gazegan.errors import UserError
+
+if TYPE_CHECKING:
+    from gazegan.compare import Likeness
+
+RESULT = "comparison.json"
+
+
+@click.command()
+@click.option(
+    "--real", type=options.PATH, required=True, metavar="DIR|STORE",
+    help="Photographs: a store or a folder; labels are not used.",
+)  # fmt: skip
+@click.option(
+    "--data", type=options.PATH, multiple=True, required=True, metavar="STORE|RECIPE",
+    help="Images to compare with them: a store, a folder or a recipe; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--count", type=click.IntRange(16), default=4000, show_default=True,
+    help="At most so many images of each.",
+)  # fmt: skip
+@click.option("--out", type=options.PATH, default=None, help="Folder for comparison.json.")
+@options.SEED
+@options.JSON
+def compare(
+    real: Path,
+    data: tuple[Path, ...],
+    count: int,
+    out: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Measure how far images are from photographs, beside two halves of the photographs.
+
+    On features of a fixed network that was never trained: the sliced Wasserstein distance, the
+    kernel distance (as KID, times 1000), and how well a linear classifier tells images from
+    photographs that it did not see (area under the ROC curve, 0.5 where it cannot).
+
+    \b
+    gazegan compare --real stores/photos --data stores/renders --data stores/refined
+    gazegan compare --real photographs/ --data webcam --data mine.toml --out results/compare
+    """
+    from gazegan.compare import features_of, halves, likeness
+    from gazegan.nets.features import RandomFeatures
+
+    settings = {"real": str(real), "data": [str(d) for d in data], "count": count, "seed": seed}
+    if out:
+        gaze.claim(out, RESULT, settings)
+    sources = _opened(real, data, count, seed)
+    network = RandomFeatures(sources[0].channels)
+    total = sum(min(len(source), count) for source in sources)
+    with options.progress("compare", total, as_json) as advance:
+        seen = [features_of(network, _chosen(one, count, seed), advance) for one in sources]
+    try:
+        rows = {"two halves of the photographs": likeness(*halves(seen[0], seed), seed)}
+        for path, features in zip(data, seen[1:], strict=True):
+            rows[str(path)] = likeness(features, seen[0], seed)
+    except ValueError as fault:
+        raise UserError(f"--real, --data: {fault}") from None
+    values = {
+        "rows": [{"images": name, **one.to_dict()} for name, one in rows.items()],
+        "photographs": len(seen[0]),
+        "settings": settings,
+    }
+    if out:
+        gaze.save_json(out / RESULT, values)
+    options.say(as_json, values, _text(rows, f"{real}: {len(seen[0])} photographs"))
+
+
+def _opened(real: Path, data: tuple[Path, ...], count: int, seed: int) -> list[Any]:
+    """Open images and photographs, photographs first, all of one size and colour."""
+    from gazegan.data.stream import open_samples
+
+    images = [open_samples(path, seed=seed, count=count) for path in data]
+    size, channels = images[0].size, images[0].channels
+    for path in data[1:]:
+        open_samples(path, size=size, channels=channels, seed=seed, count=count)
+    return [open_samples(real, size=size, channels=channels), *images]
+
+
+def _chosen(source: Any, count: int, seed: int) -> Any:
+    """Read up to `count` images, drawn at random where there are more."""
+    import torch
+
+    where = gaze.choose(torch.arange(len(source)), count, seed, "compare")
+    return torch.cat([source.read(some).image for some in torch.split(where, 512)])
+
+
+def _text(rows: dict[str, Likeness], heading: str) -> str:
+    lines = [
+        [
+            name,
+            str(one.count),
+            f"{one.sliced_wasserstein:.3f}",
+            f"{one.kernel_distance:.2f}",
+            "-" if one.kernel_se is None else f"{one.kernel_se:.2f}",
+            f"{one.auc:.3f}",
+        ]
+        for name, one in rows.items()
+    ]
+    columns = ["images", "count", "sliced Wasserstein", "kernel x 1000", "±", "AUC"]
+    return f"{heading}\n\n{gaze.table(columns, lines)}"

@@ -1,0 +1,84 @@
+"""Measures of likeness against slow loops, NumPy and populations that are known to differ."""
+
+import numpy as np
+import pytest
+import torch
+
+from gazegan.compare import area_under_roc, features_of, halves, held_out_auc, likeness
+from gazegan.losses.transport import kernel_distance
+from gazegan.nets.features import FEATURES, RandomFeatures
+
+
+def normal(count: int, seed: int, shift: float = 0.0, size: int = 6) -> torch.Tensor:
+    drawn = torch.Generator().manual_seed(seed)
+    return torch.randn(count, size, generator=drawn, dtype=torch.float64) + shift
+
+
+def test_kernel_distance_equals_a_slow_loop() -> None:
+    a, b = normal(7, 0).numpy(), normal(5, 1, 0.5).numpy()
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return float((np.dot(x, y) / 6 + 1) ** 3)
+
+    slow = sum(k(x, y) for i, x in enumerate(a) for j, y in enumerate(a) if i != j) / 42
+    slow += sum(k(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j) / 20
+    slow -= 2 * sum(k(x, y) for x in a for y in b) / 35
+    assert float(kernel_distance(torch.tensor(a), torch.tensor(b))) == pytest.approx(slow)
+
+
+def test_kernel_distance_is_unbiased_and_needs_two_samples() -> None:
+    same = [float(kernel_distance(normal(30, s), normal(30, 1000 + s))) for s in range(200)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / 200**0.5
+    with pytest.raises(ValueError, match="two samples"):
+        kernel_distance(normal(1, 0), normal(5, 1))
+
+
+def test_area_under_roc_counts_pairs() -> None:
+    a, b = torch.tensor([0.1, 0.5, 0.5, 0.9]), torch.tensor([0.5, 0.2, 0.0])
+    pairs = [1.0 if x > y else 0.5 if x == y else 0.0 for x in a for y in b]
+    assert area_under_roc(a, b) == pytest.approx(sum(pairs) / 12)
+
+
+def test_auc_is_that_of_the_best_linear_score() -> None:
+    # Two normals a distance d apart along one axis: AUC = Phi(d / sqrt 2).
+    far = torch.zeros(6, dtype=torch.float64)
+    far[2] = 1.5
+    found = held_out_auc(normal(4000, 0), normal(4000, 1) + far, 0)
+    expected = float(torch.special.ndtr(torch.tensor(1.5 / 2**0.5)))
+    assert found == pytest.approx(expected, abs=0.012)
+    assert held_out_auc(normal(4000, 2), normal(4000, 3), 0) == pytest.approx(0.5, abs=0.02)
+
+
+def test_likeness_grows_with_the_distance_and_names_chance() -> None:
+    real = normal(1200, 0).float()
+    near, far = (likeness(normal(1200, 1, shift).float(), real, 0) for shift in (0.1, 0.6))
+    chance = likeness(*halves(real, 0), 0)
+    for name in ("sliced_wasserstein", "kernel_distance", "auc"):
+        assert getattr(chance, name) < getattr(near, name) < getattr(far, name), name
+    assert abs(chance.kernel_distance) < 30
+    assert chance.kernel_se is None
+    assert near.kernel_se is not None
+    assert near.to_dict()["count"] == 1200
+    with pytest.raises(ValueError, match="at least eight"):
+        likeness(real[:7], real, 0)
+
+
+def test_units_do_not_count() -> None:
+    real, other = normal(400, 0), normal(400, 1, 0.3)
+    scaled = likeness(100 * other - 7, 100 * real - 7, 0)
+    assert scaled.sliced_wasserstein == pytest.approx(likeness(other, real, 0).sliced_wasserstein)
+
+
+def test_random_features_are_the_same_for_everyone_and_see_texture() -> None:
+    network = RandomFeatures(1)
+    drawn = torch.Generator().manual_seed(0)
+    image = torch.rand(300, 1, 16, 24, generator=drawn)
+    seen: list[int] = []
+    found = features_of(network, image, seen.append)
+    assert found.shape == (300, FEATURES)
+    assert sum(seen) == 300
+    torch.manual_seed(99)
+    assert torch.equal(found, features_of(RandomFeatures(1), image, seen.append))
+    soft = torch.nn.functional.avg_pool2d(image, 3, 1, 1)
+    assert held_out_auc(found, features_of(network, soft, seen.append), 0) > 0.95
+    assert RandomFeatures(3)(image.repeat(1, 3, 1, 1)).shape == (300, FEATURES)
