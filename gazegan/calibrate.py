@@ -1,6 +1,6 @@
-"""Correct a gaze network for one person from a few labelled samples; measure what that gains."""
+"""Correct a gaze network for one eye from a few labelled samples; measure what that gains."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,54 +9,70 @@ from torch import Tensor
 
 from gazegan import rng
 from gazegan.geometry import angular_error_deg
+from gazegan.schema import UNKNOWN
 
 
 @dataclass(frozen=True)
 class Beliefs:
-    """How far a network is believed to be off for a person before any sample is seen.
+    """How far a network is believed to be off for an eye before any sample is seen.
 
-    About what networks trained on renders showed on 15 people of the Columbia Gaze Data Set.
+    Standard deviations, about what networks trained on renders showed on 30 eyes of 15 people of
+    the Columbia Gaze Data Set.
     """
 
-    offset_deg: float = 2.5
-    """Standard deviation of the offset of each angle."""
-    slope: float = 0.3
-    """Standard deviation of what the answers' slope lacks."""
-    noise_deg: float = 6.0
-    """Standard deviation of single answers about the person's line."""
+    offset_deg: float = 4.0
+    """Of the offset of each angle."""
+    slope: float = 0.4
+    """Of what the answers' slope lacks."""
+    cross: float = 0.15
+    """Of how pitch answers lack yaw, and yaw answers pitch."""
+    head: float = 0.2
+    """Of how answers lack a share of the head's yaw."""
+    noise_deg: float = 4.5
+    """Of single answers about the corrected ones."""
 
 
-def fit(output: Tensor, gaze: Tensor, beliefs: Beliefs) -> Tensor:
-    """Return the correction `[2, 2]` (offset rad, slope; by angle) from K samples of a person.
+def fit(
+    output: Tensor, gaze: Tensor, beliefs: Beliefs | None = None, head: Tensor | None = None
+) -> Tensor:
+    """Return the correction `[4, 2]` (by angle) from K samples of an eye, for `correct`.
 
-    `output` and `gaze` `[K, 2]` are (pitch, yaw) rad. The posterior mean of a line fitted to
-    gaze - output (Bishop, Pattern Recognition and Machine Learning, equations 3.53 and 3.54);
-    without samples it is zero.
+    Its rows are an offset in rad and weights of pitch answer, yaw answer and head yaw. `output`
+    and `gaze` `[K, 2]` are (pitch, yaw) rad, `head` `[K, 2]` likewise, NaN where unknown. The
+    posterior mean of a linear model of gaze - output (Bishop, Pattern Recognition and Machine
+    Learning, equations 3.53 and 3.54); without samples it is zero.
     """
-    sd = torch.tensor([beliefs.offset_deg, beliefs.noise_deg], dtype=torch.float64).deg2rad()
-    precision = torch.stack((sd[0], sd.new_tensor(beliefs.slope))).square().reciprocal().diag()
-    lacks, lines = (gaze - output).double(), []
+    believed = beliefs or Beliefs()
+    noise, offset = torch.tensor([believed.noise_deg, believed.offset_deg]).double().deg2rad()
+    x, lacks, columns = _design(output, head), (gaze - output).double(), []
     for angle in range(2):
-        x = torch.stack((torch.ones(len(output)).double(), output[:, angle].double()), 1)
-        inverse = precision + x.mT @ x / sd[1] ** 2
-        lines.append(torch.linalg.solve(inverse, x.mT @ lacks[:, angle] / sd[1] ** 2))
-    return torch.stack(lines, dim=1).to(output.dtype)
+        spread = torch.stack([offset, *torch.full((3,), believed.cross).double()])
+        spread[1 + angle], spread[3] = believed.slope, believed.head
+        inverse = spread.square().reciprocal().diag() + x.mT @ x / noise**2
+        columns.append(torch.linalg.solve(inverse, x.mT @ lacks[:, angle] / noise**2))
+    return torch.stack(columns, dim=1).to(output.dtype)
 
 
-def correct(output: Tensor, correction: Tensor) -> Tensor:
-    """Return answers `[N, 2]` (pitch, yaw) rad with a person's correction `[2, 2]` applied."""
-    offset, slope = correction
-    corrected: Tensor = output + offset + slope * output
+def correct(output: Tensor, correction: Tensor, head: Tensor | None = None) -> Tensor:
+    """Return answers `[N, 2]` (pitch, yaw) rad with an eye's `correction` `[4, 2]` applied."""
+    corrected: Tensor = output + (_design(output, head) @ correction.double()).to(output.dtype)
     return corrected
+
+
+def _design(output: Tensor, head: Tensor | None) -> Tensor:
+    """Return what a correction weighs `[N, 4]` float64; an unknown head counts as one ahead."""
+    ones = output.new_ones(len(output), 1)
+    turned = 0 * ones if head is None else head[:, 1:].nan_to_num(0.0)
+    return torch.cat((ones, output, turned), dim=1).double()
 
 
 @dataclass(frozen=True)
 class Shots:
-    """Errors of all people after so many labelled samples of each."""
+    """Errors of all people after so many labelled samples of each of their eyes."""
 
     count: int
     people_deg: tuple[float, ...]
-    """Mean 3-D error of each person, over draws and that person's other samples."""
+    """Mean 3-D error of each person, over draws, eyes and their other samples."""
 
     @property
     def mean_deg(self) -> float:
@@ -82,30 +98,66 @@ def by_shots(
     draws: int = 20,
     seed: int = 0,
     beliefs: Beliefs | None = None,
+    side: Tensor | None = None,
+    head: Tensor | None = None,
 ) -> tuple[Shots, ...]:
-    """Measure the error after each number of `shots`, drawn `draws` times for each person.
+    """Measure the error after each number of `shots`, drawn `draws` times for each eye.
 
-    `output` and `gaze` `[N, 2]` are (pitch, yaw) rad; `subject` `[N]` int64, -1 where
-    unknown, which are left out. A draw of more shots holds those of fewer, and all are measured on
-    the same remaining samples. Raises ValueError where there is nobody, or one has too few samples.
+    `output`, `gaze` and `head` `[N, 2]` are (pitch, yaw) rad; `subject` and `side` `[N]` int64, -1
+    where unknown: eyes of unknown people are left out, those of unknown side are a person's one
+    eye. A draw of more shots holds those of fewer, and all are measured on the same remaining
+    samples. Raises ValueError where there is nobody, or an eye has too few samples.
     """
-    names = sorted(set(subject.tolist()) - {-1})
-    people = [(subject == who).nonzero().flatten() for who in names]
-    most, how = max(shots), beliefs or Beliefs()
-    if not people:
+    eyes = _eyes(subject, side)
+    names, most = sorted({who for who, _ in eyes}), max(shots)
+    if not names:
         raise ValueError("it is not known which eyes are whose")
-    if (fewest := min(map(len, people))) <= most:
-        raise ValueError(f"one person has only {fewest} samples, too few for {most} shots")
-    errors = torch.zeros(len(shots), len(people), draws, dtype=torch.float64)
-    for i, own in enumerate(people):
+    if (fewest := min(len(own) for _, own in eyes)) <= most:
+        raise ValueError(f"one eye has only {fewest} samples, too few for {most} shots")
+    errors: dict[int, list[list[float]]] = {who: [] for who in names}
+    for number, (who, own) in enumerate(eyes):
         for draw in range(draws):
-            order = torch.randperm(len(own), generator=rng.stream(seed, "calibrate", i, draw))
-            rest = own[order[most:]]
-            for k, count in enumerate(shots):
-                known = own[order[:count]]
-                line = fit(output[known], gaze[known], how)
-                errors[k, i, draw] = angular_error_deg(
-                    correct(output[rest], line), gaze[rest]
-                ).mean()
-    means = errors.mean(2).tolist()
-    return tuple(Shots(n, tuple(row)) for n, row in zip(shots, means, strict=True))
+            order = torch.randperm(len(own), generator=rng.stream(seed, "calibrate", number, draw))
+            errors[who].append(list(_falling(output, gaze, own[order], shots, beliefs, head)))
+    means = [torch.tensor(errors[who], dtype=torch.float64).mean(0).tolist() for who in names]
+    return tuple(Shots(n, row) for n, row in zip(shots, zip(*means, strict=True), strict=True))
+
+
+def constant_deg(gaze: Tensor, subject: Tensor) -> float:
+    """Return the error of always answering the mean gaze of people, averaged over them.
+
+    `gaze` `[N, 2]` (pitch, yaw) rad; `subject` `[N]` int64, those with -1 are left out.
+    """
+    known = subject != UNKNOWN
+    gaze, subject = gaze[known], subject[known]
+    off = angular_error_deg(gaze.mean(0).expand_as(gaze), gaze)
+    return float(torch.stack([off[subject == who].mean() for who in torch.unique(subject)]).mean())
+
+
+def _eyes(subject: Tensor, side: Tensor | None) -> list[tuple[int, Tensor]]:
+    """Return whose each known eye is, and where its samples are."""
+    sides = torch.full_like(subject, UNKNOWN) if side is None else side
+    pairs = sorted(set(zip(subject.tolist(), sides.tolist(), strict=True)))
+    return [
+        (who, ((subject == who) & (sides == which)).nonzero().flatten())
+        for who, which in pairs
+        if who != UNKNOWN
+    ]
+
+
+def _falling(
+    output: Tensor,
+    gaze: Tensor,
+    order: Tensor,
+    shots: Sequence[int],
+    beliefs: Beliefs | None,
+    head: Tensor | None,
+) -> Iterator[float]:
+    """Yield the error on the last of an eye's samples after each number of the first ones."""
+    rest = order[max(shots) :]
+    for count in shots:
+        known = order[:count]
+        there, here = (None if head is None else head[where] for where in (known, rest))
+        correction = fit(output[known], gaze[known], beliefs, there)
+        answers = correct(output[rest], correction, here)
+        yield float(angular_error_deg(answers, gaze[rest]).mean())

@@ -34,6 +34,8 @@ class Predicted:
     """[N, 2] (pitch, yaw) rad; NaN where unknown."""
     subject: Tensor | None
     """[N] int64."""
+    side: Tensor | None
+    """[N] int64, index into SIDES, or UNKNOWN."""
 
 
 def predict(
@@ -56,13 +58,21 @@ def predict(
             labels.append(_labels_alone(read))
             advance(len(indices))
     known = EyeBatch.cat(labels)
-    return Predicted(torch.cat(outputs), known.id, known.gaze, known.head, known.subject)
+    return Predicted(
+        torch.cat(outputs), known.id, known.gaze, known.head, known.subject, known.side
+    )
 
 
 def _labels_alone(batch: EyeBatch) -> EyeBatch:
     """Drop the pixels, so that a long pass over a store does not fill the memory."""
     return EyeBatch(
-        batch.image[:, :, :0], batch.id, batch.origin, batch.gaze, batch.head, subject=batch.subject
+        batch.image[:, :, :0],
+        batch.id,
+        batch.origin,
+        batch.gaze,
+        batch.head,
+        side=batch.side,
+        subject=batch.subject,
     )
 
 

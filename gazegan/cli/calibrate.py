@@ -1,4 +1,4 @@
-"""`gazegan calibrate`: what a few labelled samples of each person are worth."""
+"""`gazegan calibrate`: what a few labelled samples of each eye are worth."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ RESULT = "calibration.json"
 )  # fmt: skip
 @click.option(
     "--shots", type=click.IntRange(0), multiple=True, default=(0, 1, 5, 9), show_default=True,
-    metavar="K", help="Labelled samples of each person; repeatable.",
+    metavar="K", help="Labelled samples of each eye; repeatable.",
 )  # fmt: skip
 @click.option(
     "--draws", type=click.IntRange(1), default=20, show_default=True,
-    help="How often each person's samples are drawn.",
+    help="How often each eye's samples are drawn.",
 )  # fmt: skip
 @click.option(
     "--out", type=options.PATH, default=None, help="Folder for calibration.json and curve.png."
@@ -45,20 +45,20 @@ def calibrate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Measure how a correction for each person, from K labelled samples, lowers the error.
+    """Measure how a correction for each eye, from K labelled samples, lowers the error.
 
-    The correction is a line for pitch and one for yaw, drawn toward none where samples are few. It
-    is measured on the person's other samples, the same for every K, and averaged over people;
-    the spread is the standard error over people. The constant predictor beside it always answers
-    the mean gaze of these eyes.
+    The correction is linear in the answer and in the head's yaw, drawn toward none where samples
+    are few. Where it is not known which side an eye is, a person has one correction. It is
+    measured on the eye's other samples, the same for every K, and averaged over people; the
+    spread is the standard error over people. The constant predictor beside it always answers the
+    mean gaze of all.
 
     \b
     gazegan calibrate --weights runs/gaze --data stores/people
     gazegan calibrate --weights runs/gaze --data stores/people --shots 0 --shots 3 --out results/few
     """
-    from gazegan.calibrate import by_shots
+    from gazegan.calibrate import by_shots, constant_deg
     from gazegan.errors import DataError
-    from gazegan.metrics import gaze_report
     from gazegan.predict import predict
 
     network, (store,) = gaze.open_network(weights, (data,), device)
@@ -81,10 +81,13 @@ def calibrate(
         found = predict(network, store, device=device, advance=advance)
     assert found.gaze is not None and found.subject is not None
     try:
-        measured = by_shots(found.output, found.gaze, found.subject, counts, draws, seed)
+        measured = by_shots(
+            found.output, found.gaze, found.subject, counts, draws, seed,
+            side=found.side, head=found.head,
+        )  # fmt: skip
     except ValueError as fault:
         raise DataError(f"--data {data}: {fault}; name fewer --shots or other eyes") from None
-    constant = gaze_report(found.output, found.gaze).constant.mean_deg
+    constant = constant_deg(found.gaze, found.subject)
     values = {
         "shots": [one.to_dict() for one in measured],
         "constant_deg": constant,
@@ -116,5 +119,5 @@ def _text(measured: tuple[Shots, ...], constant: float, heading: str) -> str:
         [str(one.count), f"{one.mean_deg:.2f}", "-" if one.se_deg is None else f"{one.se_deg:.2f}"]
         for one in measured
     ]
-    table = gaze.table(["samples a person", "error", "± over people"], rows)
+    table = gaze.table(["samples an eye", "error", "± over people"], rows)
     return f"{heading}: {people} people, degrees\n\n{table}\n\nConstant: mean gaze {constant:.2f}."
