@@ -1,5 +1,6 @@
 """Correct a gaze network for one eye from a few labelled samples; measure what that gains."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,11 +44,12 @@ def fit(
     Learning, equations 3.53 and 3.54); without samples it is zero.
     """
     believed = beliefs or Beliefs()
-    noise, offset = torch.tensor([believed.noise_deg, believed.offset_deg]).double().deg2rad()
+    noise, offset = math.radians(believed.noise_deg), math.radians(believed.offset_deg)
     x, lacks, columns = _design(output, head), (gaze - output).double(), []
     for angle in range(2):
-        spread = torch.stack([offset, *torch.full((3,), believed.cross).double()])
-        spread[1 + angle], spread[3] = believed.slope, believed.head
+        spreads = [offset, believed.cross, believed.cross, believed.head]
+        spreads[1 + angle] = believed.slope
+        spread = torch.tensor(spreads, dtype=torch.float64)
         inverse = spread.square().reciprocal().diag() + x.mT @ x / noise**2
         columns.append(torch.linalg.solve(inverse, x.mT @ lacks[:, angle] / noise**2))
     return torch.stack(columns, dim=1).to(output.dtype)
