@@ -63,6 +63,30 @@ def predict(
     )
 
 
+def by_face(found: Predicted, face: Tensor) -> Predicted:
+    """Return the mean answers and labels of both eyes of each face; others are left out.
+
+    `face` `[N]` int64 says which eyes belong together. What puts one eye off toward the nose puts
+    the other off to the other side of the image. `id` is that of a face's first eye. Raises
+    ValueError where no face has two eyes.
+    """
+    order = face.argsort(stable=True)
+    numbers, counts = torch.unique_consecutive(face[order], return_counts=True)
+    whole = torch.isin(face[order], numbers[counts == 2])
+    if not whole.any():
+        raise ValueError("no face has both eyes")
+    pairs = order[whole].view(-1, 2)
+
+    def mean(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[pairs].mean(1)
+
+    subject = None if found.subject is None else found.subject[pairs[:, 0]]
+    output = found.output[pairs].mean(1)
+    return Predicted(
+        output, found.id[pairs[:, 0]], mean(found.gaze), mean(found.head), subject, None
+    )
+
+
 def _labels_alone(batch: EyeBatch) -> EyeBatch:
     """Drop the pixels, so that a long pass over a store does not fill the memory."""
     return EyeBatch(

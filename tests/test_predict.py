@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gazegan.modes import evaluating
-from gazegan.predict import mirror_average, predict
+from gazegan.predict import Predicted, by_face, mirror_average, predict
 from gazegan.schema import EyeBatch
 
 
@@ -67,3 +67,18 @@ def test_mirrored_predictions_mirror(target, sign):
     averaged = mirror_average(net, target)
     mirrored = averaged(image.flip(-1)) * torch.tensor(sign)
     torch.testing.assert_close(averaged(image), mirrored)
+
+
+def test_faces_get_the_mean_of_both_eyes_and_single_eyes_are_left_out():
+    drawn = torch.Generator().manual_seed(0)
+    output, gaze, head = (torch.rand(6, 2, generator=drawn) for _ in range(3))
+    subject, side = torch.tensor([5, 6, 5, 7, 6, 8]), torch.tensor([0, 0, 1, 0, 1, 1])
+    found = Predicted(output, torch.arange(6) + 10, gaze, head, subject, side)
+    joined = by_face(found, torch.tensor([3, 1, 3, 0, 1, 9]))
+    for one, values in ((joined.output, output), (joined.gaze, gaze), (joined.head, head)):
+        expected = torch.stack(((values[1] + values[4]) / 2, (values[0] + values[2]) / 2))
+        torch.testing.assert_close(one, expected)
+    assert joined.id.tolist() == [11, 10]
+    assert joined.subject.tolist() == [6, 5]
+    with pytest.raises(ValueError, match="no face has both eyes"):
+        by_face(found, torch.arange(6))

@@ -36,6 +36,10 @@ RESULT = "evaluation.json"
     "--mirror-average", is_flag=True,
     help="Average each eye with its left-right mirror image.",
 )  # fmt: skip
+@click.option(
+    "--by-face", is_flag=True,
+    help="Score the mean answer of both eyes of each face; single eyes are left out.",
+)  # fmt: skip
 @options.DEVICE
 @options.JSON
 def evaluate(
@@ -44,6 +48,7 @@ def evaluate(
     out: Path | None,
     batch: int,
     mirror_average: bool,
+    by_face: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -57,6 +62,7 @@ def evaluate(
     \b
     gazegan evaluate --weights runs/gaze --data stores/test
     gazegan evaluate --weights runs/gaze --data stores/test --out results/test
+    gazegan evaluate --weights runs/gaze --data stores/test --mirror-average --by-face
     gazegan evaluate --weights runs/gaze --data stores/test --json
     """
     network, stores = gaze.open_network(weights, data, device)
@@ -65,16 +71,20 @@ def evaluate(
         "weights": str(weights),
         "data": [str(path) for path in data],
         "mirror_average": mirror_average,
+        **({"by_face": True} if by_face else {}),
     }
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:
         found = _predict(network, stores, batch, mirror_average, device, advance)
+    if by_face:
+        found = [_joined(part, store) for part, store in zip(found, stores, strict=True)]
+    what = "faces" if by_face else "eyes"
     report = _score(network.target, found, stores, weights)
     values = {**report.to_dict(), "settings": settings}
     if out:
         _save(out, report, found, stores, values)
-    options.say(as_json, values, _text(report, f"{weights} on {', '.join(map(str, data))}"))
+    options.say(as_json, values, _text(report, f"{weights} on {', '.join(map(str, data))}", what))
 
 
 def _predict(
@@ -84,6 +94,17 @@ def _predict(
 
     fn = mirror_average(network, network.target) if mirrored else network
     return [predict(fn, store, batch, device, advance) for store in stores]
+
+
+def _joined(part: Predicted, store: Store) -> Predicted:
+    from gazegan.data.faces import face_numbers
+    from gazegan.errors import UserError
+    from gazegan.predict import by_face
+
+    try:
+        return by_face(part, face_numbers(store))
+    except ValueError as fault:
+        raise UserError(f"--by-face, --data {store.path}: {fault}") from None
 
 
 def _score(target: str, found: list[Predicted], stores: list[Store], weights: Path) -> Report:
@@ -133,7 +154,7 @@ def _save(
     from gazegan.plots import error_curve, truth_scatter
 
     kind = "gaze" if report.target == "angles" else "direction"
-    title = f"Cumulative {kind} error of {len(report.errors)} eyes"
+    title = f"Cumulative {kind} error of {len(report.errors)} samples"
     curve = error_curve({"network": report.errors.degrees}, report.constant.degrees, title)
     write_atomic(out / "predictions.csv", predictions_csv(report.target, found, stores))
     write_atomic(out / "curve.png", curve)
@@ -144,10 +165,10 @@ def _save(
     gaze.save_json(out / RESULT, values)
 
 
-def _text(report: Report, heading: str) -> str:
+def _text(report: Report, heading: str, what: str) -> str:
     left_out = f" ({report.left_out} without a direction left out)" if report.left_out else ""
     parts = [
-        f"{heading}: {len(report.errors)} eyes{left_out}, degrees",
+        f"{heading}: {len(report.errors)} {what}{left_out}, degrees",
         _summary(report),
         _axes(report),
         _groups("subject", report.subjects),
@@ -196,4 +217,4 @@ def _groups(name: str, groups: tuple[Group, ...]) -> str:
         ]
         for group in groups
     ]
-    return gaze.table([name, "eyes", "mean", "median", "p95", "constant", *biases], rows)
+    return gaze.table([name, "count", "mean", "median", "p95", "constant", *biases], rows)

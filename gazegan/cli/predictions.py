@@ -61,11 +61,11 @@ def _which(part: Predicted, store: Store) -> Iterator[tuple[Any, ...]]:
     names, subjects = store.manifest.names, store.manifest.subjects
     heads = [] if part.head is None else torch.rad2deg(part.head).tolist()
     whose = [] if part.subject is None else part.subject.tolist()
-    for row in range(len(part.id)):
-        name = names[row] if names else ""
+    for row, index in enumerate(part.id.tolist()):
+        name = names[index] if names else ""
         subject = subjects[whose[row]] if whose and whose[row] >= 0 else ""
         head = [_number(angle) for angle in heads[row]] if heads else ["", ""]
-        yield (store.path.name, row, name, subject, *head)
+        yield (store.path.name, index, name, subject, *head)
 
 
 def _number(value: float) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ import torch
 from PIL import Image
 
 from gazegan import geometry, metrics
-from gazegan.data.store import open_store
+from gazegan.data.manifest import Manifest
+from gazegan.data.store import open_store, write_store
+from gazegan.geometry import angular_error_deg
+from gazegan.schema import MASKS
 from gazegan.train.checkpoint import load_weights
 
 
@@ -151,3 +155,29 @@ def test_stray_temporaries_are_cleared(places, gazegan, tmp_path):
         "--out", tmp_path,
     )  # fmt: skip
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_by_face_scores_the_mean_of_both_eyes(places, gazegan, fault_of, tmp_path):
+    batch = replace(open_store(places / "labelled").read(range(8)), side=torch.arange(8) % 2)
+    names = (*(f"{n // 2}_{'LR'[n % 2]}.png" for n in range(7)), "9_R.png")
+    plan = Manifest(
+        kind="real", count=8, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS,
+        names=names, subjects=("ann", "bob"),
+    )  # fmt: skip
+    store = tmp_path / "faces"
+    write_store(store, plan, lambda indices: batch[list(indices)])
+    start = ("evaluate", "--weights", places / "angles.safetensors", "--by-face", "--data")
+    values = json.loads(gazegan(*start, store, "--out", tmp_path / "out", "--json").stdout)
+    network, _ = load_weights(places / "angles.safetensors", "gaze")
+    with torch.no_grad():
+        output = network(batch.image)
+    pairs = torch.arange(6).view(3, 2)
+    error = angular_error_deg(output[pairs].mean(1), batch.gaze[pairs].mean(1))
+    assert values["count"] == 3
+    assert values["mean_deg"] == pytest.approx(float(error.mean()), rel=1e-4)
+    assert [row["name"] for row in rows_of(tmp_path / "out")] == ["0_L.png", "1_L.png", "2_L.png"]
+    assert "3 faces" in gazegan(*start, store).stdout
+    assert "of one face" in fault_of(*start, places / "labelled").message
+    plain = plan.model_copy(update={"names": tuple(f"{n}_L.png" for n in range(8))})
+    write_store(tmp_path / "single", plain, lambda indices: batch[list(indices)])
+    assert "no face has both eyes" in fault_of(*start, tmp_path / "single").message

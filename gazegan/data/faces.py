@@ -1,0 +1,33 @@
+"""Which eyes of a store belong to one face."""
+
+import re
+from pathlib import PurePosixPath
+
+import torch
+from torch import Tensor
+
+from gazegan.data.store import Store
+from gazegan.errors import UserError
+
+_SIDE = re.compile(r"(?:^|[_\-. ])(?:l|r|left|right)$", re.IGNORECASE)
+
+
+def face_numbers(store: Store) -> Tensor:
+    """Return of every eye the number of its face `[N]` int64; a face without a partner counts too.
+
+    Two photographs are one face where their names differ in the last part alone, L or R (left,
+    right): `anna_03_L.jpg`, `anna_03_R.jpg`. Eyes of a recipe with `pairs` are faces by twos.
+    Raises UserError where neither tells.
+    """
+    manifest = store.manifest
+    if manifest.recipe and manifest.recipe.get("pairs"):
+        return torch.arange(len(store)) // 2
+    stems = [PurePosixPath(name).with_suffix("") for name in manifest.names]
+    if not stems or not all(_SIDE.search(stem.name) for stem in stems):
+        raise UserError(
+            f"{store.path}: does not tell which eyes are of one face; import images named X_L and"
+            " X_R, or render a recipe with pairs = true"
+        )
+    faces = [str(stem.with_name(_SIDE.sub("", stem.name) or "-")) for stem in stems]
+    numbers = {face: number for number, face in enumerate(dict.fromkeys(faces))}
+    return torch.tensor([numbers[face] for face in faces])
