@@ -97,6 +97,7 @@ def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) ->
         "seed": seed,
         **{key: round(found[key], 4) for key in KEPT if found.get(key) is not None},
         **by_person(found),
+        **by_shots(found),
         "gazegan": __version__,
         "commit": commit(),
         "python": platform.python_version(),
@@ -119,6 +120,12 @@ def by_person(found: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return the mean error of each subject, where they are known."""
     errors = {g["subject"]: round(g["mean_deg"], 4) for g in found.get("subjects", ())}
     return {"people": errors} if errors else {}
+
+
+def by_shots(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the mean error after each number of labelled samples, where it was measured."""
+    errors = {str(one["shots"]): round(one["mean_deg"], 4) for one in found.get("shots", ())}
+    return {"shots": errors} if errors else {}
 
 
 def commit() -> str:

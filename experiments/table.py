@@ -55,7 +55,10 @@ def tables(records: Records) -> str:
         return speeds(records)
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
-    parts = [_errors(errors), *_paired(errors), *_by_person(errors), _details(errors)]
+    parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
+    # Both eyes together have the biases and slopes of each.
+    parts.append(_details([r for r in errors if "both eyes" not in r["column"]]))
+    parts += _shots([r for r in records if "shots" in r])
     if drift:
         median, p95 = (_spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
         parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
@@ -69,18 +72,25 @@ def tables(records: Records) -> str:
 
 def _errors(records: Records) -> str:
     columns = _unique(records, "column")
-    head = ["trained on", *(f"{c}: {s}" for c in columns for s in ("mean", "median", "p95"))]
-    constant = ["nothing: constant"]
-    for column in columns:
-        constant += [_spread([r["constant_deg"] for r in _of(records, column=column)]), "", ""]
-    rows = [constant]
+    constant = [_spread([r["constant_deg"] for r in _of(records, column=c)]) for c in columns]
+    rows = [["nothing: constant", *constant]]
+    for name in _unique(records, "row"):
+        chosen = [_of(records, row=name, column=column) for column in columns]
+        rows.append([name, *(_spread([r["mean_deg"] for r in some]) for some in chosen)])
+    return _markdown(["trained on", *columns], rows)
+
+
+def _tails(records: Records) -> str:
+    """Medians and 95th percentiles, means over seeds."""
+    columns, rows = _unique(records, "column"), []
     for name in _unique(records, "row"):
         cells = [name]
         for column in columns:
             chosen = _of(records, row=name, column=column)
-            cells += [_spread([r[f"{s}_deg"] for r in chosen]) for s in ("mean", "median", "p95")]
+            both = (statistics.mean(r[f"{s}_deg"] for r in chosen) for s in ("median", "p95"))
+            cells.append("{:.2f}, {:.2f}".format(*both))
         rows.append(cells)
-    return _markdown(head, rows)
+    return _markdown(["median, 95th percentile", *columns], rows)
 
 
 def _paired(records: Records) -> list[str]:
@@ -126,6 +136,21 @@ def _people(records: Records) -> dict[str, float]:
         person: statistics.mean(r["people"][person] for r in records)
         for person in records[0]["people"]
     }
+
+
+def _shots(records: Records) -> list[str]:
+    """Mean errors after so many labelled samples of each test eye."""
+    if not records:
+        return []
+    counts = list(records[0]["shots"])
+    rows = []
+    for name in _unique(records, "row"):
+        for column in _unique(records, "column"):
+            chosen = _of(records, row=name, column=column)
+            if chosen:
+                cells = [_spread([r["shots"][count] for r in chosen]) for count in counts]
+                rows.append([name, column, *cells])
+    return [_markdown(["trained on", "eyes", *(f"{count} samples" for count in counts)], rows)]
 
 
 def _details(records: Records) -> str:

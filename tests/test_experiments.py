@@ -52,7 +52,8 @@ def fabricated() -> list[dict[str, object]]:
 def test_a_table_shows_mean_and_spread_beside_the_constant() -> None:
     text = table.tables(fabricated())
     spread = statistics.stdev((6.0, 7.0, 9.5))
-    assert f"| raw | 7.50 ± {spread:.2f} | 5.00 | 9.00 |" in text
+    assert f"| raw | 7.50 ± {spread:.2f} |" in text
+    assert "| raw | 5.00, 9.00 |" in text
     assert "| nothing: constant | 12.00 |" in text
 
 
@@ -60,6 +61,19 @@ def test_the_mean_error_of_each_subject_is_kept() -> None:
     found = {"subjects": [{"subject": "0041", "mean_deg": 6.12345, "count": 3}]}
     assert run.by_person(found) == {"people": {"0041": 6.1235}}
     assert run.by_person({"subjects": []}) == run.by_person({}) == {}
+
+
+def test_errors_after_some_samples_are_kept_and_shown() -> None:
+    found = {"shots": [{"shots": 0, "mean_deg": 7.0}, {"shots": 5, "mean_deg": 5.12345}]}
+    assert run.by_shots(found) == {"shots": {"0": 7.0, "5": 5.1235}}
+    assert run.by_shots({}) == {}
+    where = {"gazegan": "0", "torch": "0", "device": "cpu", "threads": "1"}
+    shots = [
+        {"row": "raw", "column": "few", "seed": seed, "shots": {"0": 7.0, "5": five}, **where}
+        for seed, five in enumerate((5.0, 6.0))
+    ]
+    text = table.tables([*fabricated(), *shots])
+    assert f"| raw | few | 7.00 | 5.50 ± {statistics.stdev((5, 6)):.2f} |" in text
 
 
 def test_a_table_compares_rows_person_by_person() -> None:

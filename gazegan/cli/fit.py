@@ -48,15 +48,17 @@ def fit(
     """Move a recipe's ranges until its renders look, taken together, like photographs.
 
     Framing, lids, head pose, skin, iris, light, blur, noise: whatever varies in the recipe, but
-    for the gaze, which no unlabelled photograph tells. Each round weights renders so that means
-    and variances of their principal components and of their light approach those of the
-    photographs, and moves the ranges to where the weighted ones come from. Prints the sliced
+    for the gaze, which no unlabelled photograph tells. Each round weights renders so that the
+    means of their principal components and of their light approach those of the photographs, and
+    moves the ranges to where the weighted ones come from. Ranges keep their width: a few people
+    show less variety than all people have (--set narrow=true matches it too). Prints the sliced
     Wasserstein distance before and after, beside that between two halves of the photographs.
     A command that was stopped goes on where it was.
 
     \b
     gazegan fit --real photographs/ --recipe webcam --out mine.toml
     gazegan fit --real stores/columbia --recipe columbia --hold head_yaw --out fitted.toml
+    gazegan fit --real stores/lab --recipe near_eye --set narrow=true --out lab.toml
     gazegan render mine.toml --count 10000 --out stores/mine
     """
     from gazegan.data.stream import open_samples

@@ -50,8 +50,14 @@ def widened(recipe: Recipe, names: Sequence[str]) -> Recipe:
     return _changed(recipe, names, tails)
 
 
-def moved(recipe: Recipe, names: Sequence[str], drawn: EyeParams, weights: Tensor) -> Recipe:
-    """Return the recipe with mean and spread of parameters `names` changed as `weights` do.
+def moved(
+    recipe: Recipe,
+    names: Sequence[str],
+    drawn: EyeParams,
+    weights: Tensor,
+    spreads: bool = True,
+) -> Recipe:
+    """Return the recipe with means of parameters `names`, and `spreads`, changed as `weights` do.
 
     `drawn` `[N]` come from the recipe or its widened form, `weights` `[N]` sum to one. Changes
     within what so many effective samples vary by chance are shrunk toward none (James and Stein).
@@ -69,7 +75,9 @@ def moved(recipe: Recipe, names: Sequence[str], drawn: EyeParams, weights: Tenso
         if was <= 0 or spread <= 0:
             return None
         shift = _shrunk((mean - before) / was, size**-0.5) * was
-        growth = math.exp(_shrunk(math.log(spread / was), (2 * size) ** -0.5))
+        growth = 1.0
+        if spreads:
+            growth = math.exp(_shrunk(math.log(spread / was), (2 * size) ** -0.5))
         if old.of is not None:
             return _with(old, offset=_round((old.offset or 0.0) + shift))
         assert old.low is not None and old.high is not None

@@ -36,6 +36,9 @@ class FitConfig(Config):
     """Principal components of the layout that are matched; at most a quarter of the photographs."""
     effective: float = Field(0.05, gt=0, lt=1)
     """Share of the eyes, in effect, that a round's weights must leave: how far a round goes."""
+    narrow: bool = False
+    """Match variances too, so that ranges become narrower or wider; else they only move. A few
+    people's photographs show less variety than all people have."""
     hold: tuple[str, ...] = ()
     """Parameters that stay as they are, beside the gaze."""
     seed: int = Field(0, ge=0)
@@ -101,10 +104,10 @@ def fit(
     """Match a recipe to photographs, a round at a time, from round `begin` on.
 
     Every round renders eyes from the recipe with wider tails, finds the weights of largest entropy
-    that bring the means and variances of their statistics toward the photographs' as far as enough
-    eyes remain, and moves means and spreads of the recipe's distributions to those of the weighted
-    eyes (an adaptive importance sampler: Cappe et al., Statistics and Computing 2008). The gaze's
-    own means, variances and covariance are held. `advance` hears of each batch.
+    that bring the means of their statistics (with `narrow` the variances too) toward the
+    photographs' as far as enough eyes remain, and moves the recipe's distributions to where the
+    weighted eyes lie (an adaptive importance sampler: Cappe et al., Statistics and Computing 2008).
+    The gaze's own means, variances and covariance are held. `advance` hears of each batch.
     """
     names = movable(recipe, cfg.hold)
     for number in range(begin, cfg.rounds):
@@ -113,11 +116,11 @@ def fit(
         drawn = sample(wide, seed, torch.arange(cfg.count))
         held = _held(drawn, cfg.hold)
         weights, share = balance_partly(
-            torch.cat((_powers(values).mean(0), held), 1),
-            torch.cat((_powers(photographs.values).mean((0, 1)), held.mean(0))),
+            torch.cat((_powers(values, cfg).mean(0), held), 1),
+            torch.cat((_powers(photographs.values, cfg).mean((0, 1)), held.mean(0))),
             cfg.effective * cfg.count,
         )
-        recipe = moved(recipe, names, drawn, weights)
+        recipe = moved(recipe, names, drawn, weights, cfg.narrow)
         near, nearer = (_apart(values, photographs, cfg.seed, by) for by in (None, weights))
         yield Round(recipe, share, effective(weights), near, nearer)
 
@@ -167,9 +170,9 @@ def _seen(image: Tensor, sided: bool, statistics: Statistics) -> Tensor:
     return torch.stack([statistics(view) for view in views])
 
 
-def _powers(values: Tensor) -> Tensor:
-    """Return what means and variances are made of."""
-    return torch.cat((values, values.square()), dim=-1)
+def _powers(values: Tensor, cfg: FitConfig) -> Tensor:
+    """Return what is to have the photographs' mean: statistics, with `narrow` their squares too."""
+    return torch.cat((values, values.square()), dim=-1) if cfg.narrow else values
 
 
 def _held(drawn: EyeParams, names: Sequence[str]) -> Tensor:

@@ -11,7 +11,7 @@ from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import render_indices
 from gazegan.schema import UNKNOWN
 
-CFG = FitConfig(rounds=4, count=1000, components=12)
+CFG = FitConfig(rounds=4, count=1000, components=12, narrow=True)
 PLAIN = {
     "gaze_pitch": [-8, 8], "gaze_yaw": [-8, 8], "glasses": 0, "head_yaw": 0, "head_pitch": 0,
     "head_roll": 0, "exposure": 0, "distance": 1000,
@@ -37,6 +37,16 @@ def test_framing_and_blur_of_other_renders_are_found() -> None:
         assert end[1] - end[0] < start[1] - start[0], name
     # The gaze stays the recipe's, whatever the photographs.
     assert last.recipe.bounds("gaze_pitch") == (-8, 8)
+
+
+def test_ranges_keep_their_width_unless_asked() -> None:
+    truth, begin = recipe(fill=[0.55, 0.65]), recipe(fill=[0.7, 0.9])
+    cfg = CFG.model_copy(update={"rounds": 2, "count": 600, "narrow": False})
+    seen = summarise(begin, render_indices(truth, 5, torch.arange(300)), cfg)
+    *_, last = fit(begin, seen, cfg)
+    low, high = last.recipe.bounds("fill")
+    assert high - low == pytest.approx(0.2, abs=0.002)
+    assert low < 0.67
 
 
 def test_where_sides_mix_mirror_images_count_too() -> None:
