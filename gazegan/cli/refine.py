@@ -1,10 +1,43 @@
 """`gazegan refine`: the same labels, new images."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from gazegan.cli.options import DEVICE, JSON, PATH, check_device, out, progress, say
+
+if TYPE_CHECKING:
+    from gazegan.data.store import Store
+    from gazegan.nets.refiner import Refiner
+    from gazegan.nets.regressor import Regressor
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far refined eyes may have moved."""
+
+    pupil_px: float | None
+    gaze_deg: float | None
+    judge: Path | None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is to be left out."""
+        return self.pupil_px is not None or self.gaze_deg is not None
+
+    def open_judge(self, source: "Store", device: str) -> "Regressor | None":
+        """Load the judge, if any; raises UserError where it does not fit the store."""
+        from gazegan.cli.gaze import open_network
+        from gazegan.errors import UserError
+
+        if self.judge is None:
+            return None
+        network, _ = open_network(self.judge, (source.path,), device)
+        if network.target != "angles":
+            raise UserError(f"--judge {self.judge}: answers in directions; train one on angles")
+        return network
 
 
 @click.command()
@@ -18,6 +51,18 @@ from gazegan.cli.options import DEVICE, JSON, PATH, check_device, out, progress,
     metavar="LOW HIGH",
     help="Share of the change that each eye takes, drawn evenly; default 1 1, the whole of it.",
 )
+@click.option(
+    "--max-drift", type=click.FloatRange(0), metavar="PX",
+    help="Leave out eyes whose iris and pupil moved farther.",
+)  # fmt: skip
+@click.option(
+    "--max-gaze-drift", type=click.FloatRange(0), metavar="DEG",
+    help="Leave out eyes for which the --judge's answer moved farther.",
+)  # fmt: skip
+@click.option(
+    "--judge", type=PATH, metavar="RUN",
+    help="Run of a gaze network on pitch and yaw, trained on other images than the refiner's.",
+)  # fmt: skip
 @DEVICE
 @JSON
 def refine(
@@ -25,18 +70,25 @@ def refine(
     weights: Path,
     out: Path,
     strength: tuple[float, float],
+    max_drift: float | None,
+    max_gaze_drift: float | None,
+    judge: Path | None,
     device: str,
     as_json: bool,
 ) -> None:
     """Refine every image of a STORE; labels are copied as they are.
 
     Prints how far iris and pupil moved, in pixels, changes of light left aside: what does not
-    stay below about 0.3 px has paid for realism with its labels.
+    stay below about 0.3 px has paid for realism with its labels. With a limit, eyes beyond it are
+    left out, and it says how many; those too closed to tell are kept.
 
     \b
     Examples:
       gazegan refine stores/renders --weights runs/refiner --out stores/refined
       gazegan refine stores/renders --weights runs/refiner --out stores/range --strength 0 1
+      gazegan refine stores/renders --weights runs/refiner --out stores/near --max-drift 0.3
+      gazegan refine stores/renders --weights runs/refiner --out stores/sure \\
+          --judge runs/gaze --max-gaze-drift 2
     """
     from gazegan.data.store import open_store
     from gazegan.errors import UserError
@@ -46,14 +98,67 @@ def refine(
     check_device(device)
     if strength[0] > strength[1]:
         raise UserError(f"--strength: {strength[0]:g} lies above {strength[1]:g}; swap them")
+    if (max_gaze_drift is None) != (judge is None):
+        raise click.UsageError("--max-gaze-drift and --judge need each other; give both")
     source = open_store(store)
     module, info = load_weights(weights, "refiner", device)
-    with progress("refine", len(source), quiet=as_json) as advance:
-        refined = refine_store(source, module, info, out, advance, strength)
-    with progress("measure", len(source), quiet=as_json) as advance:
-        refined, moved = measure_shift(source, refined, advance)
-    values = {"store": str(out), "count": len(refined), "pupil_shift": moved}
-    say(as_json, values, f"{out}: {len(refined)} refined eyes; {_shift_text(moved)}")
+    limits = Limits(max_drift, max_gaze_drift, judge)
+    if limits.any:
+        values = _sifted(source, module, info, out, strength, limits, device, as_json)
+    else:
+        with progress("refine", len(source), quiet=as_json) as advance:
+            refined = refine_store(source, module, info, out, advance, strength)
+        with progress("measure", len(source), quiet=as_json) as advance:
+            refined, moved = measure_shift(source, refined, advance)
+        values = {"store": str(out), "count": len(refined), "pupil_shift": moved}
+    say(as_json, values, _text(values))
+
+
+def _sifted(
+    source: "Store",
+    refiner: "Refiner",
+    info: dict[str, Any],
+    out: Path,
+    strength: tuple[float, float],
+    limits: Limits,
+    device: str,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Refine, leave out what moved too far, and return what to tell."""
+    from gazegan.data.store import annotate
+    from gazegan.drift import summary
+    from gazegan.errors import UserError
+    from gazegan.train.apply import measure_drift, refine_store, whole_faces
+
+    judge = limits.open_judge(source, device)
+    if limits.pupil_px is not None and "masks" not in source.fields:
+        raise UserError(f"--max-drift: {source.path} has no masks to measure by")
+    with progress("measure", len(source), quiet=quiet) as advance:
+        drift = measure_drift(source, refiner, strength, judge, advance)
+    near = drift.within(limits.pupil_px, limits.gaze_deg)
+    if (source.manifest.recipe or {}).get("pairs"):
+        near = whole_faces(near)
+    kept = near.nonzero().flatten()
+    if len(kept) == 0:
+        raise UserError(
+            f"--max-drift, --max-gaze-drift: every eye of {source.path} moved farther; raise them,"
+            " or train the refiner with more keep"
+        )
+    with progress("refine", len(kept), quiet=quiet) as advance:
+        refined = refine_store(source, refiner, info, out, advance, strength, kept)
+    told = {"pupil_shift": summary(drift.pupil_px[kept])}
+    if judge is not None:
+        told["gaze_shift_deg"] = {"mean": float(drift.gaze_deg[kept].mean())}
+    annotate(refined, told)
+    return {"store": str(out), "count": len(kept), "left_out": len(source) - len(kept), **told}
+
+
+def _text(values: dict[str, Any]) -> str:
+    left = f", {values['left_out']} moved too far and left out" if "left_out" in values else ""
+    gaze = values.get("gaze_shift_deg")
+    judged = f"; the judge's answers moved by {gaze['mean']:.2f} degrees" if gaze else ""
+    shift = _shift_text(values["pupil_shift"])
+    return f"{values['store']}: {values['count']} refined eyes{left}; {shift}{judged}"
 
 
 def _shift_text(moved: dict[str, float]) -> str:

@@ -1,17 +1,19 @@
 """Apply a trained refiner to a store: the same labels, new images, and how far pupils moved."""
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gazegan import rng
 from gazegan.data.store import Store, annotate, write_store
 from gazegan.drift import pupil_shift, summary
 from gazegan.errors import UserError
+from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
 from gazegan.nets.refiner import Refiner
 from gazegan.schema import ORIGINS, EyeBatch
@@ -49,11 +51,13 @@ def refine_store(
     out: Path,
     advance: Callable[[int], None] = lambda _: None,
     strength: tuple[float, float] = FULLY,
+    kept: Tensor | None = None,
 ) -> Store:
     """Write a refined copy of a store; repeating the call continues an unfinished one.
 
-    `info` is what `load_weights` told of the refiner, `strength` is that of `refine_batch`. Raises
-    UserError where channels differ or `out` holds something else.
+    `info` is what `load_weights` told of the refiner, `strength` is that of `refine_batch`. With
+    `kept` `[K]` int64, ascending, the copy holds these eyes alone. Raises UserError where channels
+    differ or `out` holds something else.
     """
     channels = info["data"]["channels"]
     if channels != source.channels:
@@ -62,22 +66,86 @@ def refine_store(
             " render the store with as many"
         )
     old = source.manifest
-    notes = {
+    notes: dict[str, Any] = {
         **old.notes,
         "refined_from": old.sha256,
         "refiner": info["sha256"],
         "strength": list(strength),
     }
-    plan = old.model_copy(
-        update={"kind": "refined", "notes": notes, "fields": (), "shards": (), "sha256": ""}
-    )
+    changes: dict[str, Any] = {"kind": "refined", "notes": notes, "fields": (), "shards": ()}
+    changes["sha256"] = ""
+    if kept is not None:
+        which = hashlib.sha256(kept.numpy().tobytes()).hexdigest()
+        notes["kept"] = {"of": len(source), "sha256": which}
+        changes |= {"count": len(kept), "names": tuple(old.names[i] for i in kept if old.names)}
+    plan = old.model_copy(update=changes)
+
+    def make(indices: range) -> EyeBatch:
+        rows = torch.as_tensor(indices) if kept is None else kept[list(indices)]
+        refined = refine_batch(refiner, source.read(rows), strength)
+        return refined if kept is None else replace(refined, id=torch.as_tensor(indices))
+
     return write_store(
         out,
         plan,
-        lambda indices: refine_batch(refiner, source.read(indices), strength),
+        make,
         shard_size=old.shard_size,
         progress=advance,
     )
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a refinement moved what labels are about, for each of N eyes; NaN where unknown."""
+
+    pupil_px: Tensor
+    """[N] how far iris and pupil moved."""
+    gaze_deg: Tensor
+    """[N] how far the answer of an independent gaze network moved."""
+
+    def within(self, pupil_px: float | None, gaze_deg: float | None) -> Tensor:
+        """Return which eyes `[N]` did not move beyond either limit; the unknown count as near."""
+        near = torch.ones(len(self.pupil_px), dtype=torch.bool)
+        for moved, limit in ((self.pupil_px, pupil_px), (self.gaze_deg, gaze_deg)):
+            if limit is not None:
+                near &= ~(moved > limit)
+        return near
+
+
+def measure_drift(
+    source: Store,
+    refiner: Refiner,
+    strength: tuple[float, float] = FULLY,
+    judge: nn.Module | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Drift:
+    """Refine every eye of a store without writing it, and measure how far it moved.
+
+    `judge` maps images `[B, C, H, W]` to (pitch, yaw) `[B, 2]` rad.
+    """
+    pupils, gazes = [], []
+    for before in source.batches(_CHUNK):
+        after = refine_batch(refiner, before, strength)
+        unknown = torch.full((len(before),), torch.nan)
+        shift = None
+        if before.masks is not None:
+            shift = pupil_shift(before.image, after.image, before.masks).norm(dim=1)
+        pupils.append(unknown if shift is None else shift)
+        gazes.append(unknown if judge is None else _moved_deg(judge, before.image, after.image))
+        advance(len(before))
+    return Drift(torch.cat(pupils), torch.cat(gazes))
+
+
+def _moved_deg(judge: nn.Module, before: Tensor, after: Tensor) -> Tensor:
+    device = next(judge.parameters()).device
+    with evaluating(judge), torch.no_grad():
+        one, other = (judge(image.to(device)).cpu() for image in (before, after))
+    return angular_error_deg(one, other)
+
+
+def whole_faces(near: Tensor) -> Tensor:
+    """Return `near` `[2F]` without eyes whose partner (2k and 2k + 1 are a face) is far."""
+    return near.view(-1, 2).all(1).repeat_interleave(2)
 
 
 def measure_shift(

@@ -16,6 +16,7 @@ from gazegan.data.manifest import Manifest
 from gazegan.data.store import open_store, write_store
 from gazegan.drift import pupil_shift
 from gazegan.schema import MASKS, ORIGINS, EyeBatch
+from gazegan.train.apply import measure_drift
 from gazegan.train.checkpoint import WEIGHTS, load_weights
 from gazegan.train.log import read_log
 
@@ -152,6 +153,34 @@ def test_json_prints_one_object(stores):
     assert values["step"] == 12
     assert values["held_out_deg"] > 0
     assert values["constant_deg"] > 0
+
+
+def test_what_moved_too_far_is_left_out_and_counted(stores):
+    train_refiner(stores, "refiner", "--set", "generator.lr=0.01")
+    gazegan(
+        "train", "gaze", "--data", stores / "renders", "--out", stores / "judge", "--steps", "4",
+        "--batch", "8", "--set", "network.widths=[4,4,4,4,4]",
+    )  # fmt: skip
+    refine = ("refine", stores / "renders", "--weights", stores / "refiner")
+    judged = (*refine, "--judge", stores / "judge", "--max-gaze-drift")
+    refiner, judge = (
+        load_weights(stores / name, kind)[0]
+        for name, kind in (("refiner", "refiner"), ("judge", "gaze"))
+    )
+    moved = measure_drift(open_store(stores / "renders"), refiner, judge=judge).gaze_deg
+    limit = float(moved.sort().values[14:16].mean())
+    values = json.loads(gazegan(*judged, limit, "--out", stores / "near", "--json").output)
+    assert (values["count"], values["left_out"]) == (15, 25)
+    nearest = float(moved.sort().values[:15].mean())
+    assert values["gaze_shift_deg"]["mean"] == pytest.approx(nearest, rel=1e-3)
+    near = open_store(stores / "near")
+    assert len(near) == values["count"]
+    assert near.manifest.notes["gaze_shift_deg"] == values["gaze_shift_deg"]
+    told = gazegan(*judged, "90", "--out", stores / "all").output
+    assert "40 refined eyes, 0 moved too far and left out" in told
+    assert "every eye" in fault(*judged, "0", "--out", stores / "none")
+    assert not (stores / "none").exists()
+    assert "need each other" in fault(*refine, "--max-gaze-drift", "1", "--out", stores / "x")
 
 
 def test_the_refiner_takes_a_judge_that_fits(stores):
