@@ -129,6 +129,11 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     help="Pitch and yaw (default), or the direction in 0..360 degrees.",
 )
 @click.option(
+    "--network",
+    type=click.Choice(["small", "lenet", "resnet", "resnet18"]),
+    help="Kind of network; default: small.",
+)
+@click.option(
     "--optimiser",
     type=click.Choice(["rmsprop", "rmsprop_norm", "sgd", "adam"]),
     help="Default: rmsprop; rmsprop_norm averages the norm of the whole gradient.",
@@ -155,6 +160,7 @@ def gaze(
     epochs: float | None,
     batch: int | None,
     target: str | None,
+    network: str | None,
     optimiser: str | None,
     lr: float | None,
     schedule: str | None,
@@ -176,6 +182,8 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/cosine --schedule cosine \\
           --set schedule.warm_up=0.2 --set optimiser.weight_decay=1e-4 --set clip=1
       gazegan train gaze --data stores/renders --out runs/direction --target direction
+      gazegan train gaze --data stores/renders --out runs/resnet --network resnet \\
+          --set network.blocks=2
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
     """
     from gazegan.data.stream import JoinedSamples, open_samples
@@ -185,7 +193,7 @@ def gaze(
         "steps": steps,
         "batch": batch,
         "seed": seed,
-        "network": {"target": target},
+        "network": {"target": target, "kind": network},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
     }

@@ -64,6 +64,32 @@ class Residual(nn.Module):
         return out
 
 
+class PreActivation(nn.Module):
+    """Two 3x3 convolutions, each after normalisation and activation, added to their input.
+
+    Where shapes change, the input is projected after its activation (He et al., ECCV 2016).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.BatchNorm2d(inputs)
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        )
+        same = inputs == outputs and stride == 1
+        self.project = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `[B, inputs, H, W]` to `[B, outputs, H / stride, W / stride]`."""
+        active = F.relu(self.first(x))
+        beside = x if self.project is None else self.project(active)
+        out: Tensor = beside + self.body(active)
+        return out
+
+
 def standardise(image: Tensor, epsilon: float) -> Tensor:
     """Shift and scale every image `[B, C, H, W]` to mean 0 and spread near 1.
 

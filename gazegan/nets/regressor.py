@@ -1,32 +1,57 @@
 """The gaze regressor: an eye image in, where it looks out."""
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
+import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import channels_last, equalise, standardise
+from gazegan.nets.layers import PreActivation, channels_last, equalise, standardise
 
 Target = Literal["angles", "direction"]
 """angles: (pitch, yaw) rad. direction: (cos, sin) of the direction in 0..360 degrees."""
+
+Kind = Literal["small", "lenet", "resnet", "resnet18"]
+"""small: five convolutions. lenet: two with 5x5 kernels and pooling (Zhang et al., CVPR 2015).
+resnet: pre-activation blocks (He et al., ECCV 2016). resnet18: torchvision's (He et al., CVPR
+2016), without trained weights. All but lenet are batch-normalised."""
+
+LEAST_SIDE = {"small": 1, "lenet": 16, "resnet": 1, "resnet18": 1}
+"""Sides of images, px, below which a kind has no features left."""
 
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 
 class RegressorConfig(Config):
-    """Size of a regressor; every convolution but the first and the fourth halves the sides."""
+    """Kind and size of a regressor."""
 
+    kind: Kind = "small"
     target: Target = "angles"
     widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 64, 96, 128)
+    """Of small; every convolution but the first and the fourth halves the sides. resnet takes the
+    first four as its stages, lenet and resnet18 have their own."""
+    blocks: int = Field(1, ge=1, le=16)
+    """Blocks of each stage of resnet."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns that the features keep: gaze is a matter of where things are."""
     hidden: Width = 64
+    limit_deg: float = Field(0.0, ge=0, le=90)
+    """Bound of pitch and yaw to either side, by a sigmoid without weights; 0 for none."""
     knots: int = Field(17, ge=0, le=257)
     """Quantiles of the histogram equalisation of the input; 0 only standardises it."""
     epsilon: float = Field(0.02, gt=0, le=1)
     """Spread, in units of the image's 0..1, below which contrast is not amplified."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RegressorConfig":
+        if self.limit_deg and self.target != "angles":
+            raise ValueError("limit_deg bounds angles; leave it out with target 'direction'")
+        return self
 
 
 def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -37,21 +62,56 @@ def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
-class Regressor(nn.Module):
-    """Five batch-normalised convolutions, a pooled grid and two linear layers."""
+def trunk(config: RegressorConfig, channels: int) -> tuple[nn.Module, int]:
+    """Return what maps images `[B, channels, H, W]` to features, and how many maps these have."""
+    match config.kind:
+        case "small":
+            w = (channels, *config.widths)
+            parts = (_conv(a, b, s) for (a, b), s in zip(pairwise(w), _STRIDES, strict=True))
+            return nn.Sequential(*parts), w[-1]
+        case "lenet":
+            first = (nn.Conv2d(channels, 20, 5), nn.MaxPool2d(2))
+            return nn.Sequential(*first, nn.Conv2d(20, 50, 5), nn.MaxPool2d(2)), 50
+        case "resnet":
+            return _resnet(config.widths[:4], config.blocks, channels), config.widths[3]
+        case "resnet18":
+            return _resnet18(channels), 512
 
-    strides = (1, 2, 2, 1, 2)
+
+_STRIDES = (1, 2, 2, 1, 2)
+
+
+def _resnet(widths: Sequence[int], blocks: int, channels: int) -> nn.Sequential:
+    """Return a stem that halves the sides, and stages of which all but the first halve them."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 5, 2, padding=2, bias=False)]
+    before = widths[0]
+    for stage, width in enumerate(widths):
+        for block in range(blocks):
+            layers.append(PreActivation(before, width, 2 if stage and not block else 1))
+            before = width
+    return nn.Sequential(*layers, nn.BatchNorm2d(before), nn.ReLU())
+
+
+def _resnet18(channels: int) -> nn.Sequential:
+    import torchvision  # takes a second that the other kinds should not wait
+
+    whole = torchvision.models.resnet18(weights=None)
+    parts = [part for name, part in whole.named_children() if name not in ("avgpool", "fc")]
+    if channels != 3:
+        parts[0] = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+    return nn.Sequential(*parts)
+
+
+class Regressor(nn.Module):
+    """A trunk of convolutions, a pooled grid and two linear layers."""
 
     def __init__(self, config: RegressorConfig, channels: int) -> None:
         super().__init__()
         self.config = config
-        w = (channels, *config.widths)
-        self.trunk = nn.Sequential(
-            *(_conv(a, b, s) for a, b, s in zip(w, w[1:], self.strides, strict=False))
-        )
+        self.trunk, maps = trunk(config, channels)
         rows, columns = config.grid
         self.head = nn.Sequential(
-            nn.Linear(w[-1] * rows * columns, config.hidden, bias=False),
+            nn.Linear(maps * rows * columns, config.hidden, bias=False),
             nn.BatchNorm1d(config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, 2),
@@ -72,5 +132,11 @@ class Regressor(nn.Module):
         features = self.trunk(even)
         pooled = F.adaptive_avg_pool2d(features, self.config.grid)
         out: Tensor = self.head(pooled.flatten(1))
-        # The floor keeps the gradient finite where the raw output passes through zero.
-        return out if self.target == "angles" else F.normalize(out, dim=1, eps=1e-3)
+        if self.target == "direction":
+            # The floor keeps the gradient finite where the raw output passes through zero.
+            return F.normalize(out, dim=1, eps=1e-3)
+        if not self.config.limit_deg:
+            return out
+        limit = math.radians(self.config.limit_deg)
+        # Of slope 1 at 0, so that what is small is answered as without a bound.
+        return limit * (2 * torch.sigmoid(2 * out / limit) - 1)

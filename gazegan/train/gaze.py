@@ -21,7 +21,7 @@ from gazegan.geometry import (
 )
 from gazegan.losses import gaze as losses
 from gazegan.modes import evaluating
-from gazegan.nets.regressor import Regressor, RegressorConfig
+from gazegan.nets.regressor import LEAST_SIDE, Regressor, RegressorConfig
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
@@ -220,6 +220,11 @@ def gaze_stage(
     """
     if real is not None:
         check_adaptable(cfg, data, real)
+    if min(data.size) < (least := LEAST_SIDE[cfg.network.kind]):
+        raise UserError(
+            f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
+            f" {cfg.network.kind!r}, which needs {least}; take another kind"
+        )
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")

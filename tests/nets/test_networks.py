@@ -1,5 +1,7 @@
 """Networks: identity at the start, any size, statistics that move only in training."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -174,3 +176,70 @@ def test_padding_crops_back(multiple, least):
     padded, (rows, columns) = pad_to(image, multiple, least)
     assert torch.equal(padded[..., rows, columns], image)
     assert all(s % multiple == 0 and s >= least for s in padded.shape[-2:])
+
+
+KINDS = ("small", "lenet", "resnet", "resnet18")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_kind_answers_every_size_and_learns(kind, channels):
+    torch.manual_seed(0)
+    config = RegressorConfig(kind=kind, widths=(8, 8, 16, 16, 16), hidden=16)
+    regressor = Regressor(config, channels)
+    for size in ((16, 24), (36, 60), (40, 40)):
+        assert regressor(images(3, channels, *size)).shape == (3, 2)
+    image = images(8, channels, 16, 24)
+    wanted = 0.3 * torch.rand(8, 2) - 0.15
+    optimiser = torch.optim.Adam(regressor.parameters(), 3e-3)
+    losses = []
+    for _ in range(25):
+        loss = (regressor(image) - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in regressor.parameters())
+
+
+def test_parameters_of_known_networks_are_counted_as_in_their_papers():
+    def count(module):
+        return sum(p.numel() for p in module.parameters())
+
+    lenet = Regressor(RegressorConfig(kind="lenet"), 1).trunk
+    assert count(lenet) == (25 + 1) * 20 + (20 * 25 + 1) * 50
+    # torchvision's 11,689,512 less its classifier of 1000 classes.
+    resnet18 = Regressor(RegressorConfig(kind="resnet18"), 3).trunk
+    assert count(resnet18) == 11_689_512 - 1000 * 513
+    one = Regressor(RegressorConfig(kind="resnet", blocks=1), 1).trunk
+    two = Regressor(RegressorConfig(kind="resnet", blocks=2), 1).trunk
+    # A further block of width w: two convolutions of 9 w^2 and two normalisations of 2 w.
+    assert count(two) - count(one) == sum(18 * w * w + 4 * w for w in (16, 32, 64, 96))
+
+
+def test_resnet18_is_torchvisions():
+    from torchvision.models import resnet18
+
+    regressor = Regressor(RegressorConfig(kind="resnet18", grid=(1, 1)), 3).eval()
+    theirs = resnet18(weights=None).eval()
+    theirs.fc = torch.nn.Identity()
+    parts = [part for name, part in theirs.named_children() if name not in ("avgpool", "fc")]
+    for mine, part in zip(regressor.trunk, parts, strict=True):
+        part.load_state_dict(mine.state_dict())
+    image = images(2, 3, 64, 64)
+    features = regressor.trunk(image).mean((2, 3))
+    torch.testing.assert_close(features, theirs(image), rtol=1e-4, atol=1e-5)
+
+
+def test_a_limit_bounds_angles_and_leaves_small_ones():
+    plain = stirred(Regressor(RegressorConfig(), 1)).eval()
+    bounded = Regressor(RegressorConfig(limit_deg=20), 1).eval()
+    bounded.load_state_dict(plain.state_dict())
+    image = images(6, 1, 16, 24)
+    free, held = plain(image), bounded(image)
+    limit = math.radians(20)
+    torch.testing.assert_close(held, limit * torch.tanh(free / limit))
+    assert held.abs().max() <= limit
+    with pytest.raises(ValueError, match="limit_deg"):
+        RegressorConfig(limit_deg=20, target="direction")

@@ -286,3 +286,10 @@ def test_rows_lie_one_above_the_other():
     picture = stack_rows(a, b)
     assert picture.shape == (1, 8, 15)
     assert torch.equal(picture[:, 4:, 5:10], b[1])
+
+
+def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
+    whole = make_eyes().batch
+    small = MemorySamples(replace(whole, image=whole.image[:, :, :12], masks=None))
+    with pytest.raises(UserError, match=r"12x\d+ are too small for network\.kind 'lenet'.* 16"):
+        gaze_of(small, network={"kind": "lenet"})
