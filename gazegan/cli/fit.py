@@ -59,6 +59,7 @@ def fit(
     gazegan fit --real photographs/ --recipe webcam --out mine.toml
     gazegan fit --real stores/columbia --recipe columbia --hold head_yaw --out fitted.toml
     gazegan fit --real stores/lab --recipe near_eye --set narrow=true --out lab.toml
+    gazegan fit --real mpiigaze/ --recipe laptop --set light=false --out laptop.toml  # equalised
     gazegan render mine.toml --count 10000 --out stores/mine
     """
     from gazegan.data.stream import open_samples

@@ -18,7 +18,7 @@ KEPT = (*GAZE, "side")
 _REACH, _BEYOND = 0.3, 0.3
 """How far beyond its range a parameter is tried, in widths of it, and by what share of eyes."""
 _DIGITS = 3
-_NOTABLE = 0.1
+_NOTABLE = 0.2
 """Changes of mean or spread, in spreads, below which a parameter is left as it was."""
 _RARE = 0.01
 """Least weight of a choice, so that later rounds can still come back to it."""
@@ -60,7 +60,8 @@ def moved(
     """Return the recipe with means of parameters `names`, and `spreads`, changed as `weights` do.
 
     `drawn` `[N]` come from the recipe or its widened form, `weights` `[N]` sum to one. Changes
-    within what so many effective samples vary by chance are shrunk toward none (James and Stein).
+    within twice what so many effective samples vary by chance are left out, others shrunk (as by
+    James and Stein).
     A uniform range stays uniform, a normal normal; choices get their parts' weights; what
     follows another parameter gets another offset. What would be impossible is left as it was.
     """
@@ -173,8 +174,8 @@ def _moments(values: Tensor, weights: Tensor) -> tuple[float, float]:
 
 
 def _shrunk(change: float, chance: float) -> float:
-    """Return `change`, shrunk by how likely it is to be one of `chance`'s size by chance."""
-    return change * max(0.0, 1 - (chance / change) ** 2) if change else 0.0
+    """Return `change`, the more shrunk the nearer it is to twice `chance`; below that, 0."""
+    return change * max(0.0, 1 - (2 * chance / change) ** 2) if change else 0.0
 
 
 def _with(old: Distribution, **changes: Any) -> Distribution:

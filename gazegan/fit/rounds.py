@@ -39,6 +39,8 @@ class FitConfig(Config):
     narrow: bool = False
     """Match variances too, so that ranges become narrower or wider; else they only move. A few
     people's photographs show less variety than all people have."""
+    light: bool = True
+    """Match brightness, contrast and detail too; not for photographs with equalised histograms."""
     hold: tuple[str, ...] = ()
     """Parameters that stay as they are, beside the gaze."""
     seed: int = Field(0, ge=0)
@@ -89,7 +91,7 @@ def summarise(recipe: Recipe, photographs: EyeBatch, cfg: FitConfig) -> Fitted:
     looked = renders(recipe, cfg.seed, torch.arange(min(cfg.count, 2000)), sided)
     if not sided:
         image, looked = (torch.cat((each, each.flip(-1))) for each in (image, looked))
-    statistics = learn(image, looked, min(cfg.components, len(photographs) // 4))
+    statistics = learn(image, looked, min(cfg.components, len(photographs) // 4), cfg.light)
     image = image[: len(photographs)]
     return Fitted(image, sided, statistics, _seen(image, sided, statistics))
 

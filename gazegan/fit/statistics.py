@@ -34,6 +34,8 @@ class Statistics:
     """[M]."""
     spread: Tensor
     """[M]."""
+    lit: bool = True
+    """Whether the light counts; it says nothing of images whose histograms were evened out."""
 
     def __call__(self, image: Tensor) -> Tensor:
         """Map images `[B, C, H, W]` in 0..1 to `[B, M]`."""
@@ -41,14 +43,14 @@ class Statistics:
 
     def _plain(self, image: Tensor) -> Tensor:
         where = (_in_parts(layout, image) - self.centre) @ self.axes
-        return torch.cat((where, _in_parts(light, image)), dim=1)
+        return torch.cat((where, _in_parts(light, image)), dim=1) if self.lit else where
 
 
 def _in_parts(function: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     return torch.cat([function(some) for some in torch.split(image, _CHUNK)])
 
 
-def learn(photographs: Tensor, renders: Tensor, components: int) -> Statistics:
+def learn(photographs: Tensor, renders: Tensor, components: int, lit: bool = True) -> Statistics:
     """Return the statistics in which photographs and renders `[B, C, H, W]` vary most.
 
     Both count alike, however many there are of each.
@@ -58,9 +60,9 @@ def learn(photographs: Tensor, renders: Tensor, components: int) -> Statistics:
     centre = torch.stack([each.mean(0) for each in seen]).mean(0)
     both = torch.cat([each[:: max(1, len(each) // count)][:count] for each in seen]) - centre
     axes = torch.linalg.svd(both, full_matrices=False).Vh[:components].mT
-    units = torch.zeros(axes.shape[1] + light(photographs[:1]).shape[1])
-    raw = Statistics(centre, axes, units, units + 1)._plain(photographs)
-    return Statistics(centre, axes, raw.mean(0), raw.std(0).clamp_min(1e-6))
+    unit = torch.ones(1)
+    raw = Statistics(centre, axes, 0 * unit, unit, lit)._plain(photographs)
+    return Statistics(centre, axes, raw.mean(0), raw.std(0).clamp_min(1e-6), lit)
 
 
 def layout(image: Tensor) -> Tensor:

@@ -53,6 +53,15 @@ def test_photographs_have_mean_0_and_spread_1() -> None:
     assert torch.allclose(values.std(0), torch.ones(12), atol=1e-3)
 
 
+def test_without_light_exposure_does_not_count() -> None:
+    photographs = images(60)
+    dark = 0.1 + 0.3 * photographs
+    lit, unlit = (learn(photographs, photographs, 6, lit) for lit in (True, False))
+    assert unlit(photographs).shape == (60, 6)
+    assert (unlit(dark) - unlit(photographs)).abs().max() < 0.1
+    assert (lit(dark) - lit(photographs)).abs().max() > 3
+
+
 def test_left_eyes_become_right_ones() -> None:
     plain = images(2)
     turned = one_side(batch(plain, [0, 1]))
