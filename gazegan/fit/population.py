@@ -70,7 +70,7 @@ def moved(
     def move(name: str, old: Distribution) -> Distribution | None:
         values = getattr(drawn, name).double()
         if old.choice is not None:
-            return _reweighted(old, values, weights)
+            return _reweighted(old, values, weights, size)
         mean, spread = _moments(values, weights)
         before, was = _moments(values, torch.full_like(weights, 1 / len(weights)))
         if was <= 0 or spread <= 0:
@@ -160,12 +160,16 @@ def _scaled(
     return Distribution(mean=_round(old.mean + shift), sd=_round(old.sd * growth), **ends)
 
 
-def _reweighted(old: Distribution, values: Tensor, weights: Tensor) -> Distribution:
+def _reweighted(old: Distribution, values: Tensor, weights: Tensor, size: float) -> Distribution:
+    """Return a choice whose shares changed as those of the weighted eyes did."""
     assert old.choice is not None
-    shares = [float(weights[(values - part).abs() < 1e-6].sum()) for part in old.choice]
-    return Distribution(
-        choice=old.choice, weights=tuple(max(_RARE, round(share, 3)) for share in shares)
-    )
+    shares = []
+    for part, share in zip(old.choice, _part_shares(old), strict=True):
+        here = (values - part).abs() < 1e-6
+        change = float(weights[here].sum()) - float(here.double().mean())
+        chance = math.sqrt(max(share * (1 - share), _RARE) / size)
+        shares.append(max(_RARE, share + _shrunk(change, chance)))
+    return Distribution(choice=old.choice, weights=tuple(round(share, 3) for share in shares))
 
 
 def _moments(values: Tensor, weights: Tensor) -> tuple[float, float]:
