@@ -117,6 +117,13 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 @train.command()
 @click.option("--data", type=PATH, multiple=True, required=True, help="Labelled store; repeatable.")
 @click.option(
+    "--share",
+    "shares",
+    type=click.FloatRange(0, min_open=True),
+    multiple=True,
+    help="Share of each --data in a batch, in their order; else as many as each holds.",
+)
+@click.option(
     "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to; no labels used."
 )
 @out("Run folder; resumed if it holds this run.")
@@ -154,6 +161,7 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 @JSON
 def gaze(
     data: tuple[Path, ...],
+    shares: tuple[float, ...],
     real: Path | None,
     out: Path,
     steps: int | None,
@@ -177,6 +185,7 @@ def gaze(
     Examples:
       gazegan train gaze --data stores/renders --out runs/gaze --epochs 6
       gazegan train gaze --data stores/a --data stores/b --out runs/both --set held_out=0.1
+      gazegan train gaze --data webcam --share 3 --data stores/labelled --share 1 --out runs/mixed
       gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05 \\
           --lr-cut 0.3 --lr-every 2
       gazegan train gaze --data stores/renders --out runs/cosine --schedule cosine \\
@@ -193,6 +202,7 @@ def gaze(
         "steps": steps,
         "batch": batch,
         "seed": seed,
+        "shares": shares or None,
         "network": {"target": target, "kind": network},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},

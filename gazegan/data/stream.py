@@ -158,6 +158,23 @@ def batch_indices(count: int, batch_size: int, step: int, seed: int, name: str) 
     return orders[epoch - first, position % count]
 
 
+def shared_indices(
+    sources: Sequence[Tensor], shares: Sequence[float], batch_size: int, step: int, seed: int
+) -> Tensor:
+    """Return batch number `step` `[batch_size]` of sources of indices, in fixed shares.
+
+    `sources` are `[N_k]` int64 each; `shares` are positive and need no sum of 1. A source is gone
+    through in its own, endless and reshuffled order. Shares are met to one image in each batch.
+    """
+    ends = (torch.tensor([0.0, *shares]).double().cumsum(0) / sum(shares) * batch_size).round()
+    parts = []
+    for k, (source, count) in enumerate(zip(sources, ends.diff().int().tolist(), strict=True)):
+        if count:
+            chosen = batch_indices(len(source), count, step, seed, f"share-{k}")
+            parts.append(source[chosen])
+    return torch.cat(parts)
+
+
 @lru_cache(maxsize=8)
 def _order(count: int, seed: int, name: str, epoch: int) -> Tensor:
     return torch.randperm(count, generator=rng.stream(seed, "order", name, epoch))

@@ -3,7 +3,8 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -11,7 +12,13 @@ from torch import Generator, Tensor
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import Samples, batch_indices, check_alike
+from gazegan.data.stream import (
+    JoinedSamples,
+    Samples,
+    batch_indices,
+    check_alike,
+    shared_indices,
+)
 from gazegan.errors import UserError
 from gazegan.geometry import (
     angular_error_deg,
@@ -52,6 +59,8 @@ class GazeTraining(LoopConfig):
     clip: float = Field(0.0, ge=0)
     """Largest norm of a step's gradient; 0 for any."""
     augment: AugmentConfig = AugmentConfig()
+    shares: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
+    """How much of each batch comes from each of several sources; as many as they hold if empty."""
     held_out: float = Field(0.0, ge=0, le=0.9)
     """Share of the images that is kept from training to measure the error on."""
     average: float = Field(0.99, ge=0, lt=1)
@@ -211,6 +220,20 @@ def check_adaptable(cfg: GazeTraining, data: Samples, real: Samples) -> None:
         raise UserError("--real: needs the average of the weights; set average above 0")
 
 
+def by_source(cfg: GazeTraining, data: Samples, train: Tensor) -> list[Tensor]:
+    """Return which of the indices `train` belong to each source that has a share of its own.
+
+    Raises UserError where there are not as many shares as sources.
+    """
+    parts = data.parts if isinstance(data, JoinedSamples) else (data,)
+    if cfg.shares and len(cfg.shares) != len(parts):
+        raise UserError(
+            f"--share: {len(cfg.shares)} shares for {len(parts)} --data; give one for each"
+        )
+    ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
+    return [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]
+
+
 def gaze_stage(
     cfg: GazeTraining, data: Samples, device: str = "cpu", real: Samples | None = None
 ) -> Stage[GazeState]:
@@ -231,9 +254,14 @@ def gaze_stage(
     validation = data.read(kept[:2048]).to(device) if len(kept) else None
     constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
 
+    sources = by_source(cfg, data, train)
+
     def batches(at: int) -> Batches:
-        chosen = batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")
-        read = {"data": data.read(train[chosen]).to(device)}
+        if cfg.shares:
+            rows = shared_indices(sources, cfg.shares, cfg.batch, at, cfg.seed)
+        else:
+            rows = train[batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")]
+        read = {"data": data.read(rows).to(device)}
         if real is not None and at >= cfg.adapts_from:
             some = batch_indices(len(real), cfg.adapt.batch, at, cfg.seed, "photographs")
             read["real"] = real.read(some).to(device)

@@ -1,5 +1,7 @@
 """Orders visit everything once an epoch, and every source reads alike."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from gazegan.data.stream import (
     RenderedSamples,
     batch_indices,
     open_samples,
+    shared_indices,
 )
 from gazegan.errors import DataError, UserError
 from gazegan.render.prior import Image as Camera
@@ -143,3 +146,24 @@ def test_open_samples_names_what_is_wrong(store, tmp_path):
     (store.path / "manifest.json").rename(store.path / "plan.json")
     with pytest.raises(DataError, match="unfinished"):
         open_samples(store.path)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    weights=st.lists(st.integers(1, 9), min_size=4, max_size=4),
+    batch=st.integers(1, 40),
+)
+@settings(deadline=None, max_examples=60)
+def test_every_source_has_its_share_of_each_batch_and_is_gone_through_evenly(sizes, weights, batch):
+    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+    sources = [torch.arange(a, b) for a, b in itertools.pairwise(ends)]
+    shares = weights[: len(sizes)]
+    seen = torch.stack([shared_indices(sources, shares, batch, step, 3) for step in range(9)])
+    assert seen.shape == (9, batch)
+    for source, share in zip(sources, shares, strict=True):
+        inside = (seen >= source[0]) & (seen <= source[-1])
+        counts = inside.sum(1)
+        assert (counts == counts[0]).all()
+        assert abs(float(counts[0]) - batch * share / sum(shares)) < 1.0001
+        often = torch.bincount(seen[inside] - source[0], minlength=len(source))
+        assert often.max() - often.min() <= 1

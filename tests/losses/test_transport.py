@@ -2,7 +2,7 @@
 
 import ot
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
@@ -12,6 +12,7 @@ NUMBERS = st.lists(st.integers(-50, 50).map(lambda n: n / 7), min_size=1, max_si
 
 
 @given(NUMBERS, NUMBERS, st.integers(0, 2**31))
+@settings(deadline=None)
 def test_one_dimensional_distance_equals_scipys(a: list[float], b: list[float], seed: int) -> None:
     by = torch.rand(len(a), generator=torch.Generator().manual_seed(seed)).double() + 0.01
     x, y = (torch.tensor(v, dtype=torch.float64) for v in (a, b))

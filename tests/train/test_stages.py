@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gazegan import rng
-from gazegan.data.stream import MemorySamples
+from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
@@ -293,3 +293,15 @@ def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
     small = MemorySamples(replace(whole, image=whole.image[:, :, :12], masks=None))
     with pytest.raises(UserError, match=r"12x\d+ are too small for network\.kind 'lenet'.* 16"):
         gaze_of(small, network={"kind": "lenet"})
+
+
+def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):
+    both = JoinedSamples((make_eyes(12), make_eyes(60, 1)))
+    stage = gaze_of(both, shares=(3.0, 1.0))
+    first = make_eyes(12).batch.image
+    for at in range(4):
+        image = stage.batches(at)["data"].image
+        near = torch.cdist(image.flatten(1), first.flatten(1)).amin(1) < 1e-6
+        assert int(near.sum()) == 6
+    with pytest.raises(UserError, match="--share: 2 shares for 1 --data"):
+        gaze_of(shares=(3.0, 1.0))
