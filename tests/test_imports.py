@@ -17,8 +17,8 @@ LEVELS = (
         *("render", "nets", "losses", "optim", "metrics", "inspect", "calibrate"),
         *("explain", "attack", "embed", "plots", "predict", "drift"),
     ),
-    ("data",),
-    ("train", "fit", "compare"),
+    ("data", "compare"),
+    ("train", "fit"),
     ("cli", "playground"),
     ("__main__",),
 )

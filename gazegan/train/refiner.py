@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
+from gazegan.compare import likeness
 from gazegan.config import Config
 from gazegan.data.stream import Samples, batch_indices
 from gazegan.drift import pupil_shift, summary
@@ -23,6 +24,7 @@ from gazegan.losses.adversarial import (
 from gazegan.losses.selfreg import region_weight, weighted_l1
 from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig
+from gazegan.nets.features import RandomFeatures
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import OptimiserConfig, gradient_norm, make_optimiser, update_average
@@ -32,6 +34,10 @@ from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
+
+
+_SHOWN = 12
+_COMPARED, _LEAST_COMPARED = 256, 16
 
 
 class Regions(Config):
@@ -203,7 +209,10 @@ def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tens
 def evaluate(
     cfg: RefinerTraining, state: RefinerState, raw: EyeBatch, real: EyeBatch
 ) -> tuple[Scalars, Images]:
-    """Refine fixed eyes: how far pupils moved, and a grid of raw above refined above real."""
+    """Refine fixed eyes: how far pupils moved, how like photographs they are, raw ones beside them.
+
+    The images are a grid of raw above refined above real eyes.
+    """
     refiner = result(cfg, state)
     with evaluating(refiner), torch.no_grad():
         refined = refiner(raw.image)
@@ -211,12 +220,35 @@ def evaluate(
     if raw.masks is not None:
         shift = pupil_shift(raw.image, refined, raw.masks).norm(dim=1)
         scalars |= {f"pupil_shift/{name}": value for name, value in summary(shift).items()}
-    return scalars, {"raw_refined_real": stack_rows(raw.image, refined, real.image)}
+    scalars |= likenesses({"raw": raw.image, "refined": refined}, real.image, cfg.seed)
+    shown = min(_SHOWN, len(raw), len(real))
+    rows = (image[:shown] for image in (raw.image, refined, real.image))
+    return scalars, {"raw_refined_real": stack_rows(*rows)}
+
+
+def likenesses(images: dict[str, Tensor], real: Tensor, seed: int) -> Scalars:
+    """Return the measures of `compare` for images `[N, C, H, W]` by name; none where too few."""
+    if min(len(real), *(len(image) for image in images.values())) < _LEAST_COMPARED:
+        return {}
+    network = RandomFeatures(real.shape[1]).to(real.device)
+    with torch.no_grad():
+        true = network(real).cpu()
+        found = {name: likeness(network(image).cpu(), true, seed) for name, image in images.items()}
+    return {
+        f"likeness/{name}_{measure}": getattr(one, measure)
+        for name, one in found.items()
+        for measure in ("sliced_wasserstein", "kernel_distance", "auc")
+    }
 
 
 def result(cfg: RefinerTraining, state: RefinerState) -> Refiner:
     """Return the refiner that the run is for: the average, or where there is none the last."""
     return state.average if cfg.average else state.refiner
+
+
+def _looked_at(source: Samples) -> int:
+    """Of how many of its eyes a source's likeness is measured."""
+    return min(len(source), _COMPARED)
 
 
 @dataclass(frozen=True)
@@ -238,9 +270,11 @@ def refiner_stage(
     """Bind the stage to its data, which must agree in size and channels."""
     frozen = judge.network.requires_grad_(False).eval() if judge else None
     size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
-    shown = min(12, len(synthetic), len(real))
     known = {"judge": judge.sha256} if judge else {}
-    fixed = synthetic.read(range(shown)).to(device), real.read(range(shown)).to(device)
+    fixed = tuple(
+        source.read(batch_indices(len(source), _looked_at(source), 0, cfg.seed, f"fixed-{name}"))
+        for name, source in (("synthetic", synthetic), ("real", real))
+    )
 
     def batches(at: int) -> Batches:
         sources = {"synthetic": synthetic, "real": real}
@@ -256,6 +290,6 @@ def refiner_stage(
         init=lambda: init(cfg, channels, size, device),
         batches=batches,
         step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen),
-        evaluate=lambda state: evaluate(cfg, state, *fixed),
+        evaluate=lambda state: evaluate(cfg, state, *(eyes.to(device) for eyes in fixed)),
         weights=lambda state: result(cfg, state),
     )
