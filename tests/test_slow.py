@@ -22,17 +22,19 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """Renders that pose as Columbia crops of four people."""
+    """Renders that pose as Columbia crops of both eyes of four people."""
     folder = tmp_path / "photographs"
     folder.mkdir()
-    places = [(v, h) for v in (-10, 0, 10) for h in (-15, 0, 15)]
+    places = [(v, h) for v in (-10, 0, 10) for h in (-15, -5, 5, 15)]
     for person in (26, 27, 41, 42):
         for i, (v, h) in enumerate(places):
-            gaze = (f"eyes.gaze_pitch={v}", f"eyes.gaze_yaw={-h}", "eyes.head_yaw=0")
-            eye = render_indices(load_recipe("columbia", gaze), person, torch.tensor([i]))
-            pixels = (eye.image[0, 0] * 255).round().to(torch.uint8).numpy()
-            name = f"{person:04d}_2m_0P_{v}V_{h}H_{'LR'[int(eye.side[0])]}.jpg"
-            Image.fromarray(pixels).resize((64, 64)).save(folder / name)
+            for letter, side in (("L", 1), ("R", -1)):
+                gaze = (f"eyes.gaze_pitch={v}", f"eyes.gaze_yaw={-h}", "eyes.head_yaw=0")
+                recipe = load_recipe("columbia", (*gaze, f"eyes.side={side}"))
+                eye = render_indices(recipe, person, torch.tensor([i]))
+                pixels = (eye.image[0, 0] * 255).round().to(torch.uint8).numpy()
+                name = f"{person:04d}_2m_0P_{v}V_{h}H_{letter}.jpg"
+                Image.fromarray(pixels).resize((64, 64)).save(folder / name)
     return folder
 
 
@@ -56,7 +58,11 @@ def test_the_columbia_experiment_runs_small_and_leaves_its_records_alone(
     recipe = tomllib.loads((records.parent / "recipe.toml").read_text())
     cells = [(measure["row"], measure["column"]) for measure in recipe["measures"]]
     assert [(line["row"], line["column"]) for line in found] == cells
-    assert all(line["mean_deg"] > 0 for line in found if line["column"] != "pupil drift")
+    for line in found:
+        if line["column"].endswith("calibrated"):
+            assert set(line["shots"]) == {"0", "1", "5", "9"}
+        elif line["column"] != "pupil drift":
+            assert line["mean_deg"] > 0
     assert (records.read_bytes() if records.exists() else None) == before
 
 
