@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from gazegan import rng
@@ -82,6 +81,8 @@ def area_under_roc(positive: Tensor, negative: Tensor) -> float:
 
     The Mann-Whitney statistic, normalised (Hanley & McNeil, Radiology 1982).
     """
+    from scipy.stats import rankdata  # half a second that trainings should not wait for
+
     n, m = len(positive), len(negative)
     ranks = rankdata(torch.cat((positive, negative)).double().numpy())
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
