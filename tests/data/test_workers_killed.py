@@ -176,7 +176,7 @@ def test_ctrl_c_while_workers_start_and_later_is_one_line_at_once(tmp_path, refe
         delay = random.uniform(0, 4)
         time.sleep(delay)
         os.killpg(driver.pid, signal.SIGINT)
-        _, said = driver.communicate(timeout=20)
+        _, said = driver.communicate(timeout=60)
         assert (driver.returncode, said.strip().count("\n")) == (130, 0), (delay, said)
         assert "repeat the command to resume" in said, delay
         assert is_free(out), delay
