@@ -7,6 +7,8 @@ from torch import Tensor
 
 _RIDGE = 1e-3
 """How much a squared multiplier counts: moments that cannot be had are given up on."""
+_CONSTANT = 1e-6
+"""Spread, as a share of the size, that rounding alone may give."""
 _HALVINGS = 10
 
 
@@ -15,10 +17,11 @@ def balance(moments: Tensor, target: Tensor, ridge: float = _RIDGE) -> Tensor:
 
     Of all such weights those of the largest entropy (entropy balancing: Hainmueller, Political
     Analysis 2012, equation 8): a softmax of the moments, found through the convex dual. Moments
-    are taken in units of their spread.
+    are taken in units of their spread; one that is the same for all samples does not count.
     """
-    spread = moments.double().std(0).clamp_min(1e-9)
-    x = (moments.double() - target.double()) / spread
+    apart, spread = moments.double() - target.double(), moments.double().std(0)
+    varies = spread > _CONSTANT * moments.double().abs().mean(0)
+    x = torch.where(varies, apart / spread.where(varies, 1.0), 0.0)
 
     def dual(multipliers: np.ndarray) -> tuple[float, np.ndarray]:
         by = torch.from_numpy(multipliers)

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from gazegan.fit.balance import effective
 from gazegan.render.distributions import Distribution
 from gazegan.render.params import SPECS, EyeParams
 from gazegan.render.population import GAZE, Prior
@@ -61,11 +62,11 @@ def moved(
 
     `drawn` `[N]` come from the recipe or its widened form, `weights` `[N]` sum to one. Changes
     within twice what so many effective samples vary by chance are left out, others shrunk (as by
-    James and Stein).
-    A uniform range stays uniform, a normal normal; choices get their parts' weights; what
-    follows another parameter gets another offset. What would be impossible is left as it was.
+    James and Stein). A uniform range stays uniform, a normal normal; choices get their parts'
+    weights; what follows another parameter gets another offset. What would be impossible is left
+    as it was.
     """
-    size = 1 / float(weights.square().sum())
+    size = effective(weights)
 
     def move(name: str, old: Distribution) -> Distribution | None:
         values = getattr(drawn, name).double()

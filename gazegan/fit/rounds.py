@@ -82,7 +82,9 @@ def summarise(recipe: Recipe, photographs: EyeBatch, cfg: FitConfig) -> Fitted:
     if recipe.image.whole_faces:
         raise UserError(f"recipe {recipe.name!r} shows whole faces; fit one of single eyes")
     if len(photographs) < LEAST:
-        raise UserError(f"{len(photographs)} photographs are too few to fit to; take {LEAST}")
+        raise UserError(
+            f"--real: {len(photographs)} photographs are too few to fit to; take {LEAST}"
+        )
     for name in cfg.hold:
         if name not in SPECS:
             raise UserError(f"--hold {name}: no such parameter of eyes")

@@ -1,4 +1,4 @@
-"""Wasserstein distances between samples, differentiable in the samples' values."""
+"""Distances between samples, differentiable in their values: Wasserstein's, and a kernel's."""
 
 import torch
 import torch.nn.functional as F

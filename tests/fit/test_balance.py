@@ -61,3 +61,11 @@ def test_an_impossible_target_gives_equal_weights_rather_than_none() -> None:
     assert float(weights.sum()) == pytest.approx(1)
     assert effective(weights) == pytest.approx(50)
     assert 0 <= share <= 1
+
+
+def test_what_is_the_same_for_all_samples_does_not_count() -> None:
+    x = normal(4000).float()
+    still = torch.full((4000,), 4e6 / 7)
+    moments = torch.stack((x, still), 1)
+    weights = balance(moments, torch.tensor([0.3, float(still.mean()) + 1]))
+    assert torch.allclose(weights, balance(x[:, None], torch.tensor([0.3])), rtol=1e-3)
