@@ -68,13 +68,8 @@ def calibrate(
     if "subject" not in store.fields:
         raise click.UsageError(f"--data {data}: does not say whose each eye is; import it anew")
     counts = sorted(set(shots))
-    settings = {
-        "weights": str(weights),
-        "data": str(data),
-        "shots": counts,
-        "draws": draws,
-        "seed": seed,
-    }
+    settings: dict[str, Any] = {"weights": str(weights), "data": str(data), "shots": counts}
+    settings |= {"draws": draws, "seed": seed}
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("predict", len(store), as_json) as advance:

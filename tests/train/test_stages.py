@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from gazegan import rng
-from gazegan.data.stream import JoinedSamples, MemorySamples
+from gazegan.data.stream import MemorySamples
 from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
 from gazegan.train import gaze as gaze_module
-from gazegan.train import refiner as refiner_module
 from gazegan.train.gaze import GazeTraining, split
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
@@ -288,37 +287,3 @@ def test_rows_lie_one_above_the_other():
     picture = stack_rows(a, b)
     assert picture.shape == (1, 8, 15)
     assert torch.equal(picture[:, 4:, 5:10], b[1])
-
-
-def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
-    whole = make_eyes().batch
-    small = MemorySamples(replace(whole, image=whole.image[:, :, :12], masks=None))
-    with pytest.raises(UserError, match=r"12x\d+ are too small for network\.kind 'lenet'.* 16"):
-        gaze_of(small, network={"kind": "lenet"})
-
-
-def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):
-    both = JoinedSamples((make_eyes(12), make_eyes(60, 1)))
-    stage = gaze_of(both, shares=(3.0, 1.0))
-    first = make_eyes(12).batch.image
-    for at in range(4):
-        image = stage.batches(at)["data"].image
-        near = torch.cdist(image.flatten(1), first.flatten(1)).amin(1) < 1e-6
-        assert int(near.sum()) == 6
-    with pytest.raises(UserError, match="--share: 2 shares for 1 --data"):
-        gaze_of(shares=(3.0, 1.0))
-
-
-def test_likeness_to_photographs_is_measured_beside_that_of_raw_renders(refiner_of):
-    stage = refiner_of()
-    told, _ = stage.evaluate(stage.init())
-    measures = ("sliced_wasserstein", "kernel_distance", "auc")
-    assert {f"likeness/{name}_{m}" for name in ("raw", "refined") for m in measures} < set(told)
-    # An untrained refiner is the identity.
-    for measure in measures:
-        assert told[f"likeness/refined_{measure}"] == told[f"likeness/raw_{measure}"]
-    image = torch.rand(20, 1, 8, 12)
-    same = refiner_module.likenesses({"raw": image, "dark": 0.5 * image}, image, 0)
-    assert same["likeness/raw_sliced_wasserstein"] == 0
-    assert same["likeness/dark_sliced_wasserstein"] > 0.5
-    assert refiner_module.likenesses({"raw": image[:15]}, image, 0) == {}
