@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from gazegan.cli import main
 
 HERE = Path(__file__).parent.parent / "experiments"
+sys.path.insert(0, str(HERE))  # where the tables' modules find each other
 RECIPES = sorted(HERE.glob("*/recipe.toml"))
 
 

@@ -210,8 +210,8 @@ def _sheet(begin: Recipe, found: Recipe, photographs: Fitted, cfg: FitConfig) ->
     order = torch.randperm(len(photographs.image), generator=rng.stream(cfg.seed, "fit", "sheet"))
     rows = {
         "photographs": photographs.image[order],
-        "before": renders(begin, cfg.seed, torch.arange(1000), photographs.sided),
-        "after": renders(found, cfg.seed, torch.arange(1000), photographs.sided),
+        "before": renders(begin, cfg.seed, torch.arange(1000), photographs.sided)[0],
+        "after": renders(found, cfg.seed, torch.arange(1000), photographs.sided)[0],
     }
     sheet = contact_sheet(
         [Row(name, [some.mean(0), *some[:_SHOWN]], ("mean",)) for name, some in rows.items()],

@@ -1,7 +1,8 @@
 """Round after round, a recipe's renders come to look like photographs."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
@@ -12,16 +13,18 @@ from gazegan.config import Config
 from gazegan.errors import UserError
 from gazegan.fit.balance import balance_partly, effective
 from gazegan.fit.population import movable, moved, widened
-from gazegan.fit.statistics import Statistics, learn, one_side, sides_known
+from gazegan.fit.statistics import Statistics, by_turn, learn, one_side, sides_known, turned
 from gazegan.losses.transport import sliced_wasserstein
 from gazegan.render.params import SPECS, EyeParams
 from gazegan.render.prior import Recipe, sample
 from gazegan.render.scene import render_indices
-from gazegan.schema import EyeBatch
+from gazegan.schema import UNKNOWN, EyeBatch
 
 LEAST = 64
 """Photographs below which their spread says little."""
 _CHUNK = 512
+_TURNED = math.radians(3)
+"""Spread of the heads' yaw below which all count as turned alike."""
 
 Advance = Callable[[int], object]
 
@@ -41,6 +44,8 @@ class FitConfig(Config):
     people's photographs show less variety than all people have."""
     light: bool = True
     """Match brightness, contrast and detail too; not for photographs with equalised histograms."""
+    turns: bool = True
+    """Match what eyes look like by how far heads are turned, where photographs come with that."""
     hold: tuple[str, ...] = ()
     """Parameters that stay as they are, beside the gaze."""
     seed: int = Field(0, ge=0)
@@ -70,6 +75,8 @@ class Fitted:
     """[N, C, H, W]; eyes of one side alone, where sides are known."""
     sided: bool
     statistics: Statistics
+    unit: float | None
+    """Spread of the heads' yaw, rad; None where it does not count."""
     values: Tensor
     """[V, N, M] statistics of the photographs, and of their mirror images where sides mix."""
 
@@ -89,13 +96,13 @@ def summarise(recipe: Recipe, photographs: EyeBatch, cfg: FitConfig) -> Fitted:
         if name not in SPECS:
             raise UserError(f"--hold {name}: no such parameter of eyes")
     sided = sides_known(photographs)
-    image = one_side(photographs) if sided else photographs.image
-    looked = renders(recipe, cfg.seed, torch.arange(min(cfg.count, 2000)), sided)
-    if not sided:
-        image, looked = (torch.cat((each, each.flip(-1))) for each in (image, looked))
-    statistics = learn(image, looked, min(cfg.components, len(photographs) // 4), cfg.light)
-    image = image[: len(photographs)]
-    return Fitted(image, sided, statistics, _seen(image, sided, statistics))
+    image, turn = _turned(photographs, sided)
+    looked, _ = renders(recipe, cfg.seed, torch.arange(min(cfg.count, 2000)), sided)
+    both = [each if sided else torch.cat((each, each.flip(-1))) for each in (image, looked)]
+    statistics = learn(*both, min(cfg.components, len(photographs) // 4), cfg.light)
+    known = cfg.turns and bool(turn.isfinite().all()) and float(turn.std()) >= _TURNED
+    unit = float(turn.square().mean().sqrt()) if known else None
+    return Fitted(image, sided, statistics, unit, _seen(image, turn, sided, statistics, unit))
 
 
 def fit(
@@ -146,10 +153,16 @@ def within(photographs: Fitted, cfg: FitConfig) -> float:
     return float(sliced_wasserstein(a, b, rng.stream(cfg.seed, "fit", "slices")))
 
 
-def renders(recipe: Recipe, seed: int, indices: Tensor, sided: bool) -> Tensor:
-    """Render eyes `indices` `[B]`, of one side alone where photographs are."""
-    batch = render_indices(recipe, seed, indices)
-    return one_side(batch) if sided else batch.image
+def renders(recipe: Recipe, seed: int, indices: Tensor, sided: bool) -> tuple[Tensor, Tensor]:
+    """Render eyes `indices` `[B]`; images and heads' yaws of one side where photographs are."""
+    return _turned(render_indices(recipe, seed, indices), sided)
+
+
+def _turned(batch: EyeBatch, sided: bool) -> tuple[Tensor, Tensor]:
+    """Return images and heads' yaws `[B]` rad, of one side alone where sides are known."""
+    if sided:
+        return one_side(batch), turned(batch)
+    return batch.image, turned(replace(batch, side=torch.full_like(batch.id, UNKNOWN)))
 
 
 def _values(
@@ -160,18 +173,20 @@ def _values(
     advance: Advance = lambda count: None,
 ) -> Tensor:
     """Return statistics `[V, N, M]` of renders, seen as the photographs are."""
-    parts = []
+    how, parts = (photographs.sided, photographs.statistics, photographs.unit), []
     for some in torch.split(torch.arange(count), _CHUNK):
-        image = renders(recipe, seed, some, photographs.sided)
-        parts.append(_seen(image, photographs.sided, photographs.statistics))
+        parts.append(_seen(*renders(recipe, seed, some, photographs.sided), *how))
         advance(len(some))
     return torch.cat(parts, dim=1)
 
 
-def _seen(image: Tensor, sided: bool, statistics: Statistics) -> Tensor:
+def _seen(
+    image: Tensor, turn: Tensor, sided: bool, statistics: Statistics, unit: float | None
+) -> Tensor:
     """Return statistics `[V, N, M]` of images, and of their mirror images where sides mix."""
-    views = (image,) if sided else (image, image.flip(-1))
-    return torch.stack([statistics(view) for view in views])
+    views = ((image, turn),) if sided else ((image, turn), (image.flip(-1), -turn))
+    seen = [(statistics(view), way) for view, way in views]
+    return torch.stack([by_turn(v, way, unit) if unit else v for v, way in seen])
 
 
 def _powers(values: Tensor, cfg: FitConfig) -> Tensor:

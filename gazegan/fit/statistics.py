@@ -97,6 +97,24 @@ def one_side(batch: EyeBatch) -> Tensor:
     return torch.where(other[:, None, None, None], batch.image.flip(-1), batch.image)
 
 
+def turned(batch: EyeBatch) -> Tensor:
+    """Return the head's yaw `[B]` rad, of left eyes as in the mirrored image; NaN if unknown."""
+    assert batch.side is not None
+    yaw = batch.image.new_full((len(batch),), math.nan) if batch.head is None else batch.head[:, 1]
+    return torch.where(batch.side == SIDES.index("R"), -yaw, yaw)
+
+
+def by_turn(values: Tensor, turn: Tensor, unit: float) -> Tensor:
+    """Return statistics `[B, M]` and how they go with the head's turn `[B]` rad, `[B, 3 M + 2]`.
+
+    Beside them stand their products with the turn and with its square, and these alone, in units
+    of `unit` rad: their means tell what eyes of heads turned so and so far look like.
+    """
+    along = (turn / unit)[:, None]
+    aside = along.square() - 1
+    return torch.cat((values, values * along, values * aside, along, aside), dim=1)
+
+
 def sides_known(batch: EyeBatch) -> bool:
     """Whether it is known of every eye whether it is a right or a left one."""
     return batch.side is not None and bool((batch.side != UNKNOWN).all())

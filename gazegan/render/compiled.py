@@ -14,10 +14,10 @@ from gazegan.render import effects
 from gazegan.render.effects import Effects
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.scene import Pixels, Renderer, expose
+from gazegan.render.scene import Pixels, Renderer, chunk, expose
 
 _PIXELS = 8 * 36 * 60
-"""Pixels that one call renders: calls are cheap, and few pixels stay in the processor's cache."""
+"""Pixels that one call renders on a CPU: calls are cheap, and few stay in its cache."""
 _OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     # Places in lattices are clamped where they are reckoned; to check them again takes time.
     "assert_indirect_indexing": False,
@@ -35,8 +35,8 @@ def compiled(
     within 2 grey levels. Where no compiler works, `notify` hears of it in one line and the plain
     renderer is returned.
     """
-    fast = _compile(recipe)
-    indices = torch.arange(_together(recipe.image))
+    together = _together(recipe.image, torch.device(device))
+    fast, indices = _compile(together), torch.arange(together)
     try:
         if torch.device(device).type == "cpu":
             get_cpp_compiler()  # looks for it; tracing, which comes first, takes a minute
@@ -50,9 +50,8 @@ def compiled(
     return fast
 
 
-def _compile(recipe: Recipe) -> Renderer:
+def _compile(size: int) -> Renderer:
     fused = torch.compile(_flat, fullgraph=True, dynamic=False, options=_OPTIONS)
-    size = _together(recipe.image)
 
     @torch.no_grad()
     def call(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
@@ -68,8 +67,10 @@ def _compile(recipe: Recipe) -> Renderer:
     return call
 
 
-def _together(image: Image) -> int:
+def _together(image: Image, device: torch.device) -> int:
     """Return how many eyes one call renders; an even number where faces are whole."""
+    if device.type != "cpu":
+        return chunk(image, device)
     whole = 2 if image.whole_faces else 1
     return whole * max(1, _PIXELS // (whole * image.height * image.width))
 

@@ -34,6 +34,8 @@ from gazegan.schema import EyeBatch
 
 _CHUNK_PIXELS = 64 * 36 * 60
 """Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
+_CHUNK_PIXELS_GPU = 1024 * 36 * 60
+"""On a GPU, where only many at once are worth the calls."""
 _CHUNK_LABELS = 2048
 """Eyes labelled at a time; labels are small, and fewer calls are faster."""
 
@@ -231,7 +233,7 @@ def _by_face(values: Tensor, image: Image) -> Tensor:
 
 def _spans(rare: Tensor, image: Image, needs: Effects) -> Iterator[tuple[int, int, Effects]]:
     """First and last of the eyes rendered together, in order of `rare`, and what they need."""
-    begin, step = 0, chunk(image)
+    begin, step = 0, chunk(image, rare.device)
     for kind, count in enumerate(rare.bincount().tolist()):
         for at in range(begin, begin + count, step):
             end = min(at + step, begin + count)
@@ -239,7 +241,8 @@ def _spans(rare: Tensor, image: Image, needs: Effects) -> Iterator[tuple[int, in
         begin += count
 
 
-def chunk(image: Image) -> int:
+def chunk(image: Image, device: torch.device | str = "cpu") -> int:
     """Return how many eyes are rendered at a time; an even number where faces are whole."""
+    pixels = _CHUNK_PIXELS if torch.device(device).type == "cpu" else _CHUNK_PIXELS_GPU
     whole = 2 if image.whole_faces else 1
-    return whole * max(1, _CHUNK_PIXELS // (whole * image.height * image.width))
+    return whole * max(1, pixels // (whole * image.height * image.width))

@@ -1,0 +1,96 @@
+"""Measure how fast a GPU renders eyes, plainly and compiled, and how near that is to its memory.
+
+    python experiments/speed_render/device.py --work DIR
+
+The clock stops when the device is idle. Records replace those of their kind in results.jsonl; on
+a machine without a GPU nothing is changed.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from measures import Traffic
+from run import HERE, Settings, circumstances, fail
+
+from gazegan.config import load
+from gazegan.render.compiled import compiled
+from gazegan.render.scene import Renderer, chunk, expose, render_indices
+
+_COPY = 2**30
+
+
+@click.command()
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="For the records.")
+@click.option("--device", default="cuda", show_default=True)
+@click.option("--repeats", default=5, show_default=True)
+def main(work: Path, device: str, repeats: int) -> None:
+    """Run the measurement and record it."""
+    settings = load(Settings, HERE / "settings.toml", ())
+    work.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for line in measured(settings, device, repeats):
+        lines.append(json.dumps({**line, **circumstances(), "device": named(device)}))
+        click.echo(lines[-1])
+        (work / "device.jsonl").write_text("".join(f"{one}\n" for one in lines))
+    results = HERE / "results.jsonl"
+    kept = [one for one in results.read_text().splitlines() if json.loads(one)["kind"] != "device"]
+    results.write_text("".join(f"{one}\n" for one in [*kept, *lines]))
+
+
+def measured(settings: Settings, device: str, repeats: int) -> Iterator[dict[str, Any]]:
+    """Every record, the plain and the compiled renderer by turns."""
+    copied = copy_speed(device)
+    for size in settings.sizes:
+        recipe = size.recipe(settings.recipes[0])
+        count = 4 * chunk(recipe.image, device)
+        known = {"kind": "device", "size": size.name, "recipe": recipe.name, "count": count}
+        with Traffic() as traffic:
+            render_indices(recipe, 0, torch.arange(count), device)
+        rivals: dict[str, Renderer] = {"eager": expose}
+        if settings.compile and size.compiled:
+            rivals["compiled"] = compiled(recipe, device, fail)
+        for repeat, (name, renderer) in product(range(-1, repeats), rivals.items()):
+            render = partial(render_indices, recipe, 0, torch.arange(count), device, renderer)
+            took = seconds(render, device)
+            if repeat >= 0:  # the first is not counted
+                yield {**known, "renderer": name, "repeat": repeat, "value": round(count / took, 1)}
+                if name == "eager":
+                    share = {"value": round(traffic.moved / copied / took, 3)}
+                    yield {**known, "renderer": "eager, share of the memory's speed", **share}
+
+
+def seconds(act: Callable[[], object], device: str) -> float:
+    """Time of an act, and of what it left the device to do."""
+    wait(device)
+    since = time.perf_counter()
+    act()
+    wait(device)
+    return time.perf_counter() - since
+
+
+def copy_speed(device: str) -> float:
+    """Bytes a second that a large copy reads and writes."""
+    source = torch.ones(_COPY // 4, device=device)
+    target = torch.empty_like(source)
+    best = min(seconds(lambda: target.copy_(source), device) for _ in range(6))
+    return 2 * _COPY / best
+
+
+def wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def named(device: str) -> str:
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+
+
+if __name__ == "__main__":
+    main()
