@@ -39,28 +39,38 @@ class Predicted:
 
 
 def predict(
-    fn: Callable[[Tensor], Tensor],
+    fn: Callable[..., Tensor],
     samples: Samples,
     batch: int = 256,
     device: torch.device | str = "cpu",
     advance: Callable[[int], object] = lambda count: None,
+    turned: bool = False,
 ) -> Predicted:
     """Run `fn` over all samples in order, in evaluation mode and without gradients.
 
-    `fn` maps images `[B, C, H, W]` in 0..1 to `[B, 2]`; `advance` hears of each finished batch.
+    `fn` maps images `[B, C, H, W]` in 0..1 to `[B, 2]`, and if `turned` is given the heads' yaws
+    `[B]` rad too; `advance` hears of each finished batch.
     """
     outputs: list[Tensor] = []
     labels: list[EyeBatch] = []
     with evaluating(fn), torch.no_grad():
         for indices in torch.split(torch.arange(len(samples)), batch):
             read = samples.read(indices)
-            outputs.append(fn(read.image.to(device)).cpu())
+            beside = (head_turn(read).to(device),) if turned else ()
+            outputs.append(fn(read.image.to(device), *beside).cpu())
             labels.append(_labels_alone(read))
             advance(len(indices))
     known = EyeBatch.cat(labels)
     return Predicted(
         torch.cat(outputs), known.id, known.gaze, known.head, known.subject, known.side
     )
+
+
+def head_turn(batch: EyeBatch) -> Tensor:
+    """Return the yaw `[B]` rad of heads, NaN where it is unknown."""
+    if batch.head is None:
+        return batch.image.new_full((len(batch),), torch.nan)
+    return batch.head[:, 1]
 
 
 def by_face(found: Predicted, face: Tensor) -> Predicted:
@@ -100,16 +110,15 @@ def _labels_alone(batch: EyeBatch) -> EyeBatch:
     )
 
 
-def mirror_average(
-    fn: Callable[[Tensor], Tensor], target: str = "angles"
-) -> Callable[[Tensor], Tensor]:
+def mirror_average(fn: Callable[..., Tensor], target: str = "angles") -> Callable[..., Tensor]:
     """Return `fn` averaged over an image and its left-right mirror image.
 
-    `target` says what `fn` returns: "angles" or "direction", a (cos, sin) pair.
+    `target` says what `fn` returns: "angles" or "direction", a (cos, sin) pair. Where `fn` takes
+    the heads' yaws too, so does what is returned.
     """
 
-    def averaged(image: Tensor) -> Tensor:
-        there, back = fn(image), fn(image.flip(-1))
+    def averaged(image: Tensor, *turn: Tensor) -> Tensor:
+        there, back = fn(image, *turn), fn(image.flip(-1), *(-way for way in turn))
         mirrored = mirror_angles(back) if target == "angles" else -mirror_angles(back)
         return (there + mirrored) / 2
 

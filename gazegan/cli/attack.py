@@ -137,7 +137,8 @@ def _sweep(
         image, goal = batch.image[rows], truth[rows]
         generator = rng.stream(seed, "attack", start)
         heard = _times(advance, len(image))
-        parts.append(sweep(network, image, goal, radii, generator, steps, error, heard))
+        shown = gaze.of_heads(network, batch[rows])
+        parts.append(sweep(shown, image, goal, radii, generator, steps, error, heard))
     return Sweep.cat(parts)
 
 
@@ -209,7 +210,9 @@ def _examples(network: Regressor, batch: EyeBatch, values: dict[str, Any]) -> An
     size, steps = settings["epsilon_255"][-1], settings["steps"]
     truth, error = _truth(batch, network.target)
     generator = rng.stream(settings["seed"], "attack", "examples")
-    made = pgd(network, batch.image, truth, size / 255, generator, steps, error=error)
+    made = pgd(
+        gaze.of_heads(network, batch), batch.image, truth, size / 255, generator, steps, error=error
+    )
     change = 0.5 + (made.image - batch.image) / (2 * size / 255)
     rows = [
         Row("eye", list(batch.image.cpu()), [f"{e:.1f}° off" for e in made.clean_deg]),

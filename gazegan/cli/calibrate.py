@@ -73,7 +73,8 @@ def calibrate(
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("predict", len(store), as_json) as advance:
-        found = predict(network, store, device=device, advance=advance)
+        turned = network.config.head_yaw
+        found = predict(network, store, device=device, advance=advance, turned=turned)
     assert found.gaze is not None and found.subject is not None
     try:
         measured = by_shots(

@@ -93,7 +93,8 @@ def _predict(
     from gazegan.predict import mirror_average, predict
 
     fn = mirror_average(network, network.target) if mirrored else network
-    return [predict(fn, store, batch, device, advance) for store in stores]
+    turned = network.config.head_yaw
+    return [predict(fn, store, batch, device, advance, turned) for store in stores]
 
 
 def _joined(part: Predicted, store: Store) -> Predicted:

@@ -11,9 +11,8 @@ from gazegan.cli import gaze, options
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gazegan.explain import Attribution, Fn
+    from gazegan.nets.regressor import Regressor
     from gazegan.schema import EyeBatch
 
 _ACROSS, _AT_ONCE = 8, 64
@@ -70,7 +69,7 @@ def explain(
     gaze.claim(out, RESULT, settings)
     batch = store.read(gaze.choose(torch.arange(len(store)), count, seed, "explain"))
     with options.progress("explaining", len(batch), as_json) as advance:
-        found = _attribute(network, batch.image, pick, device, advance)
+        found = _attribute(network, batch, pick, device, advance)
     values = {"count": len(batch), "output": output, **_shares(found, batch), "settings": settings}
     _save(out, found, batch, output, values)
     options.say(as_json, values, _text(values, out))
@@ -89,14 +88,17 @@ def _output(name: str, target: str, weights: Path) -> Fn:
     return {"pitch": ex.pitch_deg, "yaw": ex.yaw_deg, "direction": ex.gaze_direction_deg}[name]
 
 
-def _attribute(network: Fn, image: Tensor, pick: Fn, device: str, advance: Any) -> Attribution:
+def _attribute(
+    network: Regressor, batch: EyeBatch, pick: Fn, device: str, advance: Any
+) -> Attribution:
     import torch
 
     from gazegan.explain import Attribution, gradient_x_input
 
     parts = []
-    for chunk in torch.split(image, _AT_ONCE):
-        parts.append(gradient_x_input(network, chunk.to(device), pick))
+    for start in range(0, len(batch), _AT_ONCE):
+        chunk = batch[start : start + _AT_ONCE].to(device)
+        parts.append(gradient_x_input(gaze.of_heads(network, chunk), chunk.image, pick))
         advance(len(chunk))
     names = ("map", "gradient", "output")
     return Attribution(*(torch.cat([getattr(p, name) for p in parts]).cpu() for name in names))

@@ -26,7 +26,7 @@ _SHOWN = 10
 @click.option("--recipe", required=True, metavar="IN", help="Recipe to begin with: name or file.")
 @options.out("The fitted recipe, a .toml file; its sheet and its rounds lie beside it.")
 @click.option("--rounds", type=click.IntRange(1, 1000), help="Rounds; default 8.")
-@click.option("--count", type=click.IntRange(256, 1_000_000), help="Eyes a round; default 8000.")
+@click.option("--steps", type=click.IntRange(1, 10_000), help="Steps a round; default 20.")
 @click.option(
     "--hold", multiple=True, metavar="PARAMETER",
     help="Leave a parameter of eyes as it is; repeatable. The gaze always is.",
@@ -39,7 +39,7 @@ def fit(
     recipe: str,
     out: Path,
     rounds: int | None,
-    count: int | None,
+    steps: int | None,
     hold: tuple[str, ...],
     seed: int,
     overrides: tuple[str, ...],
@@ -48,12 +48,13 @@ def fit(
     """Move a recipe's ranges until its renders look, taken together, like photographs.
 
     Framing, lids, head pose, skin, iris, light, blur, noise: whatever varies in the recipe, but
-    for the gaze, which no unlabelled photograph tells. Each round weights renders so that the
-    means of their principal components and of their light approach those of the photographs, and
-    moves the ranges to where the weighted ones come from. Ranges keep their width: a few people
-    show less variety than all people have (--set narrow=true matches it too). Prints the sliced
-    Wasserstein distance before and after, beside that between two halves of the photographs.
-    A command that was stopped goes on where it was.
+    for the gaze, which no unlabelled photograph tells, and choices, such as who wears glasses.
+    The ranges go down the slope, through the renderer, of the distance between what renders and
+    photographs look like on average: principal components of where they are dark and bright, and
+    their light; where a store knows how far heads are turned, by that too. Ranges keep their
+    width: a few people show less variety than all people have (--set narrow=true matches it).
+    Prints the sliced Wasserstein distance before and after, beside that between two halves of the
+    photographs. A command that was stopped goes on where it was.
 
     \b
     gazegan fit --real photographs/ --recipe webcam --out mine.toml
@@ -66,7 +67,7 @@ def fit(
     from gazegan.fit import distance, summarise, within
     from gazegan.render.prior import load_recipe
 
-    cfg = _config(rounds, count, hold, seed, overrides)
+    cfg = _config(rounds, steps, hold, seed, overrides)
     if out.suffix != ".toml":
         raise UserError(f"--out {out}: a recipe's name ends in .toml")
     begin = load_recipe(recipe)
@@ -90,7 +91,7 @@ def fit(
 
 def _config(
     rounds: int | None,
-    count: int | None,
+    steps: int | None,
     hold: tuple[str, ...],
     seed: int,
     overrides: tuple[str, ...],
@@ -98,7 +99,7 @@ def _config(
     from gazegan.config import apply_overrides, validate
     from gazegan.fit import FitConfig
 
-    given = {"rounds": rounds, "count": count, "seed": seed, "hold": hold}
+    given = {"rounds": rounds, "steps": steps, "seed": seed, "hold": hold}
     plain = {name: value for name, value in given.items() if value is not None}
     return validate(FitConfig, apply_overrides(plain, overrides), "--set")
 
@@ -116,32 +117,28 @@ def _rounds(
     diary = _beside(out, ".rounds.jsonl")
     lines = _resumed(out, diary, _settings(begin, photographs, cfg))[: cfg.rounds + 1]
     here = Recipe.model_validate(lines[-1]["recipe"]) if len(lines) > 1 else begin
-    with options.progress("fit", cfg.rounds * cfg.count, quiet) as advance:
-        advance((len(lines) - 1) * cfg.count)
-        for one in fit_rounds(here, photographs, cfg, len(lines) - 1, advance):
+    eyes = cfg.steps * cfg.batch
+    with options.progress("fit", cfg.rounds * eyes, quiet) as advance:
+        advance((len(lines) - 1) * eyes)
+        for one in fit_rounds(begin, photographs, cfg, here, len(lines) - 1, advance):
             here = one.recipe
-            lines.append(
-                {
-                    "share": one.share,
-                    "effective": one.effective,
-                    "distance": one.distance,
-                    "weighted": one.weighted,
-                    "recipe": here.model_dump(mode="json", exclude_none=True),
-                }
-            )
+            told = here.model_dump(mode="json", exclude_none=True)
+            lines.append({"gap": one.gap, "recipe": told})
             write_atomic(diary, "".join(json.dumps(line) + "\n" for line in lines).encode())
-    told = [{k: v for k, v in line.items() if k != "recipe"} for line in lines[1:]]
-    return tidied(begin, here, movable(begin, cfg.hold)), told
+    gaps = [{"gap": line["gap"]} for line in lines[1:]]
+    return tidied(begin, here, movable(begin, cfg.hold)), gaps
 
 
 def _settings(begin: Recipe, photographs: Fitted, cfg: FitConfig) -> dict[str, Any]:
     import hashlib
 
-    pixels = (255 * photographs.image).round().byte().numpy()
+    known = hashlib.sha256((255 * photographs.image).round().byte().numpy().tobytes())
+    if photographs.heads is not None:
+        known.update(photographs.heads.numpy().tobytes())
     return {
         "recipe": begin.model_dump(mode="json", exclude_none=True),
-        "photographs": hashlib.sha256(pixels.tobytes()).hexdigest(),
-        "config": cfg.model_dump(mode="json", exclude={"rounds"}),
+        "photographs": known.hexdigest(),
+        "config": cfg.model_dump(mode="json"),
     }
 
 
@@ -208,10 +205,11 @@ def _sheet(begin: Recipe, found: Recipe, photographs: Fitted, cfg: FitConfig) ->
     from gazegan.plots import Row, contact_sheet, png
 
     order = torch.randperm(len(photographs.image), generator=rng.stream(cfg.seed, "fit", "sheet"))
+    how = (torch.arange(1000), photographs.sided, photographs.heads)
     rows = {
         "photographs": photographs.image[order],
-        "before": renders(begin, cfg.seed, torch.arange(1000), photographs.sided)[0],
-        "after": renders(found, cfg.seed, torch.arange(1000), photographs.sided)[0],
+        "before": renders(begin, cfg.seed, *how),
+        "after": renders(found, cfg.seed, *how),
     }
     sheet = contact_sheet(
         [Row(name, [some.mean(0), *some[:_SHOWN]], ("mean",)) for name, some in rows.items()],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gazegan.data.store import Store
     from gazegan.nets.regressor import Regressor
+    from gazegan.schema import EyeBatch
 
 WEIGHTS = click.option(
     "--weights", type=options.PATH, required=True, metavar="RUN",
@@ -44,11 +45,25 @@ def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regr
                 f"--weights {weights} was trained on {wanted} eyes, but --data {store.path} holds"
                 f" {found}; make the store again as {wanted}, or train on eyes like it"
             )
+        if network.config.head_yaw and "head" not in store.fields:
+            raise UserError(
+                f"--weights {weights} reads the head's yaw, which --data {store.path} does not"
+                " tell; train a network without --head-yaw"
+            )
     return network, stores
 
 
 def _looks(size: tuple[int, int], channels: int) -> str:
     return f"{size[0]}x{size[1]} {'grey' if channels == 1 else 'colour'}"
+
+
+def of_heads(network: Regressor, batch: EyeBatch) -> Callable[[Tensor], Tensor]:
+    """Return a network of images alone: if it reads the head's yaw, with those of a batch."""
+    from functools import partial
+
+    from gazegan.predict import head_turn
+
+    return partial(network, turn=head_turn(batch)) if network.config.head_yaw else network
 
 
 def need_labels(stores: Sequence[Store]) -> None:

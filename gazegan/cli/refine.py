@@ -37,6 +37,8 @@ class Limits:
         network, _ = open_network(self.judge, (source.path,), device)
         if network.target != "angles":
             raise UserError(f"--judge {self.judge}: answers in directions; train one on angles")
+        if network.config.head_yaw:
+            raise UserError(f"--judge {self.judge}: reads the head's yaw; take one that does not")
         return network
 
 

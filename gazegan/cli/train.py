@@ -106,6 +106,8 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     network, info = load_weights(run, "gaze", device)
     if network.target != "angles":
         raise UserError(f"--judge {run}: answers in directions; train one with --target angles")
+    if network.config.head_yaw:
+        raise UserError(f"--judge {run}: reads the head's yaw; train one without --head-yaw")
     if info["data"]["channels"] != channels:
         raise UserError(
             f"--judge {run}: was trained on {info['data']['channels']} channels, the renders have"
@@ -141,6 +143,9 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     help="Kind of network; default: small.",
 )
 @click.option(
+    "--head-yaw", is_flag=True, default=None, help="Read the head's yaw beside the image."
+)
+@click.option(
     "--optimiser",
     type=click.Choice(["rmsprop", "rmsprop_norm", "sgd", "adam"]),
     help="Default: rmsprop; rmsprop_norm averages the norm of the whole gradient.",
@@ -169,6 +174,7 @@ def gaze(
     batch: int | None,
     target: str | None,
     network: str | None,
+    head_yaw: bool | None,
     optimiser: str | None,
     lr: float | None,
     schedule: str | None,
@@ -193,6 +199,7 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/direction --target direction
       gazegan train gaze --data stores/renders --out runs/resnet --network resnet \\
           --set network.blocks=2
+      gazegan train gaze --data stores/renders --out runs/turned --head-yaw
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
     """
     from gazegan.data.stream import JoinedSamples, open_samples
@@ -203,7 +210,7 @@ def gaze(
         "batch": batch,
         "seed": seed,
         "shares": shares or None,
-        "network": {"target": target, "kind": network},
+        "network": {"target": target, "kind": network, "head_yaw": head_yaw},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
     }

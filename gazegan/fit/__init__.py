@@ -1,9 +1,9 @@
 """Match a recipe's population to unlabelled photographs.
 
-Renders are weighted until they look, taken together, like the photographs; the recipe is then
-moved to where the weighted ones come from, and so on for some rounds.
+Means of what renders look like go down the slope, through the renderer, toward the photographs'.
 """
 
-from gazegan.fit.rounds import FitConfig, Fitted, Round, distance, fit, renders, summarise, within
+from gazegan.fit.photographs import FitConfig, Fitted, distance, renders, summarise, within
+from gazegan.fit.rounds import Round, fit
 
 __all__ = ["FitConfig", "Fitted", "Round", "distance", "fit", "renders", "summarise", "within"]

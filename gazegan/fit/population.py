@@ -1,14 +1,14 @@
-"""A recipe's distributions: looked beyond, and moved to where weighted eyes come from."""
+"""A recipe's distributions as points that can be moved, and moved ones as a recipe."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from gazegan.fit.balance import effective
 from gazegan.render.distributions import Distribution
 from gazegan.render.params import SPECS, EyeParams
 from gazegan.render.population import GAZE, Prior
@@ -16,75 +16,81 @@ from gazegan.render.prior import Recipe
 
 KEPT = (*GAZE, "side")
 """What labels are about is never moved."""
-_REACH, _BEYOND = 0.3, 0.3
-"""How far beyond its range a parameter is tried, in widths of it, and by what share of eyes."""
 _DIGITS = 3
 _NOTABLE = 0.2
 """Changes of mean or spread, in spreads, below which a parameter is left as it was."""
-_RARE = 0.01
-"""Least weight of a choice, so that later rounds can still come back to it."""
 
 
 def movable(recipe: Recipe, held: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the parameters that vary and that `fit` can move: all forms but mixtures."""
+    """Return the parameters that vary and that `fit` can move.
+
+    Those are ranges, normals and what follows another parameter; not choices and mixtures, nor
+    what others follow.
+    """
+    followed = {line.of for name in SPECS for line in recipe.eyes.spread(name).lines}
 
     def moves(name: str) -> bool:
         spread = recipe.eyes.spread(name)
-        return spread.mixture is None and spread.values != {spread.low}
+        varies = spread.sd is not None if spread.of else spread.values is None
+        return varies and spread.mixture is None
 
-    return tuple(name for name in SPECS if name not in (*KEPT, *held) and moves(name))
+    fixed = {*KEPT, *held, *followed}
+    return tuple(name for name in SPECS if name not in fixed and moves(name))
 
 
-def widened(recipe: Recipe, names: Sequence[str]) -> Recipe:
-    """Return the recipe with tails: some eyes lie beyond the ranges of parameters `names`.
+@dataclass(frozen=True)
+class Place:
+    """Where the distributions of J parameters lie: middles and spreads `[J]`, in their units.
 
-    A parameter keeps its range where a wider one would allow impossible eyes.
+    Of what follows another parameter the middle is the offset.
     """
 
-    def tails(name: str, old: Distribution) -> Distribution | None:
-        if old.low is None or old.high is None or old.of is not None:
-            return None
-        by = (1 + 2 * _REACH) * (old.high - old.low) / 2
-        far = _scaled(old, name, (old.low + old.high) / 2, by, 1 + _REACH)
-        return Distribution(mixture=(old, far), weights=(1 - _BEYOND, _BEYOND))
+    middle: Tensor
+    spread: Tensor
+    follows: Tensor
+    """[J] bool, whether a parameter follows another."""
 
-    return _changed(recipe, names, tails)
+    @classmethod
+    def of(cls, recipe: Recipe, names: Sequence[str]) -> Self:
+        spreads = [recipe.eyes.spread(name) for name in names]
+        rough = torch.tensor([_rough(spread) for spread in spreads], dtype=torch.float64)
+        follows = torch.tensor([spread.of is not None for spread in spreads], dtype=torch.bool)
+        return cls(rough[:, 0], rough[:, 1], follows)
 
 
-def moved(
-    recipe: Recipe,
-    names: Sequence[str],
-    drawn: EyeParams,
-    weights: Tensor,
-    spreads: bool = True,
-) -> Recipe:
-    """Return the recipe with means of parameters `names`, and `spreads`, changed as `weights` do.
+def drawn_moved(
+    drawn: EyeParams, names: Sequence[str], place: Place, shift: Tensor, growth: Tensor
+) -> EyeParams:
+    """Return scenes as a recipe's moved distributions draw them, differentiably.
 
-    `drawn` `[N]` come from the recipe or its widened form, `weights` `[N]` sum to one. Changes
-    within twice what so many effective samples vary by chance are left out, others shrunk (as by
-    James and Stein). A uniform range stays uniform, a normal normal; choices get their parts'
-    weights; what follows another parameter gets another offset. What would be impossible is left
-    as it was.
+    Parameters `names` of `drawn` `[N]` come from distributions at `place`; these go by `shift`
+    `[J]`, in units of the parameters, and are stretched about their middles by `growth` `[J]`.
     """
-    size = effective(weights)
+    values = {}
+    for k, name in enumerate(names):
+        value, spec = getattr(drawn, name), SPECS[name]
+        stretched = value if place.follows[k] else growth[k] * (value - place.middle[k])
+        base = 0 if place.follows[k] else place.middle[k]
+        moved = (base + shift[k] + stretched).clamp(spec.low, spec.high)
+        values[name] = moved.to(value.dtype)
+    return replace(drawn, **values)
 
-    def move(name: str, old: Distribution) -> Distribution | None:
-        values = getattr(drawn, name).double()
-        if old.choice is not None:
-            return _reweighted(old, values, weights, size)
-        mean, spread = _moments(values, weights)
-        before, was = _moments(values, torch.full_like(weights, 1 / len(weights)))
-        if was <= 0 or spread <= 0:
-            return None
-        shift = _shrunk((mean - before) / was, size**-0.5) * was
-        growth = 1.0
-        if spreads:
-            growth = math.exp(_shrunk(math.log(spread / was), (2 * size) ** -0.5))
+
+def moved(recipe: Recipe, names: Sequence[str], shift: Tensor, growth: Tensor) -> Recipe:
+    """Return the recipe with parameters `names` shifted and stretched as `drawn_moved` does.
+
+    A uniform range stays uniform, a normal normal; what follows another parameter gets another
+    offset. What would be impossible is left as it was.
+    """
+    how = dict(zip(names, zip(shift.tolist(), growth.tolist(), strict=True), strict=True))
+
+    def move(name: str, old: Distribution) -> Distribution:
+        by, wider = how[name]
         if old.of is not None:
-            return _with(old, offset=_round((old.offset or 0.0) + shift))
+            return _with(old, offset=_round((old.offset or 0.0) + by))
         assert old.low is not None and old.high is not None
-        middle, half = (old.low + old.high) / 2 + shift, growth * (old.high - old.low) / 2
-        return _scaled(old, name, middle, half, growth, shift)
+        middle, half = (old.low + old.high) / 2 + by, wider * (old.high - old.low) / 2
+        return _scaled(old, name, middle, half, wider, by)
 
     return _changed(recipe, names, move)
 
@@ -99,24 +105,17 @@ def tidied(old: Recipe, new: Recipe, names: Sequence[str]) -> Recipe:
 
 
 def _notable(old: Distribution, new: Distribution) -> bool:
-    if old.choice is not None:
-        before, after = (_part_shares(spread) for spread in (old, new))
-        return any(abs(a - b) >= _NOTABLE / 2 for a, b in zip(before, after, strict=True))
-    if old.of is not None:
-        return abs((new.offset or 0) - (old.offset or 0)) >= _NOTABLE * (old.sd or 0)
-    middle, spread = _rough(old)
-    there, wide = _rough(new)
+    (middle, spread), (there, wide) = _rough(old), _rough(new)
     return abs(there - middle) >= _NOTABLE * spread or abs(wide / spread - 1) >= _NOTABLE
 
 
-def _part_shares(spread: Distribution) -> list[float]:
-    assert spread.choice is not None
-    weights = spread.weights or (1.0,) * len(spread.choice)
-    return [weight / sum(weights) for weight in weights]
-
-
 def _rough(spread: Distribution) -> tuple[float, float]:
-    """Return middle and spread of a range, or those of the normal that it cuts off."""
+    """Return middle and spread of a range, those of the normal that it cuts off, or about a line.
+
+    The middle of what follows a line is its offset.
+    """
+    if spread.of is not None:
+        return spread.offset or 0.0, spread.sd or 0.0
     if spread.mean is not None and spread.sd is not None:
         return spread.mean, spread.sd
     assert spread.low is not None and spread.high is not None
@@ -159,28 +158,6 @@ def _scaled(
     if old.sd is None or old.mean is None:
         return Distribution(**ends)
     return Distribution(mean=_round(old.mean + shift), sd=_round(old.sd * growth), **ends)
-
-
-def _reweighted(old: Distribution, values: Tensor, weights: Tensor, size: float) -> Distribution:
-    """Return a choice whose shares changed as those of the weighted eyes did."""
-    assert old.choice is not None
-    shares = []
-    for part, share in zip(old.choice, _part_shares(old), strict=True):
-        here = (values - part).abs() < 1e-6
-        change = float(weights[here].sum()) - float(here.double().mean())
-        chance = math.sqrt(max(share * (1 - share), _RARE) / size)
-        shares.append(max(_RARE, share + _shrunk(change, chance)))
-    return Distribution(choice=old.choice, weights=tuple(round(share, 3) for share in shares))
-
-
-def _moments(values: Tensor, weights: Tensor) -> tuple[float, float]:
-    mean = (weights * values).sum()
-    return float(mean), float((weights * (values - mean).square()).sum().sqrt())
-
-
-def _shrunk(change: float, chance: float) -> float:
-    """Return `change`, the more shrunk the nearer it is to twice `chance`; below that, 0."""
-    return change * max(0.0, 1 - (2 * chance / change) ** 2) if change else 0.0
 
 
 def _with(old: Distribution, **changes: Any) -> Distribution:

@@ -70,7 +70,7 @@ def layout(image: Tensor) -> Tensor:
 
     Histograms are evened out, so that exposure, contrast and gamma do not count.
     """
-    even = equalise(image, _KNOTS)
+    even = equalise(image, _KNOTS, stretches=True)
     height, width = image.shape[-2:]
     by = max(1, math.ceil(math.sqrt(height * width / _PLACES)))
     return F.adaptive_avg_pool2d(even, (math.ceil(height / by), math.ceil(width / by))).flatten(1)

@@ -100,16 +100,21 @@ def standardise(image: Tensor, epsilon: float) -> Tensor:
     return centred / (variance + epsilon**2).sqrt()
 
 
-def equalise(image: Tensor, knots: int) -> Tensor:
+def equalise(image: Tensor, knots: int, stretches: bool = False) -> Tensor:
     """Give every image `[B, C, H, W]` nearly the same histogram: uniform, mean 0, spread 1.
 
     The image's own cumulative distribution, drawn as straight lines between `knots` of its
-    quantiles, so that gradients pass. A flat image becomes constant.
+    quantiles, so that gradients pass. With `stretches` knots are means of as many stretches of
+    ranks: gradients are then those of many pixels, and the ends of the histogram are cut off. A
+    flat image becomes constant.
     """
     values = image.flatten(1)
     ordered = values.sort(dim=1).values
-    places = torch.linspace(0, values.shape[1] - 1, knots, device=image.device).round().long()
-    quantiles = ordered[:, places]
+    if stretches:
+        quantiles = F.adaptive_avg_pool1d(ordered[:, None], knots)[:, 0]
+    else:
+        places = torch.linspace(0, values.shape[1] - 1, knots, device=image.device)
+        quantiles = ordered[:, places.round().long()]
     with torch.no_grad():
         upper = torch.searchsorted(quantiles.contiguous(), values.contiguous())
         upper = upper.clamp(1, knots - 1)

@@ -44,6 +44,9 @@ class RegressorConfig(Config):
     """Bound of pitch and yaw to either side, by a sigmoid without weights; 0 for none."""
     knots: int = Field(17, ge=0, le=257)
     """Quantiles of the histogram equalisation of the input; 0 only standardises it."""
+    head_yaw: bool = False
+    """Whether the head's yaw is read beside the image: a turned head's eye looks much like one that
+    looks aside."""
     epsilon: float = Field(0.02, gt=0, le=1)
     """Spread, in units of the image's 0..1, below which contrast is not amplified."""
 
@@ -111,7 +114,7 @@ class Regressor(nn.Module):
         self.trunk, maps = trunk(config, channels)
         rows, columns = config.grid
         self.head = nn.Sequential(
-            nn.Linear(maps * rows * columns, config.hidden, bias=False),
+            nn.Linear(maps * rows * columns + config.head_yaw, config.hidden, bias=False),
             nn.BatchNorm1d(config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, 2),
@@ -123,15 +126,22 @@ class Regressor(nn.Module):
         """What `forward` returns."""
         return self.config.target
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map images `[B, C, H, W]` in 0..1 to `[B, 2]`: (pitch, yaw) rad or (cos, sin)."""
+    def forward(self, image: Tensor, turn: Tensor | None = None) -> Tensor:
+        """Map images `[B, C, H, W]` in 0..1 to `[B, 2]`: (pitch, yaw) rad or (cos, sin).
+
+        `turn` `[B]` is the heads' yaw, rad, for networks that read it; without it, and where it is
+        NaN, heads are taken to face the camera.
+        """
         if self.config.knots > 1:
             even = equalise(image, self.config.knots)
         else:
             even = standardise(image, self.config.epsilon)
         features = self.trunk(even)
-        pooled = F.adaptive_avg_pool2d(features, self.config.grid)
-        out: Tensor = self.head(pooled.flatten(1))
+        pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
+        if self.config.head_yaw:
+            ahead = pooled.new_zeros(len(pooled)) if turn is None else turn.nan_to_num(0.0)
+            pooled = torch.cat((pooled, ahead[:, None].to(pooled.dtype)), dim=1)
+        out: Tensor = self.head(pooled)
         if self.target == "direction":
             # The floor keeps the gradient finite where the raw output passes through zero.
             return F.normalize(out, dim=1, eps=1e-3)

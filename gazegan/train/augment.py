@@ -35,6 +35,8 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Return varied images `[B, C, H, W]` in 0..1 and their gazes `[B, 2]` (pitch, yaw) rad.
 
+    Gazes may be several angles of each image, `[B, K, 2]`.
+
     Draws on the CPU, so that every device sees the same images.
     """
 
@@ -44,7 +46,7 @@ def augment(
 
     mirrored = draw(0, 1) < config.mirror
     image = torch.where(mirrored.view(-1, 1, 1, 1), image.flip(-1), image)
-    gaze = torch.where(mirrored.view(-1, 1), mirror_angles(gaze), gaze)
+    gaze = torch.where(mirrored.view(-1, *[1] * (gaze.dim() - 1)), mirror_angles(gaze), gaze)
     if config.shift or config.scale:
         scale = 1 + draw(-config.scale, config.scale)
         # Grids run from -1 to 1, so a share of the side is twice as much there.

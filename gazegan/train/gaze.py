@@ -38,6 +38,7 @@ from gazegan.optim import (
     set_learning_rate,
     update_average,
 )
+from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
 from gazegan.train.adapt import AdaptConfig, align, remember, teach
 from gazegan.train.augment import AugmentConfig, augment
@@ -115,14 +116,18 @@ def step(
     done = state.step / cfg.steps
     rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs, done)
     set_learning_rate(state.optimiser, rate)
-    image, gaze = augment(cfg.augment, batch.image, labels(batch), generator)
+    turn = head_turn(batch)
+    angles = torch.stack((labels(batch), torch.stack((turn, turn), dim=1)), dim=1)
+    image, angles = augment(cfg.augment, batch.image, angles, generator)
+    gaze, turn = angles[:, 0], angles[:, 1, 1]
     state.regressor.train()
     seen, scalars = image, Scalars()
     if photographs is not None:
         strange, told = lesson(cfg, state, gaze, photographs.image, generator)
         # In one batch, so that both share the batch's statistics.
         seen = torch.cat((image, strange))
-    output, answer = state.regressor(seen).tensor_split((len(image),))
+    beside = (turn,) if cfg.network.head_yaw else ()
+    output, answer = state.regressor(seen, *beside).tensor_split((len(image),))
     loss = loss_of(cfg)(output, gaze).mean()
     if photographs is not None:
         apart = loss_of(cfg)(answer, told).mean()
@@ -204,7 +209,8 @@ def evaluate(cfg: GazeTraining, state: GazeState, held_out: EyeBatch, constant: 
     """Return the mean error on held-out eyes beside that of a constant, both in degrees."""
     network, gaze = result(cfg, state), labels(held_out)
     with evaluating(network), torch.no_grad():
-        output = torch.cat([network(image) for image in torch.split(held_out.image, _CHUNK)])
+        images, turns = (torch.split(x, _CHUNK) for x in (held_out.image, head_turn(held_out)))
+        output = torch.cat([network(x, turn) for x, turn in zip(images, turns, strict=True)])
     return {
         "held_out_deg": float(errors_deg(cfg, output, gaze).mean()),
         "constant_deg": float(errors_deg(cfg, constant.expand_as(output), gaze).mean()),
@@ -216,6 +222,8 @@ def check_adaptable(cfg: GazeTraining, data: Samples, real: Samples) -> None:
     check_alike(data, real)
     if cfg.network.target != "angles":
         raise UserError("--real: only pitch and yaw are adapted; leave --target direction out")
+    if cfg.network.head_yaw:
+        raise UserError("--real: no network that reads the head's yaw is adapted; leave one out")
     if not cfg.average:
         raise UserError("--real: needs the average of the weights; set average above 0")
 
@@ -248,6 +256,8 @@ def gaze_stage(
             f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
             f" {cfg.network.kind!r}, which needs {least}; take another kind"
         )
+    if cfg.network.head_yaw and data.read([0]).head is None:
+        raise UserError("--data: does not say how heads are turned; leave --head-yaw out")
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")

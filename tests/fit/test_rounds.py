@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from gazegan.errors import UserError
-from gazegan.fit import FitConfig, distance, fit, renders, summarise, within
-from gazegan.render.prior import Recipe, load_recipe, sample
+from gazegan.fit import FitConfig, distance, fit, renders, rounds, summarise, within
+from gazegan.fit.photographs import scenes
+from gazegan.fit.population import Place
+from gazegan.render.params import SPECS
+from gazegan.render.prior import Recipe, load_recipe
 from gazegan.render.scene import render_indices
 from gazegan.schema import UNKNOWN
 
-CFG = FitConfig(rounds=4, count=1000, components=12, narrow=True)
+CFG = FitConfig(rounds=3, steps=12, batch=48, rate=0.15, components=12, narrow=True, measured=400)
 PLAIN = {
     "gaze_pitch": [-8, 8], "gaze_yaw": [-8, 8], "glasses": 0, "head_yaw": 0, "head_pitch": 0,
     "head_roll": 0, "exposure": 0, "distance": 1000,
@@ -41,7 +44,7 @@ def test_framing_and_blur_of_other_renders_are_found() -> None:
 
 def test_ranges_keep_their_width_unless_asked() -> None:
     truth, begin = recipe(fill=[0.55, 0.65]), recipe(fill=[0.7, 0.9])
-    cfg = CFG.model_copy(update={"rounds": 2, "count": 600, "narrow": False})
+    cfg = CFG.model_copy(update={"narrow": False})
     seen = summarise(begin, render_indices(truth, 5, torch.arange(300)), cfg)
     *_, last = fit(begin, seen, cfg)
     low, high = last.recipe.bounds("fill")
@@ -53,7 +56,7 @@ def test_where_sides_mix_mirror_images_count_too() -> None:
     truth, begin = recipe(fill=[0.55, 0.65]), recipe(fill=[0.6, 0.95])
     eyes = render_indices(truth, 5, torch.arange(200))
     unsided = replace(eyes, side=torch.full((200,), UNKNOWN))
-    cfg = CFG.model_copy(update={"rounds": 1, "count": 512})
+    cfg = CFG.model_copy(update={"rounds": 1})
     seen = summarise(begin, unsided, cfg)
     mirrored = summarise(begin, replace(unsided, image=unsided.image.flip(-1)), cfg)
     assert seen.values.shape[0] == 2
@@ -61,29 +64,69 @@ def test_where_sides_mix_mirror_images_count_too() -> None:
     assert one.recipe.bounds("fill") == pytest.approx(other.recipe.bounds("fill"), abs=0.02)
 
 
-def test_weights_keep_the_gazes_moments() -> None:
-    begin = recipe(gaze_pitch=[-20, 20], gaze_yaw=[-20, 20])
-    down = recipe(gaze_pitch=[-20, -5], gaze_yaw=[-20, 20])
-    cfg = CFG.model_copy(update={"rounds": 2, "count": 600})
-    seen = summarise(begin, render_indices(down, 5, torch.arange(300)), cfg)
+def test_how_heads_are_turned_tells_where_the_lids_lie() -> None:
+    """Lids before the eyeball shift against the iris as heads turn; all turns together hide it."""
+    turned = {"head_yaw": [-30, 30]}
+    truth = recipe(**turned, orbit_depth=[-2.5, -1.5])
+    begin = recipe(**turned, orbit_depth=[2, 5])
+    eyes = render_indices(truth, 5, torch.arange(400))
+    cfg = CFG.model_copy(update={"hold": tuple(n for n in SPECS if n != "orbit_depth")})
+    seen = summarise(begin, eyes, cfg)
+    assert seen.heads is not None
     *_, last = fit(begin, seen, cfg)
-    drawn = sample(last.recipe, 1, torch.arange(2000))
-    assert abs(float(drawn.gaze_pitch.mean())) < 1
+    assert sum(last.recipe.bounds("orbit_depth")) / 2 < 1.5
+    assert last.recipe.bounds("head_yaw") == (-30, 30)
+    unknown = summarise(begin, replace(eyes, head=None), cfg)
+    assert unknown.heads is None
+    assert unknown.values.shape[2] < seen.values.shape[2]
+
+
+def test_heads_are_turned_as_in_the_photographs() -> None:
+    begin = recipe()
+    heads = torch.deg2rad(torch.tensor([10.0, 20.0]))
+    drawn, _ = scenes(begin, 0, torch.arange(200), True, heads)
+    turn = (drawn.side * drawn.head_yaw).round()
+    assert set(turn.tolist()) == {10.0, 20.0}
+    as_seen, _ = scenes(begin, 0, torch.arange(200), False, heads)
+    assert set(as_seen.head_yaw.round().tolist()) == {10.0, 20.0}
+
+
+def test_slopes_are_those_of_the_distance() -> None:
+    """Beside differences of the same eyes' distance, whatever the chunks they are rendered in."""
+    truth, begin = recipe(fill=[0.55, 0.65]), recipe(fill=[0.7, 0.9], shift_down=[0.06, 0.1])
+    cfg = CFG.model_copy(update={"narrow": False})
+    seen = summarise(begin, render_indices(truth, 5, torch.arange(200)), cfg)
+    names, indices = ("fill", "shift_down"), torch.arange(300)
+    place = Place.of(begin, names)
+    by = torch.zeros(2, dtype=torch.float64).requires_grad_()
+    still = torch.ones(2, dtype=torch.float64)
+
+    def gap(move: torch.Tensor) -> float:
+        return rounds._slope(begin, names, place, (move, still), indices, 3, seen, cfg)
+
+    gap(by)
+    assert by.grad is not None
+    slope = by.grad.clone()
+    for k, step in enumerate((4e-3, 2e-3)):
+        aside = torch.zeros(2, dtype=torch.float64)
+        aside[k] = step
+        up, down = (gap((sign * aside).requires_grad_()) for sign in (1, -1))
+        assert float(slope[k]) == pytest.approx((up - down) / (2 * step), rel=0.15)
 
 
 def test_halves_of_photographs_are_near_each_other_but_not_at_zero() -> None:
     begin = recipe()
     seen = summarise(begin, render_indices(begin, 5, torch.arange(400)), CFG)
     assert 0.02 < within(seen, CFG) < 0.2
-    assert renders(begin, 0, torch.arange(3), seen.sided)[0].shape == (3, 1, 20, 32)
+    assert renders(begin, 0, torch.arange(3), seen.sided, None).shape == (3, 1, 20, 32)
 
 
 def test_rounds_go_on_where_they_were() -> None:
     begin = recipe()
-    cfg = CFG.model_copy(update={"rounds": 2, "count": 300})
+    cfg = CFG.model_copy(update={"rounds": 2, "steps": 3})
     seen = summarise(begin, render_indices(recipe(fill=0.6), 5, torch.arange(100)), cfg)
     first, second = fit(begin, seen, cfg)
-    assert list(fit(first.recipe, seen, cfg, begin=1)) == [second]
+    assert list(fit(begin, seen, cfg, first.recipe, 1)) == [second]
 
 
 def test_what_cannot_be_fitted_is_refused_by_name() -> None:
