@@ -115,7 +115,7 @@ def _rounds(
 
     make_folder(out.parent)
     diary = _beside(out, ".rounds.jsonl")
-    lines = _resumed(out, diary, _settings(begin, photographs, cfg))[: cfg.rounds + 1]
+    lines = _resumed(out, diary, _settings(begin, photographs, cfg))
     here = Recipe.model_validate(lines[-1]["recipe"]) if len(lines) > 1 else begin
     eyes = cfg.steps * cfg.batch
     with options.progress("fit", cfg.rounds * eyes, quiet) as advance:

@@ -20,6 +20,7 @@ from gazegan.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from gazegan.train.gaze import GazeTraining
     from gazegan.train.loop import Stage
     from gazegan.train.refiner import Judge
 
@@ -224,9 +225,14 @@ def gaze(
     if epochs is not None:
         if steps is not None:
             raise click.UsageError("--epochs and --steps exclude each other; give one")
-        taught = len(samples) - round(len(samples) * cfg.held_out)
-        cfg = cfg.model_copy(update={"steps": max(1, math.ceil(epochs * taught / cfg.batch))})
+        cfg = cfg.model_copy(update={"steps": _steps(epochs, len(samples), cfg)})
     _run(gaze_stage(cfg, samples, device, eyes), out, as_json)
+
+
+def _steps(epochs: float, count: int, cfg: "GazeTraining") -> int:
+    """Return how many steps see those of `count` images that are not held out so often."""
+    taught = count - round(count * cfg.held_out)
+    return max(1, math.ceil(epochs * taught / cfg.batch))
 
 
 def _config(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:

@@ -65,7 +65,8 @@ def _round(
     gone = (place.middle - origin.middle) / origin.spread
     grown = (place.spread / origin.spread).log()
     by, wider = (torch.zeros(len(names), dtype=torch.float64).requires_grad_() for _ in range(2))
-    optimiser = torch.optim.Adam([by, wider] if cfg.narrow else [by], betas=(0.9, 0.99))
+    learned = [by, wider] if cfg.narrow else [by]
+    optimiser = torch.optim.Adam(learned, betas=(0.9, 0.99))
     seed, gaps = rng.mix(cfg.seed, "fit", number), []
     for step in range(cfg.steps):
         done = (number * cfg.steps + step) / (cfg.rounds * cfg.steps)
@@ -76,7 +77,7 @@ def _round(
         gaps.append(_slope(recipe, names, place, move, indices, seed, photographs, cfg))
         stay = ((gone + by).square() + (grown + wider).square()).sum()
         (cfg.stay * stay).backward()  # type: ignore[no-untyped-call]
-        if by.grad is None or not by.grad.isfinite().all():
+        if not all(part.grad is not None and part.grad.isfinite().all() for part in learned):
             raise DataError(
                 f"fit: the slope of round {number + 1} is not finite; begin from another recipe"
             )

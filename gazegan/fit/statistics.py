@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gazegan.nets.layers import equalise, gaussian_blur
+from gazegan.predict import head_turn
 from gazegan.schema import SIDES, UNKNOWN, EyeBatch
 
 _PLACES = 540
@@ -100,7 +101,7 @@ def one_side(batch: EyeBatch) -> Tensor:
 def turned(batch: EyeBatch) -> Tensor:
     """Return the head's yaw `[B]` rad, of left eyes as in the mirrored image; NaN if unknown."""
     assert batch.side is not None
-    yaw = batch.image.new_full((len(batch),), math.nan) if batch.head is None else batch.head[:, 1]
+    yaw = head_turn(batch)
     return torch.where(batch.side == SIDES.index("R"), -yaw, yaw)
 
 
