@@ -22,6 +22,7 @@ COMMANDS = {
     "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",
+    "report": "gazegan.cli.report:report",
     "export": "gazegan.cli.export:export",
 }
 """Command name -> `module:function`, in the order of the road."""

@@ -47,7 +47,7 @@ def demo(real: Path | None, out: Path, quick: bool, seed: int, device: str, as_j
     gazegan demo --real photographs/ --out demo-real
     gazegan demo --quick --out demo-quick --json
     """
-    from gazegan.cli import report
+    from gazegan.cli import demo_report
     from gazegan.modes import one_thread
 
     options.check_device(device)
@@ -58,10 +58,10 @@ def demo(real: Path | None, out: Path, quick: bool, seed: int, device: str, as_j
         for number, stop in enumerate(road, start=1):
             heading = f"{number}/{len(road)} {stop.title}"
             _walk(stop, heading, out, record, as_json)
-        results = report.read_results(out, target, quick, seed)
-        report.write(out / REPORT, results, road, record["stops"], out)
+        results = demo_report.read_results(out, target, quick, seed)
+        demo_report.write(out / REPORT, results, road, record["stops"], out)
     values = {**results.to_dict(), "report": str(out / REPORT), "stops": record["stops"]}
-    options.say(as_json, values, f"\n{report.text(results)}\n\nReport: {out / REPORT}")
+    options.say(as_json, values, f"\n{demo_report.text(results)}\n\nReport: {out / REPORT}")
 
 
 def _settings(real: Path | None, quick: bool, seed: int, sizes: Sizes) -> dict[str, Any]:

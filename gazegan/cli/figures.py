@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gazegan.cli.report import Results
+    from gazegan.cli.demo_report import Results
 
 _LABELLED, _COMPARED = 5, 7
 

@@ -1,240 +1,55 @@
-"""What a demo found, read from its records, as a table, a sentence and a page."""
+"""`gazegan report`: one page from what runs, stores and instruments left on disk."""
 
 from __future__ import annotations
 
-import platform
-import shlex
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from gazegan.cli.road import Stop, Target
+import rich_click as click
 
-if TYPE_CHECKING:
-    from gazegan.cli.figures import Figure
-
-_PACKAGES = ("gazegan", "torch", "torchvision", "kornia", "numpy", "pillow", "safetensors")
-_UNCLEAR_DEG = 0.3
-"""Smaller differences of two means are within what another seed would change."""
-_MOVED_PX = 0.3
-_MOST_HEADS = 8
+from gazegan.cli import options
+from gazegan.errors import UserError
 
 
-@dataclass(frozen=True)
-class Score:
-    """Errors of one predictor on the scored eyes, degrees."""
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=options.PATH, metavar="PATH...")
+@click.option(
+    "--out", type=options.PATH, default=Path("report.html"), show_default=True, metavar="FILE",
+    help="The page; an earlier one of this name is replaced.",
+)  # fmt: skip
+@click.option("--title", default="gazegan report", show_default=True, help="Heading of the page.")
+@options.JSON
+def report(paths: tuple[Path, ...], out: Path, title: str, as_json: bool) -> None:
+    """Put runs, results and stores on one page that needs no other file.
 
-    name: str
-    mean_deg: float
-    median_deg: float
-    p95_deg: float
+    PATH is a run folder, a folder that another command wrote by --out, a store, or a folder that
+    holds such ones. The page has their figures, curves and sheets, and the errors of all
+    evaluations side by side. Nothing on it is fetched from anywhere; send it as it is.
 
-
-@dataclass(frozen=True)
-class Results:
-    """Everything the report says in numbers."""
-
-    target: Target
-    quick: bool
-    seed: int
-    count: int
-    """Scored eyes."""
-    scores: tuple[Score, Score, Score]
-    """Of the constant predictor, of the network trained on raw and of that on refined renders."""
-    zero_deg: float
-    """Mean error of always looking into the camera."""
-    slopes: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
-    """Name -> vertical and horizontal slope of prediction on truth."""
-    heads: Sequence[tuple[str, int, float, float, float]] = ()
-    """Head pose, eyes, and mean errors of constant, raw and refined."""
-    pupil_shift: Mapping[str, float] = field(default_factory=dict)
-    explained: Mapping[str, Any] = field(default_factory=dict)
-    attacked: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            "target": self.target.kind,
-            "scored_on": self.target.scored_eyes,
-            "quick": self.quick,
-            "seed": self.seed,
-            "count": self.count,
-            "scores": {score.name: asdict(score) for score in self.scores},
-            "zero_deg": self.zero_deg,
-            "pupil_shift": dict(self.pupil_shift),
-            "verdict": verdict(self),
-        }
-
-
-def read_results(out: Path, target: Target, quick: bool, seed: int) -> Results:
-    """Read the results of a finished demo; raises DataError where a record is damaged."""
-    from gazegan.data.store import open_store
-
-    results = out / "results"
-    raw, refined = (_read(results / f"evaluate-{n}/evaluation.json") for n in ("raw", "refined"))
-    constant = {
-        "mean_deg": raw["constant_deg"],
-        "median_deg": raw["constant_median_deg"],
-        "p95_deg": raw["constant_p95_deg"],
-    }
-    return Results(
-        target,
-        quick,
-        seed,
-        raw["count"],
-        (_score("constant", constant), _score("raw", raw), _score("refined", refined)),
-        raw["zero_deg"],
-        {
-            name: (values["vertical_slope"], values["horizontal_slope"])
-            for name, values in (("raw", raw), ("refined", refined))
-        },
-        _heads(raw["heads"], refined["heads"]),
-        open_store(out / "stores" / "refined").manifest.notes.get("pupil_shift", {}),
-        _read(results / "explain" / "explain.json"),
-        _read(results / "attack" / "attack.json"),
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from gazegan.data.files import parse_json, read_bytes
-
-    values: dict[str, Any] = parse_json(read_bytes(path, 1 << 28), path)
-    return values
-
-
-def _score(name: str, values: Mapping[str, float]) -> Score:
-    return Score(name, values["mean_deg"], values["median_deg"], values["p95_deg"])
-
-
-def _heads(
-    raw: Sequence[Mapping[str, Any]], refined: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, int, float, float, float]]:
-    """Pair the head poses of both evaluations, where they are few enough to be read."""
-    if not 2 <= len(raw) <= _MOST_HEADS:
-        return []
-    return [
-        (
-            f"{a['head_yaw_deg']:+d}°" if a["head_yaw_deg"] else "0°",
-            a["count"],
-            *(a["constant_deg"], a["mean_deg"], b["mean_deg"]),
-        )
-        for a, b in zip(raw, refined, strict=True)
-    ]
-
-
-def verdict(results: Results) -> str:
-    """Say in words whether refinement helped, by how much, and what that is worth."""
-    constant, raw, refined = (score.mean_deg for score in results.scores)
-    told = _told(results, raw, refined)
-    worse = [n for n, e in (("raw", raw), ("refined", refined)) if e >= constant]
-    if worse:
-        told += (
-            f" Trained on {' and '.join(worse)} renders, the network does not beat the constant"
-            f" predictor ({constant:.2f})."
-        )
-    moved = results.pupil_shift.get("median_px", 0)
-    if moved > _MOVED_PX:
-        told += f" Refinement cost labels: iris and pupil moved by {moved:.2f} px in the median."
-    told += " One run with one seed proves little: another seed moves each figure by some tenths."
-    return f"Quick walk: these figures mean nothing. {told}" if results.quick else told
-
-
-def _told(results: Results, raw: float, refined: float) -> str:
-    where = f"On {results.count} {results.target.scored_eyes}"
-    if results.target.why_no_score:
-        return (
-            "Whether refinement helped on your photographs cannot be told without labels."
-            f" {where} the mean error is {raw:.2f} degrees when trained on raw renders, which are"
-            f" like them, and {refined:.2f} when trained on refined ones."
-        )
-    figures = f"from {raw:.2f} to {refined:.2f} degrees"
-    if abs(raw - refined) < _UNCLEAR_DEG:
-        return f"{where}, refinement made no clear difference: the mean error went {figures}."
-    did, way = ("helped", "fell") if refined < raw else ("did not help", "rose")
-    by = f"{abs(raw - refined):.2f}"
-    return f"{where}, refinement {did}: the mean error {way} by {by}, {figures}."
-
-
-def text(results: Results) -> str:
-    """Return the table and the verdict as text for a terminal."""
-    from gazegan.cli import gaze
-
-    names = {"constant": "constant predictor", "raw": "raw renders", "refined": "refined renders"}
-    rows = [
-        [names[s.name], *(f"{v:.2f}" for v in (s.mean_deg, s.median_deg, s.p95_deg))]
-        for s in results.scores
-    ]
-    title = f"3-D angular error on {results.count} {results.target.scored_eyes}, degrees"
-    table = gaze.table(["trained on", "mean", "median", "p95"], rows, title)
-    notes = [f"Always looking into the camera: mean {results.zero_deg:.2f}."]
-    if results.target.why_no_score:
-        notes.append(f"No errors on your photographs: {results.target.why_no_score}.")
-    return "\n\n".join((table, " ".join(notes), verdict(results)))
-
-
-def write(
-    path: Path,
-    results: Results,
-    road: Sequence[Stop],
-    took: Mapping[str, Mapping[str, Any]],
-    out: Path,
-) -> None:
-    """Write the report of a finished demo as one page that needs no other file."""
-    from gazegan.cli.figures import draw
+    \b
+    gazegan report runs/gaze results/evaluate
+    gazegan report . --out everything.html --title "Webcam, second try"
+    gazegan report results --out results.html --json
+    """
+    from gazegan.cli import pages, sections
     from gazegan.data.files import write_atomic
 
-    write_atomic(path, page(results, draw(out, results), road, took).encode(errors="replace"))
-
-
-def page(
-    results: Results,
-    figures: Mapping[str, Figure],
-    road: Sequence[Stop],
-    took: Mapping[str, Mapping[str, Any]],
-) -> str:
-    """Return the report as HTML; every name in it is escaped, every picture inline."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = (resources.files("gazegan.cli") / "report.html").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(source).render(
-        results=results,
-        target=results.target,
-        verdict=verdict(results),
-        widest=max(1e-9, *(score.mean_deg for score in results.scores)),
-        figures={name: _inline(figure) for name, figure in figures.items()},
-        stops=[_stop(stop, took.get(stop.key, {})) for stop in road],
-        total=_clock(sum(part.get("seconds", 0.0) for part in took.values())),
-        versions=_versions(),
-    )
-
-
-def _inline(figure: Figure) -> dict[str, str]:
-    data = b64encode(figure.png).decode()
-    return {"source": f"data:image/png;base64,{data}", "about": figure.about}
-
-
-def _stop(stop: Stop, took: Mapping[str, Any]) -> dict[str, Any]:
-    commands = [shlex.join(("gazegan", *command)) for command in stop.commands]
-    title = stop.title[0].upper() + stop.title[1:]
-    return {"title": title, "commands": commands, "took": _clock(took.get("seconds", 0.0))}
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.1f} s"
-
-
-def _versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    if out.is_dir():
+        raise UserError(f"--out {out}: is a folder; name a file, e.g. {out / 'report.html'}")
+    folders = [folder for path in paths for folder in sections.find(path)]
+    found = []
+    with options.progress("reading", len(folders), as_json) as advance:
+        for folder in dict.fromkeys(folders):
+            found.append(sections.read(folder))
+            advance(1)
+    found.sort(key=lambda section: section.rank)
+    scores = [section.score for section in found if section.score]
+    widest = max([1e-9, *(score.mean_deg for score in scores)])
+    html = pages.page("report.html", title=title, sections=found, scores=scores, widest=widest)
+    write_atomic(out, html.encode(errors="replace"))
+    values = {
+        "report": str(out),
+        "sections": [{"kind": s.kind, "folder": s.folder} for s in found],
+        "bytes": len(html),
+    }
+    kinds = ", ".join(s.kind for s in found)
+    options.say(as_json, values, f"{out}: {len(found)} sections ({kinds})")

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES, Floats, floats
 
 Corner = Literal["upper left", "lower right", "best"]
+_MOST_PANELS = 3
+"""Side by side."""
 
 
 def error_curve(
@@ -94,13 +96,15 @@ def truth_scatter(predicted_deg: ArrayLike, true_deg: ArrayLike) -> bytes:
 
 
 def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> bytes:
-    """Draw how values went over the steps of training, one small figure a panel, as PNG.
+    """Draw how values went over the steps of training, one small figure a panel, three in a row.
 
     `panels` maps a title to named lines, each a pair of steps `[N]` and values `[N]`.
     """
-    figure = Figure(figsize=(3.5 * len(panels), 3.0), dpi=110, layout="constrained")
+    columns = min(len(panels), _MOST_PANELS)
+    rows = -(-len(panels) // _MOST_PANELS)
+    figure = Figure(figsize=(3.5 * columns, 3.0 * rows), dpi=110, layout="constrained")
     for place, (title, lines) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot(1, len(panels), place)
+        axes = figure.add_subplot(rows, columns, place)
         _dress(axes, title, "step", "")
         for (name, (steps, values)), style in zip(lines.items(), _styles(len(lines)), strict=False):
             axes.plot(floats(steps), floats(values), label=name, **{**style, "linewidth": 1.5})

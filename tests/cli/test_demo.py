@@ -1,12 +1,9 @@
 """The demo walks the whole road, tells what it found as it found it, and can be repeated."""
 
-import base64
 import io
 import json
-import re
 import shlex
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import click
@@ -14,10 +11,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from webpages import Tags, check_self_contained
 
-from gazegan.cli import main, report
+from gazegan.cli import demo_report, main
+from gazegan.cli.demo_report import Results, Score, page, text, verdict
 from gazegan.cli.figures import Figure
-from gazegan.cli.report import Results, Score, page, text, verdict
 from gazegan.cli.road import QUICK, Target, find_target, stops
 from gazegan.data.store import open_store
 from gazegan.errors import UserError
@@ -31,22 +29,6 @@ TINY = replace(
     refiner=("--batch", "4", "--set", "network.widths=[4]", "--set", "critic_lead=1"),
 )  # fmt: skip
 MARKUP = '<b onclick=x>eyes</b> & "co"'
-
-
-class Tags(HTMLParser):
-    """Every tag of a page with its attributes, and the text between them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def run(*arguments, code=0):
@@ -88,21 +70,6 @@ def times(out: Path) -> dict[str, int]:
         for path in out.rglob("*")
         if path.is_file() and path.parent != out
     }
-
-
-def check_self_contained(html: str) -> Tags:
-    """A page must ask nothing of anyone: pictures inline, no scripts, no addresses."""
-    tags = Tags(html)
-    assert not re.search(r"https?:|url\(|@import|javascript:", html)
-    assert {tag for tag, _ in tags.found} & {"script", "link", "iframe", "object"} == set()
-    for tag, attributes in tags.found:
-        if "src" in attributes:
-            kind, _, data = attributes["src"].partition(",")
-            assert (tag, kind) == ("img", "data:image/png;base64")
-            Image.open(io.BytesIO(base64.b64decode(data, validate=True))).verify()
-        assert not {"href", "srcset", "style" if tag == "img" else ""} & set(attributes)
-        assert not [name for name in attributes if name.startswith("on")]
-    return tags
 
 
 def test_the_table_tells_what_the_evaluations_recorded(walked):
@@ -278,5 +245,5 @@ def test_the_page_escapes_names_and_holds_every_figure():
 def test_few_head_poses_are_shown_and_many_are_not():
     pose = {"head_yaw_deg": -15, "count": 4, "constant_deg": 12.0, "mean_deg": 9.0}
     other = {**pose, "head_yaw_deg": 0}
-    assert [row[0] for row in report._heads([pose, other], [pose, other])] == ["-15°", "0°"]
-    assert report._heads([pose] * 30, [pose] * 30) == []
+    assert [row[0] for row in demo_report._heads([pose, other], [pose, other])] == ["-15°", "0°"]
+    assert demo_report._heads([pose] * 30, [pose] * 30) == []

@@ -1,0 +1,153 @@
+"""The report of runs, stores and results: one page, true to their files, that asks for nothing."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from webpages import Tags, check_self_contained
+
+from gazegan.cli import main, sections
+from gazegan.cli.tables import Table, tables, words
+
+MARKUP = "<img src=x onerror=alert(1)> & co"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(main, [*map(str, arguments)])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, places):
+    """An evaluation, an attack, a run and a store, below a folder whose name is markup."""
+    top = tmp_path_factory.mktemp("report") / MARKUP
+    top.mkdir()
+    angles, store = places / "angles.safetensors", places / "labelled"
+    invoke("evaluate", "--weights", angles, "--data", store, "--out", top / "evaluate")
+    invoke(
+        "attack", "--weights", angles, "--data", store, "--out", top / "attack",
+        "--count", 2, "--steps", 2,
+    )  # fmt: skip
+    shutil.copytree(store, top / "store")
+    invoke(
+        "train", "gaze", "--data", top / "store", "--out", top / "run", "--steps", 3,
+        "--batch", 4, "--set", "network.widths=[4,4,4,4,4]", "--set", "log_every=1",
+    )  # fmt: skip
+    return top
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page") / "all.html"
+    said = json.loads(invoke("report", folder, "--out", out, "--title", MARKUP, "--json").stdout)
+    assert [s["kind"] for s in said["sections"]] == [
+        "Evaluation", "Attack", "Training of the gaze stage", "Store",
+    ]  # fmt: skip
+    return out
+
+
+def test_the_page_tells_what_the_files_hold_and_escapes_names(page, folder):
+    html = page.read_text()
+    tags = check_self_contained(html)
+    scored = json.loads((folder / "evaluate" / "evaluation.json").read_text())
+    for key in ("mean_deg", "constant_deg", "horizontal_bias_deg"):
+        assert f"{scored[key]:.2f}" in tags.text
+    attacked = json.loads((folder / "attack" / "attack.json").read_text())
+    assert f"{attacked['epsilons'][-1]['pgd_deg']:.2f}" in tags.text
+    assert MARKUP in tags.text and MARKUP not in html
+    pictures = [attributes for tag, attributes in tags.found if tag == "img"]
+    drawn = len(list(folder.rglob("*.png")))
+    assert len(pictures) == drawn + 2, "the course of training and the store's eyes"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")
+def test_a_browser_asks_for_nothing_and_runs_nothing(page):
+    from playwright.sync_api import sync_playwright
+
+    asked, alerts = [], []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        shown = browser.new_page()
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+        shown.goto(page.as_uri())
+        broken = shown.evaluate("[...document.images].filter(i => !i.naturalWidth).length")
+        headings = shown.locator("h1").all_text_contents()
+        wide = shown.evaluate("document.documentElement.scrollWidth > innerWidth")
+        browser.close()
+    assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+    assert (alerts, broken, wide) == ([], 0, False)
+    assert headings == [MARKUP]
+
+
+def test_the_same_folder_twice_is_one_section_and_a_page_is_replaced(folder, tmp_path):
+    out = tmp_path / "page.html"
+    out.write_text("old")
+    said = invoke("report", folder / "store", folder / "store", "--out", out, "--json").stdout
+    assert len(json.loads(said)["sections"]) == 1
+    assert "old" not in Tags(out.read_text()).text
+
+
+@pytest.mark.parametrize("made", [None, "empty"])
+def test_what_has_nothing_to_show_is_refused_by_name(tmp_path, made):
+    path = tmp_path / "here"
+    if made:
+        path.mkdir()
+    said = invoke("report", path, "--out", tmp_path / "page.html", code=2).output
+    assert str(path) in said and "name" in said
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_folder_in_the_pages_place_is_refused(folder, tmp_path):
+    said = invoke("report", folder, "--out", tmp_path, code=2).output
+    assert "--out" in said and "report.html" in said
+
+
+def test_damaged_results_are_told_by_name(tmp_path):
+    (tmp_path / "evaluation.json").write_text('{"mean_deg": ')
+    result = CliRunner().invoke(main, ["report", str(tmp_path), "--out", str(tmp_path / "x.html")])
+    assert result.exit_code != 0 and "evaluation.json" in result.output
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_folders_are_found_below_but_not_in_hidden_ones(tmp_path):
+    for name in ("b/c", ".hidden", "a"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "explain.json").write_text("{}")
+    found = sections.find(tmp_path)
+    assert found == [tmp_path / "a", tmp_path / "b" / "c"]
+
+
+def test_results_of_any_shape_become_tables():
+    values = {
+        "count": 3,
+        "mean_deg": 0.5,
+        "empty": [],
+        "blind": None,
+        "shares": {"iris": 0.25, "skin": 0.75},
+        "area": {"iris": 0.1, "skin": 0.9},
+        "rows": [{"epsilon_255": 1.0, "pgd_deg": 12.345}, {"epsilon_255": 2.0, "pgd_deg": 20.0}],
+        "methods": {"occlusion": {"shares": {"a": 1.0}}},
+    }
+    found = list(tables(values))
+    assert found == [
+        Table("", ("", ""), (("count", "3"), ("mean, degrees", "0.50"), ("blind", "–"))),
+        Table("", ("", "shares", "area"), (("iris", "0.25", "0.1"), ("skin", "0.75", "0.9"))),
+        Table("rows", ("epsilon, /255", "pgd, degrees"), (("1.00", "12.35"), ("2.00", "20.00"))),
+        Table("methods: occlusion: shares", ("", ""), (("a", "1.00"),)),
+    ]  # fmt: skip
+
+
+def test_long_tables_are_cut_and_say_so():
+    (table,) = tables({"people": [{"name": str(i), "mean_deg": 1.0} for i in range(100)]})
+    assert len(table.rows) + table.more == 100 and table.more > 0
+
+
+def test_fields_are_named_in_words():
+    assert words("pupil_shift/p95_px") == "pupil shift 95th percentile, pixels"
+    assert words("mean_deg") == "mean, degrees"
+    assert words("count") == "count"
