@@ -6,6 +6,7 @@ from torch import Tensor
 from gazegan.render import eyeball, glasses, hair, light, shadow, shape, skin, surface
 from gazegan.render.light import Reach
 from gazegan.render.opening import Opening, between_lids
+from gazegan.render.shape import Lids
 from gazegan.render.sight import Part, Sight, around
 
 _LASHES = 0.5
@@ -25,7 +26,7 @@ def grey_card(s: Sight) -> Tensor:
 def paint(s: Sight) -> tuple[Tensor, Tensor]:
     """Return linear light `[3, B, H, W]`, and the coverage `[B, K, H, W]` of schema.MASKS."""
     p, card, glass = s.p, grey_card(s), s.view.glass
-    opened, bare = shape.coverage(s.lids.open), shape.coverage(s.lids.bare)
+    opened, bare = opening(s.lids), shape.coverage(s.lids.bare)
     key = s.lamp.seen(s.lamp.key)
     sun = shadow.cast(p, s.where.head, key, s.face)
     sun = sun if glass is None else sun * glasses.shade(glass, key, s.face)
@@ -45,6 +46,15 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
         out, rim = glasses.wear(glass, s.seed, card, s.lamp, s.rays, out, s.pixel_mm)
     masks = _masks(inner, _glint(inner.mirrored, card), part, opened, lashes, rim)
     return out.expand(3, *out.shape[1:]), masks
+
+
+def opening(lids: Lids) -> Tensor:
+    """Coverage `[B, H, W]` of what lies between the margins, however near these are.
+
+    Each margin by itself: `lids.open` has a ridge where they meet, with no slope to divide by.
+    """
+    covered = shape.coverage(lids.above) + shape.coverage(lids.below)
+    return (1 - covered).clamp(min=0)
 
 
 def _masks(

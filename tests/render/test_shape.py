@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, double, draw, stage
 
-from gazegan.render import eyeball, shape
+from gazegan.render import eyeball, paint, shape
 
 
 def face_residual(yaw):
@@ -78,3 +78,15 @@ def test_coverage_of_a_disc_has_its_area(radius, shift):
     assert found.min() >= 0 and found.max() <= 1
     # Ramps are straight while the edge bends: a rim a twentieth of a pixel wide at most.
     assert float(found.sum()) == pytest.approx(math.pi * radius**2, abs=0.05 * 2 * math.pi * radius)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-4, 0.02])
+def test_margins_that_meet_leave_nothing_open(offset):
+    """Beyond the canthi both margins are one line, which may run through the middle of a pixel."""
+    height = (torch.arange(9.0) - 4 + offset)[None, :, None].expand(1, 9, 7).double()
+    flat = torch.zeros_like(height)
+    closed = shape.Lids(flat, flat, height, -height, -height.abs(), flat, flat)
+    assert torch.equal(paint.opening(closed), flat)
+    slit = shape.Lids(flat, flat, height - 0.2, -height - 0.1, flat, flat, flat)
+    shown = paint.opening(slit).sum(1)  # of three tenths of a pixel, wherever it lies
+    torch.testing.assert_close(shown, torch.full_like(shown, 0.3))
