@@ -51,8 +51,16 @@ def import_() -> None:
     help="Keep only this head yaw, positive toward the image's left (minus the P of the name);"
     " repeatable.",
 )  # fmt: skip
+@click.option(
+    "--gaze-yaw", "gaze_yaws", type=float, multiple=True, metavar="DEG",
+    help="Keep only this gaze yaw (minus the H of the name); repeatable.",
+)  # fmt: skip
 def columbia(
-    path: Path, subjects: str | None, head_yaws: tuple[float, ...], **settings: Any
+    path: Path,
+    subjects: str | None,
+    head_yaws: tuple[float, ...],
+    gaze_yaws: tuple[float, ...],
+    **settings: Any,
 ) -> None:
     """Import eye crops of the Columbia Gaze Data Set, labelled by their file names.
 
@@ -62,12 +70,13 @@ def columbia(
     \b
     gazegan import columbia crops/ --out stores/columbia
     gazegan import columbia crops/ --out stores/target --subjects 0026-0040 --head-yaw 0
+    gazegan import columbia crops/ --out stores/narrow --gaze-yaw -5 --gaze-yaw 0 --gaze-yaw 5
     gazegan import columbia crops/ --out stores/large --size 60x100 --colour --strict
     """
     from gazegan.data.readers import parse_subjects, read_columbia
 
     wanted = None if subjects is None else parse_subjects(subjects)
-    _import(read_columbia(path, wanted, head_yaws or None), **settings)
+    _import(read_columbia(path, wanted, head_yaws or None, gaze_yaws or None), **settings)
 
 
 @import_.command()

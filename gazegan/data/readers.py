@@ -53,14 +53,15 @@ def read_columbia(
     folder: Path,
     subjects: Collection[int] | None = None,
     head_yaws_deg: Collection[float] | None = None,
+    gaze_yaws_deg: Collection[float] | None = None,
 ) -> Listing:
     """List eye crops of the Columbia Gaze Data Set (Smith et al., UIST 2013).
 
     Names read `SUBJECT_2m_{P}P_{V}V_{H}H_{side}.jpg` in degrees: pitch = V, yaw = -H, head
     yaw = -P, head pitch 0. The sign of P was settled by eye: at P = -30 the nose covers the inner
     corner of the eye at the image's left, so the head is turned toward the image's left, where
-    yaw is positive. `subjects` and `head_yaws_deg` keep only those. Raises UserError where no
-    photograph is left.
+    yaw is positive. `subjects`, `head_yaws_deg` and `gaze_yaws_deg` keep only those. Raises
+    UserError where no photograph is left.
     """
     photos, skipped = [], []
     for name in _images(folder):
@@ -69,12 +70,17 @@ def read_columbia(
             skipped.append((name, "not named as in the Columbia set"))
             continue
         photo = _columbia_photo(folder, name, match)
-        if (subjects is None or int(match["subject"]) in subjects) and (
-            head_yaws_deg is None or photo.head_deg[1] in head_yaws_deg
-        ):
+        wanted = (
+            (int(match["subject"]), subjects),
+            (photo.head_deg[1], head_yaws_deg),
+            (-float(match["H"]), gaze_yaws_deg),
+        )
+        if all(kept is None or value in kept for value, kept in wanted):
             photos.append(photo)
     if not photos:
-        raise UserError(f"{folder}: no Columbia photographs match; see --subjects, --head-yaw")
+        raise UserError(
+            f"{folder}: no Columbia photographs match; see --subjects, --head-yaw, --gaze-yaw"
+        )
     return Listing(tuple(photos), tuple(skipped))
 
 

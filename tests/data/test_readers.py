@@ -29,6 +29,7 @@ def test_columbia_names_become_angles(photos):
 def test_columbia_can_be_narrowed(photos):
     assert [p.subject for p in read_columbia(photos, parse_subjects("27-31")).photos] == ["0031"]
     assert [p.name[:9] for p in read_columbia(photos, None, (30.0,)).photos] == ["0026_2m_-"]
+    assert [p.name[:9] for p in read_columbia(photos, None, None, (15.0,)).photos] == ["0026_2m_-"]
     with pytest.raises(UserError, match="--subjects"):
         read_columbia(photos, {99})
 
