@@ -168,5 +168,5 @@ def _map(work: Work, fn: Fn, method: str, image: Tensor, generator: torch.Genera
     if method == "integrated_gradients":
         return ex.integrated_gradients(fn, image, baseline, work.pick)
     window = max(2, min(image.shape[-2:]) // 6)
-    stride = max(1, window // 2)
+    stride = max(2, window // 2)
     return ex.occlusion(fn, image, baseline, work.pick, window, stride, work.period)
