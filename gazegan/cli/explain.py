@@ -91,7 +91,8 @@ def explain(
     if data is not None:
         if refiner is not None:
             raise UserError("--refiner goes with --scenes; name a refined store in --data instead")
-        asked = maps.Asked(data, out, methods or maps.METHODS[:1], guess, settings)
+        chosen = tuple(dict.fromkeys(methods)) or maps.METHODS[:1]
+        asked = maps.Asked(data, out, chosen, guess, settings)
         values, text = maps.explain(asked, weights, device, as_json)
     else:
         assert recipe is not None

@@ -42,20 +42,23 @@ def save(out: Path, found: dict[str, Attribution], batch: EyeBatch, values: dict
     arrays = io.BytesIO()
     np.savez(arrays, **{name: value.numpy() for name, value in kept.items()})  # type: ignore[arg-type]
     write_atomic(out / "maps.npz", arrays.getvalue())
-    write_atomic(out / "maps.png", png(_sheet(found, batch, values["output"])))
+    write_atomic(out / "maps.png", png(_sheet(found, batch, values)))
     write_atomic(out / "curves.png", curve_panels(_panels(values)))
     gaze.save_json(out / RESULT, values)
 
 
-def _sheet(found: dict[str, Attribution], batch: EyeBatch, output: str) -> Any:
-    from gazegan.plots import Row, contact_sheet, heat, overlay
+def _sheet(found: dict[str, Attribution], batch: EyeBatch, values: dict[str, Any]) -> Any:
+    from gazegan.plots import Row, contact_sheet, heat, overlay, tint
 
-    rows, told = [], next(iter(found.values())).output
+    rows, told, output = [], next(iter(found.values())).output, values["output"]
     end = min(len(batch), max(1, _BLOCKS // len(found)) * _ACROSS)
     for start in range(0, end, _ACROSS):
         chosen = range(start, min(start + _ACROSS, end))
         captions = [f"{told[i]:+.1f}°" for i in chosen]
         rows.append(Row("eye", [batch.image[i] for i in chosen], captions))
+        if values["masks"] == "predicted" and batch.masks is not None:
+            guessed = [tint(batch.image[i], batch.masks[i]) for i in chosen]
+            rows.append(Row("predicted masks", guessed))
         for name, one in found.items():
             label = output if len(found) == 1 else _NAMES[name]
             rows.append(Row(label, [overlay(batch.image[i], one.map[i]) for i in chosen]))
@@ -82,19 +85,19 @@ def _panels(values: dict[str, Any]) -> list[Panel]:
         title = f"{kind.capitalize()} of the strongest pixels"
         axes = (f"pixels {what} (%)", f"change of the {values['output']} (degrees)")
         panels.append(Panel(title, *axes, lines, baseline=_RANDOM))
-    fallen = {
-        name: (
-            [0.0, *(100 * stage["layers"] for stage in score["randomised"])],
-            [1.0, *(stage["correlation"] or 0.0 for stage in score["randomised"])],
-        )
-        for name, score in every.items()
-    }
+    fallen = {name: _fallen(score["randomised"]) for name, score in every.items()}
     axes = ("layers randomised, from the last (%)", "rank correlation of maps")
     return [*panels, Panel("Maps of randomised networks", *axes, fallen)]
 
 
 def _percent(curves: dict[str, list[float]], kind: str) -> tuple[list[float], list[float]]:
     return [100 * share for share in curves["share"]], curves[kind]
+
+
+def _fallen(stages: list[dict[str, float | None]]) -> tuple[list[float], list[float]]:
+    """Return the share of randomised layers in percent and the correlation, where there is one."""
+    known = [(100 * (s["layers"] or 0), c) for s in stages if (c := s["correlation"]) is not None]
+    return [0.0, *(share for share, _ in known)], [1.0, *(c for _, c in known)]
 
 
 def text(values: dict[str, Any], out: Path) -> str:
@@ -111,7 +114,8 @@ def text(values: dict[str, Any], out: Path) -> str:
 def _shares_text(values: dict[str, Any]) -> str:
     if values["area"] is None:
         return ""
-    columns = {_NAMES[name]: score["shares"] for name, score in values["methods"].items()}
+    every = values["methods"].items()
+    columns = {_NAMES[name]: score["shares"] for name, score in every if score["shares"]}
     joint = {name: values[name] for name in ("iris_and_pupil", "lids") if values[name]}
     for kind, title in zip(MEASURES[1:], ("gradient alone", "area"), strict=True):
         columns[title] = values[kind] | {name: share[kind] for name, share in joint.items()}
