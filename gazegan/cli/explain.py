@@ -72,13 +72,14 @@ def explain(
     weights (rank correlation; near 0 is good). Pixels that are away show the eye without detail.
 
     With --scenes, answers are differentiated through network, refiner and renderer by every
-    parameter: degrees for one standard deviation of the recipe. Only gaze should move an answer.
+    parameter: degrees for one standard deviation of the recipe, by the slope, and by the swing
+    from half a deviation below to half above. Only gaze should move an answer.
 
     \b
     gazegan explain --weights runs/gaze --data stores/test --out results/maps
     gazegan explain --weights runs/gaze --data stores/test --out results/yaw --output yaw --count 32
     gazegan explain --weights runs/gaze --data stores/test --out results/methods \\
-        --method integrated_gradients --method occlusion --method smoothgrad --count 200
+        --method integrated_gradients --method occlusion --count 200
     gazegan explain --weights runs/gaze --data stores/photos --out results/photos \\
         --predict-masks webcam
     gazegan explain --weights runs/gaze --scenes webcam --refiner runs/refiner --out results/scenes
