@@ -1,32 +1,30 @@
-"""`gazegan explain`: which pixels move the gaze."""
+"""`gazegan explain`: which pixels, and which parts of a scene, move the gaze."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from gazegan.cli import gaze, options
+from gazegan.cli import gaze, maps, options, scenes
 from gazegan.errors import UserError
-
-if TYPE_CHECKING:
-    from gazegan.explain import Attribution, Fn
-    from gazegan.nets.regressor import Regressor
-    from gazegan.schema import EyeBatch
-
-_ACROSS, _AT_ONCE = 8, 64
-_MEASURES = ("attribution", "gradient", "area")
-RESULT = "explain.json"
 
 
 @click.command()
 @gaze.WEIGHTS
 @click.option(
-    "--data", type=options.PATH, required=True, metavar="STORE",
+    "--data", type=options.PATH, metavar="STORE",
     help="Store to choose eyes from; labels are not needed.",
 )  # fmt: skip
-@options.out("Folder for maps.png, maps.npz and explain.json.")
+@click.option(
+    "--scenes", "recipe", metavar="RECIPE",
+    help="Instead of --data: explain by the parameters of a recipe's scenes, not by pixels.",
+)  # fmt: skip
+@options.out("Folder for pictures, arrays and explain.json.")
+@click.option(
+    "--method", "methods", type=click.Choice(maps.METHODS), multiple=True,
+    help="How pixels are explained; repeatable. Default: gradient_x_input.",
+)  # fmt: skip
 @click.option(
     "--count", type=click.IntRange(1), default=16, show_default=True, help="How many eyes."
 )
@@ -34,149 +32,73 @@ RESULT = "explain.json"
     "--output", type=click.Choice(["pitch", "yaw", "direction"]), default=None,
     help="What to explain; by default pitch, or direction for networks that predict it.",
 )  # fmt: skip
+@click.option(
+    "--predict-masks", "guess", metavar="RECIPE",
+    help="Where a store has no masks: those of the recipe's eyes that look most like its own,"
+    " found by rendering, seconds an eye. Results are marked as predicted.",
+)  # fmt: skip
+@click.option(
+    "--refiner", type=options.PATH, metavar="RUN",
+    help="With --scenes: a refiner between renderer and network.",
+)  # fmt: skip
 @options.SEED
 @options.DEVICE
 @options.JSON
 def explain(
     weights: Path,
-    data: Path,
+    data: Path | None,
+    recipe: str | None,
     out: Path,
+    methods: tuple[str, ...],
     count: int,
     output: str | None,
+    guess: str | None,
+    refiner: Path | None,
     seed: int,
     device: str,
     as_json: bool,
 ) -> None:
-    """Map which pixels move the predicted gaze, by gradient times input.
+    """Map which pixels move the predicted gaze, or chart which parts of a scene do.
 
     Red pixels raise the output in degrees, blue ones lower it. Where the store has masks, the
-    share of the attribution on iris and pupil is told beside their share of the area, which
-    attribution spread evenly would reach, and beside the share of the gradient alone: the
-    product is small on dark pixels, so a black pupil shows in the gradient only.
+    share of the attribution on each is told beside its share of the area, which attribution
+    spread evenly would reach, and beside the share of the gradient alone: a product with the
+    input is small on dark pixels, so a black pupil shows in the gradient only.
+
+    Each method is scored: whether its strongest pixel lies on the eye; how far the answer moves
+    while its strongest pixels are taken away (deletion, more is better) or put back (insertion,
+    less is better), beside pixels in random order; how much integrated gradients miss of the
+    change they should add up to; and how alike its maps are to those of a network with randomised
+    weights (rank correlation; near 0 is good). Pixels that are away show the eye without detail.
+
+    With --scenes, answers are differentiated through network, refiner and renderer by every
+    parameter: degrees for one standard deviation of the recipe, by the slope, and by the swing
+    from half a deviation below to half above. Only gaze should move an answer.
 
     \b
     gazegan explain --weights runs/gaze --data stores/test --out results/maps
     gazegan explain --weights runs/gaze --data stores/test --out results/yaw --output yaw --count 32
+    gazegan explain --weights runs/gaze --data stores/test --out results/methods \\
+        --method integrated_gradients --method occlusion --count 200
+    gazegan explain --weights runs/gaze --data stores/photos --out results/photos \\
+        --predict-masks webcam
+    gazegan explain --weights runs/gaze --scenes webcam --refiner runs/refiner --out results/scenes
     """
-    import torch
-
-    network, (store,) = gaze.open_network(weights, [data], device)
-    output = output or ("pitch" if network.target == "angles" else "direction")
-    pick = _output(output, network.target, weights)
+    if (data is None) == (recipe is None):
+        raise click.UsageError("--data and --scenes exclude each other; give one of them")
     settings = {
-        "weights": str(weights), "data": str(data), "count": count, "output": output, "seed": seed
+        "weights": str(weights), "count": count, "seed": seed, "output": output,
     }  # fmt: skip
-    gaze.claim(out, RESULT, settings)
-    batch = store.read(gaze.choose(torch.arange(len(store)), count, seed, "explain"))
-    with options.progress("explaining", len(batch), as_json) as advance:
-        found = _attribute(network, batch, pick, device, advance)
-    values = {"count": len(batch), "output": output, **_shares(found, batch), "settings": settings}
-    _save(out, found, batch, output, values)
-    options.say(as_json, values, _text(values, out))
-
-
-def _output(name: str, target: str, weights: Path) -> Fn:
-    """Return the function that picks the named output; raises UserError where there is none."""
-    from gazegan import explain as ex
-
-    if target == "direction":
-        if name != "direction":
-            raise UserError(
-                f"--output {name}: {weights} predicts directions only; write --output direction"
-            )
-        return ex.pair_direction_deg
-    return {"pitch": ex.pitch_deg, "yaw": ex.yaw_deg, "direction": ex.gaze_direction_deg}[name]
-
-
-def _attribute(
-    network: Regressor, batch: EyeBatch, pick: Fn, device: str, advance: Any
-) -> Attribution:
-    import torch
-
-    from gazegan.explain import Attribution, gradient_x_input
-
-    parts = []
-    for start in range(0, len(batch), _AT_ONCE):
-        chunk = batch[start : start + _AT_ONCE].to(device)
-        parts.append(gradient_x_input(gaze.of_heads(network, chunk), chunk.image, pick))
-        advance(len(chunk))
-    names = ("map", "gradient", "output")
-    return Attribution(*(torch.cat([getattr(p, name) for p in parts]).cpu() for name in names))
-
-
-def _shares(found: Attribution, batch: EyeBatch) -> dict[str, Any]:
-    """Return mean shares of attribution, gradient alone and area by mask; None where unknown."""
-    from dataclasses import replace
-
-    from gazegan.explain import mask_shares
-    from gazegan.schema import MASKS
-
-    unknown = dict.fromkeys((*_MEASURES, "iris_and_pupil"))
-    if batch.masks is None:
-        return unknown
-    shares = mask_shares(found, batch.masks)
-    slopes = mask_shares(replace(found, map=found.gradient), batch.masks)
-    kept = ~(shares.attribution + slopes.attribution).isnan().any(1)
-    if not kept.any():
-        return unknown
-    by_mask = {
-        name: dict(zip(MASKS, share[kept].mean(0).tolist(), strict=True))
-        for name, share in zip(
-            _MEASURES, (shares.attribution, slopes.attribution, shares.area), strict=True
-        )
-    }
-    both = {name: share["iris"] + share["pupil"] for name, share in by_mask.items()}
-    return {**by_mask, "iris_and_pupil": both}
-
-
-def _save(
-    out: Path, found: Attribution, batch: EyeBatch, output: str, values: dict[str, Any]
-) -> None:
-    import io
-
-    import numpy as np
-
-    from gazegan.data.files import write_atomic
-    from gazegan.plots import png
-
-    arrays = io.BytesIO()
-    np.savez(
-        arrays,
-        id=batch.id.numpy(),
-        image=batch.image.numpy(),
-        map=found.map.numpy(),
-        gradient=found.gradient.numpy(),
-        output_deg=found.output.numpy(),
-    )
-    write_atomic(out / "maps.npz", arrays.getvalue())
-    write_atomic(out / "maps.png", png(_sheet(found, batch, output)))
-    gaze.save_json(out / RESULT, values)
-
-
-def _sheet(found: Attribution, batch: EyeBatch, output: str) -> Any:
-    from gazegan.plots import Row, contact_sheet, heat, overlay
-
-    rows = []
-    for start in range(0, len(batch), _ACROSS):
-        chosen = range(start, min(start + _ACROSS, len(batch)))
-        captions = [f"{found.output[i]:+.1f}°" for i in chosen]
-        rows.append(Row("eye", [batch.image[i] for i in chosen]))
-        maps = [overlay(batch.image[i], found.map[i]) for i in chosen]
-        rows.append(Row(output, maps))
-        rows.append(Row("where", [heat(batch.image[i], found.map[i]) for i in chosen], captions))
-    note = (
-        f"red raises the predicted {output}, blue lowers it; orange: where either is strong,"
-        " smoothed; each map in its own scale"
-    )
-    return contact_sheet(rows, f"Gradient × input of {output}", note)
-
-
-def _text(values: dict[str, Any], out: Path) -> str:
-    head = f"{out}: maps of {values['count']} eyes ({values['output']})"
-    if values["area"] is None:
-        return f"{head}; the store has no masks to share them among"
-    shares = {name: [values[kind][name] for kind in _MEASURES] for name in values["area"]}
-    shares["iris and pupil"] = [values["iris_and_pupil"][kind] for kind in _MEASURES]
-    rows = [[name, *(f"{100 * s:.1f}%" for s in share)] for name, share in shares.items()]
-    columns = ["share on", "gradient x input", "gradient alone", "area"]
-    return f"{head}\n\n{gaze.table(columns, rows)}"
+    if data is not None:
+        if refiner is not None:
+            raise UserError("--refiner goes with --scenes; name a refined store in --data instead")
+        chosen = tuple(dict.fromkeys(methods)) or maps.METHODS[:1]
+        asked = maps.Asked(data, out, chosen, guess, settings)
+        values, text = maps.explain(asked, weights, device, as_json)
+    else:
+        assert recipe is not None
+        if methods or guess:
+            raise UserError("--method and --predict-masks go with --data; leave them out")
+        settings |= {"scenes": recipe, "refiner": str(refiner) if refiner else None}
+        values, text = scenes.explain(recipe, weights, refiner, out, settings, device, as_json)
+    options.say(as_json, values, text)

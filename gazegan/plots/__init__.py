@@ -10,6 +10,7 @@ from gazegan.plots.curves import (
     training_curves,
     truth_scatter,
 )
+from gazegan.plots.explained import Moves, Panel, curve_panels, move_bars
 from gazegan.plots.overlays import annotate, annotate_eyes, heat, overlay, tint
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES
 from gazegan.plots.sheets import Row, contact_sheet, png
@@ -19,13 +20,17 @@ __all__ = [
     "GRID",
     "INK",
     "SERIES",
+    "Moves",
+    "Panel",
     "Row",
     "annotate",
     "annotate_eyes",
     "contact_sheet",
+    "curve_panels",
     "epsilon_curve",
     "error_curve",
     "heat",
+    "move_bars",
     "overlay",
     "png",
     "shots_curve",

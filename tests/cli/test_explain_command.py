@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from gazegan import explain
+from gazegan.cli import main
 from gazegan.data.store import open_store
+from gazegan.render import inverse
 from gazegan.train.checkpoint import load_weights
 
 PICKS = {
@@ -76,3 +79,113 @@ def test_a_network_of_directions_has_no_pitch(places, fault_of, tmp_path):
     )  # fmt: skip
     assert fault.exit_code == 2 and "--output direction" in fault.message
     assert not (tmp_path / "out").exists()
+
+
+METHODS = ("occlusion", "gradient_x_input", "integrated_gradients", "smoothgrad")
+
+
+@pytest.fixture(scope="module")
+def scored(places, tmp_path_factory):
+    """What every method together gives."""
+    out = tmp_path_factory.mktemp("scored")
+    chosen = [word for name in METHODS for word in ("--method", name)]
+    words = ["explain", "--weights", places / "angles.safetensors", "--data", places / "labelled"]
+    more = ["--out", out, "--count", 6, *chosen]
+    done = CliRunner().invoke(main, [str(w) for w in (*words, *more)], catch_exceptions=False)
+    assert done.exit_code == 0
+    return out, json.loads((out / "explain.json").read_text()), done.stdout
+
+
+def test_every_method_has_its_maps(scored, places):
+    out, _, _ = scored
+    with np.load(out / "maps.npz") as file:
+        arrays = dict(file)
+    network, _ = load_weights(places / "angles.safetensors", "gaze")
+    image = torch.from_numpy(arrays["image"])
+    hidden = explain.faded(image)
+    oracles = {
+        "map": explain.occlusion(network, image, hidden, window=2, stride=2),
+        "map_gradient_x_input": explain.gradient_x_input(network, image),
+        "map_integrated_gradients": explain.integrated_gradients(network, image, hidden),
+    }
+    for name, oracle in oracles.items():
+        np.testing.assert_allclose(arrays[name], oracle.map, rtol=1e-3, atol=1e-4)
+    assert arrays["map_smoothgrad"].shape == image.shape and "gradient" not in arrays
+
+
+def test_every_method_is_scored_beside_chance(scored, places):
+    out, values, text = scored
+    assert list(values["methods"]) == list(METHODS) and values["masks"] == "store"
+    with np.load(out / "maps.npz") as file:
+        image, maps = torch.from_numpy(file["image"]), torch.from_numpy(file["map"])
+        ids = file["id"]
+    batch = open_store(places / "labelled").read(torch.from_numpy(ids))
+    network, _ = load_weights(places / "angles.safetensors", "gaze")
+    first = values["methods"]["occlusion"]
+    for name in ("attribution", "gradient", "area"):
+        assert sum(values[name].values()) == pytest.approx(1)
+    assert first["shares"] == values["attribution"] | {
+        "iris_and_pupil": values["iris_and_pupil"]["attribution"]
+    }
+    weight = explain.strength(maps)
+    removed = explain.removal(network, image, explain.faded(image), weight)
+    assert first["deletion_deg"] == pytest.approx(
+        float(explain.area_under(removed.deletion).mean()), rel=1e-3
+    )
+    eye = batch.masks[:, [1, 2, 3, 4, 7]].sum(1)
+    assert values["chance"]["pointing"]["eye"] == pytest.approx(float((eye >= 0.5).float().mean()))
+    for name, score in values["methods"].items():
+        assert score["randomised"][-1]["layers"] == 1
+        assert all(-1 <= stage["correlation"] <= 1 for stage in score["randomised"])
+        assert (score["completeness"] is None) == (name != "integrated_gradients")
+    gap = values["methods"]["integrated_gradients"]["completeness"]
+    assert gap["gap_deg"] < 0.3 * gap["change_deg"]
+    assert values["lids"] is None  # this store has no landmarks
+    for title in ("occlusion", "SmoothGrad", "random order", "iris and pupil", "deletion"):
+        assert title in text
+    for name in ("maps.png", "curves.png"):
+        with Image.open(out / name) as picture:
+            assert picture.width > 300
+
+
+def test_scores_that_need_no_masks_are_told_of_photographs_too(places, gazegan, tmp_path):
+    done = gazegan(
+        "explain", "--weights", places / "direction.safetensors", "--data", places / "unlabelled",
+        "--out", tmp_path, "--count", 3, "--method", "integrated_gradients", "--json",
+    )  # fmt: skip
+    values = json.loads(done.stdout)
+    score = values["methods"]["integrated_gradients"]
+    assert values["masks"] is None and score["shares"] is None and score["pointing"] is None
+    # Directions repeat after a turn: no distance is more than half of one.
+    assert 0 < score["deletion_deg"] < 180 and score["completeness"]["change_deg"] < 180
+
+
+def test_masks_can_be_predicted_and_are_marked(places, gazegan, tmp_path, monkeypatch):
+    short = inverse.Plan(starts=2, kept=1, coarse=1, fine=1)
+    monkeypatch.setattr(inverse, "Plan", lambda: short)
+    done = gazegan(
+        "explain", "--weights", places / "angles.safetensors", "--data", places / "unlabelled",
+        "--out", tmp_path, "--count", 2, "--predict-masks", "webcam",
+    )  # fmt: skip
+    values = json.loads((tmp_path / "explain.json").read_text())
+    assert values["masks"] == "predicted" and "masks predicted with webcam" in done.stdout
+    assert sum(values["attribution"].values()) == pytest.approx(1)
+    assert 0 < values["lids"]["area"] < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give one of them"),
+        (["--data", "x", "--scenes", "webcam"], "give one of them"),
+        (["--data", "x", "--refiner", "y"], "--refiner goes with --scenes"),
+        (["--scenes", "webcam", "--method", "occlusion"], "go with --data"),
+        (["--scenes", "portrait"], "single eyes"),
+        (["--scenes", "nowhere"], "no such recipe"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(places, fault_of, tmp_path, words, message):
+    out = tmp_path / "out"
+    fault = fault_of("explain", "--weights", places / "angles.safetensors", "--out", out, *words)
+    assert message in fault.message and fault.exit_code == 2
+    assert not out.exists()
