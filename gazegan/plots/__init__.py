@@ -10,6 +10,7 @@ from gazegan.plots.curves import (
     training_curves,
     truth_scatter,
 )
+from gazegan.plots.maps import Directions, Kinds, embedding_map
 from gazegan.plots.overlays import annotate, annotate_eyes, heat, overlay, tint
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES
 from gazegan.plots.sheets import Row, contact_sheet, png
@@ -19,10 +20,13 @@ __all__ = [
     "GRID",
     "INK",
     "SERIES",
+    "Directions",
+    "Kinds",
     "Row",
     "annotate",
     "annotate_eyes",
     "contact_sheet",
+    "embedding_map",
     "epsilon_curve",
     "error_curve",
     "heat",
