@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import gaze, options
-from gazegan.cli.groups import PANELS, Group, columns_of, panels_of, read_groups
+from gazegan.cli.groups import PANELS, Group, columns_of, features_of, panels_of, read_groups
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gazegan.compare import Apart
     from gazegan.embed import Embedding
 
+Told = dict[str, Any]
+"""A `compare.Apart` as plain values, with what neighbours tell on the map."""
 RESULT = "embed.json"
 _HALVES, _PEOPLE = "two halves", "other people"
 _SPLITS = 10
@@ -68,11 +69,11 @@ def embed(
     other seeds and perplexities have in common with it.
 
     And in the original space, whether the others are told from the photographs (else from the
-    first --data): by a linear classifier and by nearest neighbours (area under the ROC curve, 0.5
-    where they are not) and by a kernel two-sample test. Beside it stand ten random splits of the
-    photographs, with mean, spread and median p: into halves, where only chance tells, with any p
-    in 0..1; and by people. The p-value takes photographs of one person for independent: where
-    people are few, another person is the fairer measure.
+    first --data): by a linear classifier and by nearest neighbours, there and on the map (area
+    under the ROC curve, 0.5 where they are not), and by a kernel two-sample test. Beside it stand
+    ten random splits of the photographs, with mean, spread and median p: into halves, where only
+    chance tells, with any p in 0..1; and by people. The p-value takes photographs of one person
+    for independent: where people are few, other people are the fairer measure.
 
     \b
     gazegan embed --data stores/photos --data stores/renders --data stores/refined \\
@@ -91,81 +92,60 @@ def embed(
     gaze.claim(out, RESULT, settings)
     groups = read_groups(data, count, seed)
     panels = panels_of(groups, colour)
-    seen = _features(groups, features)
+    seen = features_of(groups, features)
     try:
         with options.progress("maps", MAPS, as_json) as advance:
             found = mapped(seen, perplexity, seed, advance)
     except ValueError as fault:
         raise UserError(f"--data, --perplexity: {fault}") from None
-    apart = _tests(groups, seen, seed, as_json)
+    apart = _tests(groups, seen, found.map, seed, as_json)
     values = _values(groups, found, apart, settings)
     tensors = {"features": principal_axes(seen.double(), 50), "map": found.map}
     _save(out, groups, tensors, panels, values)
     options.say(as_json, values, _text(groups, found, apart, values))
 
 
-def _features(groups: Sequence[Group], kind: str) -> Tensor:
-    """Return what is mapped of all eyes `[N, D]`; features other than pixels have spread 1."""
-    import torch
-
-    from gazegan.compare import features_of
-    from gazegan.nets.features import RandomFeatures
-
-    image = torch.cat([group.eyes.image for group in groups])
-    if kind == "pixels":
-        return image.flatten(1)
-    if kind == "network":
-        seen = features_of(RandomFeatures(image.shape[1]), image, lambda count: None)
-    else:
-        seen = _read_by(Path(kind), groups)
-    return (seen - seen.mean(0)) / seen.std(0).clamp_min(1e-6)
-
-
-def _read_by(run: Path, groups: Sequence[Group]) -> Tensor:
-    """Return what the last layer of a gaze network reads of all eyes `[N, hidden]`."""
-    import torch
-
-    from gazegan.modes import evaluating
-    from gazegan.nets.features import last_hidden
-    from gazegan.predict import head_turn
-
-    if not run.exists():
-        raise UserError(f"--features {run}: neither pixels, network nor a run of `train gaze`")
-    network, _ = gaze.open_network(run, [Path(group.name) for group in groups], "cpu")
-    with evaluating(network), torch.no_grad():
-        parts = [last_hidden(network, g.eyes.image, head_turn(g.eyes)) for g in groups]
-    return torch.cat(parts)
-
-
-def _tests(groups: Sequence[Group], seen: Tensor, seed: int, quiet: bool) -> dict[str, list[Apart]]:
+def _tests(
+    groups: Sequence[Group], seen: Tensor, places: Tensor, seed: int, quiet: bool
+) -> dict[str, list[Told]]:
     """Tell the photographs, else the first eyes, from all others, and from themselves."""
     import torch
 
-    from gazegan import rng
-    from gazegan.compare import halves, halves_by_people, told_apart
+    from gazegan.compare import neighbour_auc, told_apart
     from gazegan.embed import fewest_axes
 
-    parts = torch.split(seen.double(), [len(group.eyes) for group in groups])
-    k = _reference(groups)
+    pairs = _pairs(groups, seed)
+    found: dict[str, list[Told]] = {name: [] for name in pairs}
+    with options.progress("tests", sum(map(len, pairs.values())), quiet) as advance:
+        for name, some in pairs.items():
+            for a, b in some:
+                points = fewest_axes(seen[torch.cat((a, b))].double())
+                one = told_apart(points[: len(a)], points[len(a) :], seed)
+                on_map = neighbour_auc(places[a], places[b], seed)
+                found[name].append({**one.to_dict(), "map_neighbour_auc": on_map})
+                advance(1)
+    return found
+
+
+def _pairs(groups: Sequence[Group], seed: int) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Return which eyes, counted through all groups, are to be told from which."""
+    import torch
+
+    from gazegan import rng
+    from gazegan.compare import halves, halves_by_people
+
+    counts, k = [len(group.eyes) for group in groups], _reference(groups)
+    parts = torch.split(torch.arange(sum(counts)), counts)
     names = sorted({*groups[k].subjects} - {""})
     people = torch.tensor([names.index(s) if s else -1 for s in groups[k].subjects])
     seeds = [rng.mix(seed, "embed", "split", split) for split in range(_SPLITS)]
-    pairs: dict[str, list[tuple[Tensor, Tensor] | None]] = {
+    by_people = [halves_by_people(parts[k], people, each) for each in seeds]
+    pairs = {
         _HALVES: [halves(parts[k], each) for each in seeds],
-        _PEOPLE: [halves_by_people(parts[k], people, each) for each in seeds],
+        _PEOPLE: [pair for pair in by_people if pair],
         **{g.name: [(part, parts[k])] for g, part in zip(groups, parts, strict=True)},
     }
-    del pairs[groups[k].name]
-    found: dict[str, list[Apart]] = {}
-    with options.progress("tests", sum(map(len, pairs.values())), quiet) as advance:
-        for name, some in pairs.items():
-            for pair in some:
-                if pair:
-                    points, cut = fewest_axes(torch.cat(pair)), len(pair[0])
-                    one = told_apart(points[:cut], points[cut:], seed)
-                    found.setdefault(name, []).append(one)
-                advance(1)
-    return found
+    return {name: some for name, some in pairs.items() if some and name != groups[k].name}
 
 
 def _reference(groups: Sequence[Group]) -> int:
@@ -176,7 +156,7 @@ def _reference(groups: Sequence[Group]) -> int:
 def _values(
     groups: Sequence[Group],
     found: Embedding,
-    apart: dict[str, list[Apart]],
+    apart: dict[str, list[Told]],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     return {
@@ -184,10 +164,7 @@ def _values(
         "data": [{"images": g.name, "origin": g.origin, "count": len(g.names)} for g in groups],
         "map": found.to_dict(),
         "reference": groups[_reference(groups)].name,
-        "apart": [
-            {"images": name, "splits": [one.to_dict() for one in some]}
-            for name, some in apart.items()
-        ],
+        "apart": [{"images": name, "splits": some} for name, some in apart.items()],
         "verdict": _verdict(groups, found, apart),
         "settings": settings,
     }
@@ -209,7 +186,7 @@ def _save(
     image = torch.cat([group.eyes.image for group in groups])
     write_projector(out / "projector", tensors, columns_of(groups), image)
     note = (
-        f"t-SNE of {values['settings']['features']}: trustworthiness"
+        f"t-SNE of {_what(values['settings']['features'])}: trustworthiness"
         f" {values['map']['tsne']['trustworthiness']:.2f}; who is near whom counts, distances and"
         " sizes of groups do not"
     )
@@ -217,7 +194,12 @@ def _save(
     gaze.save_json(out / RESULT, values)
 
 
-def _verdict(groups: Sequence[Group], found: Embedding, apart: dict[str, list[Apart]]) -> str:
+def _what(features: str) -> str:
+    known = {"pixels": "pixels", "network": "features of an untrained network"}
+    return known.get(features, f"what the last layer of {features} reads")
+
+
+def _verdict(groups: Sequence[Group], found: Embedding, apart: dict[str, list[Told]]) -> str:
     """Say in a sentence how far the map may be believed, and one for each test."""
     parts = [
         f"The map keeps neighbourhoods with a trustworthiness of"
@@ -225,7 +207,7 @@ def _verdict(groups: Sequence[Group], found: Embedding, apart: dict[str, list[Ap
         f" {found.shuffled.trustworthiness:.2f})."
     ]
     baselines = ", ".join(
-        f"{name} {fmean(one.linear_auc for one in apart[name]):.2f}"
+        f"{name} {fmean(one['linear_auc'] for one in apart[name]):.2f}"
         for name in (_HALVES, _PEOPLE)
         if name in apart
     )
@@ -233,10 +215,11 @@ def _verdict(groups: Sequence[Group], found: Embedding, apart: dict[str, list[Ap
     for group in groups:
         if group.name in apart:
             (one,) = apart[group.name]
-            verb = "tells" if one.p_value < 0.01 else "does not surely tell"
+            verb = "tells" if one["p_value"] < 0.01 else "does not surely tell"
             parts.append(
                 f"In the original space a linear classifier {verb} {group.name} from {reference}"
-                f" with AUC {one.linear_auc:.2f} ({baselines}), {_p(one.p_value)}."
+                f" with AUC {one['linear_auc']:.2f} ({baselines}),"
+                f" {_p(one['p_value'])}."
             )
     return " ".join(parts)
 
@@ -248,7 +231,7 @@ def _p(value: float) -> str:
 def _text(
     groups: Sequence[Group],
     found: Embedding,
-    apart: dict[str, list[Apart]],
+    apart: dict[str, list[Told]],
     values: dict[str, Any],
 ) -> str:
     told = ", ".join(f"{len(g.names)} of {g.name} ({g.origin})" for g in groups)
@@ -263,10 +246,11 @@ def _text(
         f" perplexities {found.perplexities_agree:.2f} (chance {found.chance_agree:.2f})"
     )
     told_from = f"told from {values['reference']}"
-    columns = [told_from, "counts", "linear AUC", "±", "neighbour AUC", "±", "MMD²", "p"]
+    areas = ("linear AUC", "±", "neighbour AUC", "±", "on the map", "±")
+    columns = [told_from, "counts", *areas, "MMD²", "p"]
     return "\n\n".join(
         [
-            f"{told}; {values['settings']['features']}",
+            f"{told}; {_what(values['settings']['features'])}",
             gaze.table(["map", "trustworthiness", "continuity"], kept),
             agreed,
             gaze.table(columns, [_row(name, some) for name, some in apart.items()]),
@@ -275,11 +259,11 @@ def _text(
     )
 
 
-def _row(name: str, some: list[Apart]) -> list[str]:
-    """Return a row of means over the splits; of p-values the median."""
-    one = some[0]
-    aucs = [[x.linear_auc for x in some], [x.neighbour_auc for x in some]]
-    told = [[f"{fmean(a):.3f}", f"{stdev(a):.3f}" if len(a) > 1 else "-"] for a in aucs]
-    p = _p(median(x.p_value for x in some)).removeprefix("p ").removeprefix("= ")
-    mmd = f"{fmean(x.squared_mmd for x in some):.4f}"
-    return [name, f"{one.counts[0]}, {one.counts[1]}", *told[0], *told[1], mmd, p]
+def _row(name: str, some: list[Told]) -> list[str]:
+    """Return a row of means over the splits, of the areas with their spread; of p the median."""
+    cells = [name, ", ".join(map(str, some[0]["counts"]))]
+    for key in ("linear_auc", "neighbour_auc", "map_neighbour_auc"):
+        areas = [one[key] for one in some]
+        cells += [f"{fmean(areas):.3f}", f"{stdev(areas):.3f}" if len(areas) > 1 else "-"]
+    p = _p(median(one["p_value"] for one in some)).removeprefix("p ").removeprefix("= ")
+    return [*cells, f"{fmean(one['squared_mmd'] for one in some):.4f}", p]

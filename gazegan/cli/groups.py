@@ -79,6 +79,23 @@ def _group(path: Path, number: int, look: dict[str, Any], count: int, seed: int)
     return Group(str(path), eyes, names, tuple(people[i] if i >= 0 else "" for i in whose))
 
 
+def features_of(groups: Sequence[Group], kind: str) -> Tensor:
+    """Return what is mapped of all eyes `[N, D]`; features other than pixels have spread 1."""
+    import torch
+
+    from gazegan import compare
+    from gazegan.nets.features import RandomFeatures
+
+    image = torch.cat([group.eyes.image for group in groups])
+    if kind == "pixels":
+        return image.flatten(1)
+    if kind == "network":
+        seen = compare.features_of(RandomFeatures(image.shape[1]), image, lambda count: None)
+    else:
+        seen = _read_by(Path(kind), groups)
+    return (seen - seen.mean(0)) / seen.std(0).clamp_min(1e-6)
+
+
 def columns_of(groups: Sequence[Group]) -> dict[str, list[str]]:
     """Return what is known of each eye, in words."""
     import torch
@@ -129,3 +146,19 @@ def _gaze(group: Group) -> Tensor:
 
     known = group.eyes.gaze
     return torch.full((len(group.eyes), 2), torch.nan) if known is None else known
+
+
+def _read_by(run: Path, groups: Sequence[Group]) -> Tensor:
+    """Return what the last layer of a gaze network reads of all eyes `[N, hidden]`."""
+    import torch
+
+    from gazegan.modes import evaluating
+    from gazegan.nets.features import last_hidden
+    from gazegan.predict import head_turn
+
+    if not run.exists():
+        raise UserError(f"--features {run}: neither pixels, network nor a run of `train gaze`")
+    network, _ = gaze.open_network(run, [Path(group.name) for group in groups], "cpu")
+    with evaluating(network), torch.no_grad():
+        parts = [last_hidden(network, g.eyes.image, head_turn(g.eyes)) for g in groups]
+    return torch.cat(parts)

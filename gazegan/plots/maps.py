@@ -115,7 +115,7 @@ def _draw_wheel(figure: Figure, middle: float, full_deg: float) -> None:
     shade = (radius <= 1).astype(np.float64)[..., None]
     wheel.imshow(np.concatenate((colours, shade), -1), extent=(-1, 1, -1, 1))
     wheel.set_axis_off()
-    wheel.text(1.12, 0, f"right, {full_deg:.0f}° and more", ha="left", va="center", **_WORDS)
+    wheel.text(1.12, 0, f"right (full from {full_deg:.0f}°)", ha="left", va="center", **_WORDS)
     wheel.text(-1.12, 0, "left", ha="right", va="center", **_WORDS)
     wheel.text(0, 1.08, "up", ha="center", va="bottom", **_WORDS)
     wheel.text(0, -1.12, "down", ha="center", va="top", **_WORDS)

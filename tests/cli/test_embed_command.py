@@ -109,6 +109,7 @@ def test_what_differs_is_told_from_photographs_and_halves_are_not(done, stores):
     assert [len(splits) for splits in rows.values()] == [10, 10, 1, 1]
     assert rows["dark"][0]["p_value"] == 0.001
     assert rows["dark"][0]["linear_auc"] > 0.95
+    assert rows["dark"][0]["map_neighbour_auc"] > 0.9
     assert rows["same"][0]["p_value"] > 0.01
     assert np.mean([one["linear_auc"] for one in rows["two halves"]]) == pytest.approx(0.5, abs=0.2)
     assert values["reference"] == str(stores / "photos")
