@@ -75,6 +75,8 @@ def embed(
     chance tells, with any p in 0..1; and by people. The p-value takes photographs of one person
     for independent: where people are few, other people are the fairer measure.
 
+    TensorBoard's projector shows the features and the map; of the map, untick "Spherize data".
+
     \b
     gazegan embed --data stores/photos --data stores/renders --data stores/refined \\
         --out results/embed

@@ -47,30 +47,28 @@ def write_projector(
 def sprite(image: Tensor) -> tuple[bytes, tuple[int, int]]:
     """Lay images `[N, C, H, W]` in rows of a square number, as PNG, and say how wide and high.
 
-    Images are made smaller where the sheet would be larger than a browser draws.
+    The projector draws every picture as a square, so that the rest of the square is clear. Images
+    are made smaller where the sheet would be larger than a browser draws.
     """
     import torch
     from PIL import Image
-    from torch.nn.functional import interpolate
+    from torch.nn.functional import interpolate, pad
 
     from gazegan.plots import png
 
     across = math.ceil(len(image) ** 0.5)
-    longest = min(_LARGEST_PICTURE_PX, _LARGEST_SHEET_PX // across)
     height, width = image.shape[2:]
-    if (factor := longest / max(height, width)) < 1:
-        height, width = (max(1, int(factor * side)) for side in (height, width))
-        image = interpolate(image, (height, width), mode="area")
+    side = min(_LARGEST_PICTURE_PX, _LARGEST_SHEET_PX // across, max(height, width))
+    height, width = (max(1, side * length // max(height, width)) for length in (height, width))
+    small = interpolate(image, (height, width), mode="area")
+    solid = torch.cat((small, torch.ones_like(small[:, :1])), dim=1)
+    left, above = (side - width) // 2, (side - height) // 2
     down = math.ceil(len(image) / across)
-    padded = torch.cat((image, image.new_ones(across * down - len(image), *image.shape[1:])))
-    grid = (
-        padded.view(down, across, *padded.shape[1:])
-        .permute(0, 3, 1, 4, 2)
-        .flatten(2, 3)
-        .flatten(0, 1)
-    )
-    pixels = (255 * grid).round().byte().squeeze(-1).numpy()
-    return png(Image.fromarray(pixels)), (width, height)
+    frame = (left, side - width - left, above, side - height - above)
+    padded = pad(solid, (*frame, 0, 0, 0, across * down - len(image)))
+    rows = padded.view(down, across, *padded.shape[1:]).permute(0, 3, 1, 4, 2)
+    pixels = (255 * rows.flatten(2, 3).flatten(0, 1)).round().byte().numpy()
+    return png(Image.fromarray(pixels)), (side, side)
 
 
 def _points(points: Tensor) -> bytes:

@@ -168,17 +168,19 @@ def test_tensorboard_shows_what_is_written(tmp_path):
     lines = asked("/metadata", name="map").decode().splitlines()
     assert lines[:2] == ["name\tside", "a b0\tL"] and len(lines) == 8
     with Image.open(io.BytesIO(asked("/sprite_image", name="map"))) as sheet:
-        assert sheet.size == (3 * 6, 3 * 4)
-        shown = np.asarray(sheet)[4:8, 6:12] / 255
-    np.testing.assert_allclose(shown, image[4, 0], atol=0.5 / 255 + 1e-6)
+        assert sheet.size == (3 * 6, 3 * 6)
+        grey, solid = np.moveaxis(np.asarray(sheet)[6:12, 6:12] / 255, -1, 0)
+    np.testing.assert_allclose(grey[1:5], image[4, 0], atol=0.5 / 255 + 1e-6)
+    assert solid[1:5].min() == 1 and solid[[0, 5]].max() == 0
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, (40, 300)), (1, (2000, 20))])
 def test_large_pictures_are_made_smaller(channels, size):
-    data, (width, height) = sprite(torch.rand(5, channels, *size))
-    assert max(width, height) == 96
+    data, sides = sprite(torch.rand(5, channels, *size))
+    assert sides == (96, 96)
     with Image.open(io.BytesIO(data)) as sheet:
-        assert sheet.size == (3 * width, 2 * height)
+        assert sheet.size == (3 * 96, 2 * 96)
+        assert sheet.mode == ("LA" if channels == 1 else "RGBA")
 
 
 def test_what_cannot_be_mapped_is_one_line(stores, fault_of, tmp_path):

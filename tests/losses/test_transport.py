@@ -22,7 +22,7 @@ NUMBERS = st.lists(st.integers(-50, 50).map(lambda n: n / 7), min_size=1, max_si
 ANGLES = st.lists(st.integers(-800, 800).map(lambda n: n / 3), min_size=1, max_size=9)
 SEEDS = st.integers(0, 2**31)
 SIZES = st.integers(1, 7)
-few = settings(deadline=None, max_examples=25)
+few = settings(deadline=None, max_examples=15)
 
 
 def doubles(values: list[float]) -> torch.Tensor:
