@@ -68,12 +68,108 @@ def held_out_auc(a: Tensor, b: Tensor, seed: int) -> float:
     Least squares with a ridge, both kinds of equal weight, learned on half of each and applied to
     the other half, both ways round; the area under the ROC curve, the mean of the two ways.
     """
+
+    def score(negative: Tensor, positive: Tensor, tested: Tensor) -> Tensor:
+        return tested @ _discriminant(negative, positive)
+
+    return _both_ways(a, b, seed, score)
+
+
+def neighbour_auc(a: Tensor, b: Tensor, seed: int, neighbours: int = 5) -> float:
+    """Return how well nearest neighbours tell samples `[N, D]` from `[M, D]`, as `held_out_auc`.
+
+    The score is the share of the second kind among the nearest in the halves that are known.
+    """
+
+    def score(negative: Tensor, positive: Tensor, tested: Tensor) -> Tensor:
+        apart = torch.cdist(tested, torch.cat((negative, positive)))
+        nearest = apart.topk(min(neighbours, apart.shape[1]), largest=False).indices
+        return (nearest >= len(negative)).double().mean(1)
+
+    return _both_ways(a, b, seed, score)
+
+
+def _both_ways(
+    a: Tensor, b: Tensor, seed: int, score: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> float:
+    """Return the mean area under the ROC curve, each half scored by what the other taught."""
     parts = (halves(a, seed), halves(b, seed))
     areas = []
     for learn, test in ((0, 1), (1, 0)):
-        direction = _discriminant(parts[0][learn], parts[1][learn])
-        areas.append(area_under_roc(parts[1][test] @ direction, parts[0][test] @ direction))
+        known = parts[0][learn], parts[1][learn]
+        scores = [score(*known, part[test]) for part in parts]
+        areas.append(area_under_roc(scores[1], scores[0]))
     return sum(areas) / 2
+
+
+@dataclass(frozen=True)
+class KernelTest:
+    """A kernel two-sample test."""
+
+    squared_mmd: float
+    """Squared maximum mean discrepancy, 0..2; biased, so never below 0."""
+    p_value: float
+    """How often exchanging samples at random sets them as far apart; evenly spread over 0..1 where
+    both samples come from one population, and never below 1 / (permutations + 1)."""
+
+
+def kernel_test(a: Tensor, b: Tensor, seed: int, permutations: int = 999) -> KernelTest:
+    """Test whether samples `[N, D]` and `[M, D]` come from one population.
+
+    Gretton et al., "A Kernel Two-Sample Test" (JMLR 2012), equation 5, with a Gaussian kernel as
+    wide as the median distance; the p-value by permutation, the samples as they are being one of
+    the permutations (Phipson and Smyth, SAGMB 2010). Every sample counts as drawn by itself:
+    several of one person, in one of the two alone, make p too small.
+    """
+    both = torch.cat((a, b)).double()
+    squares = torch.cdist(both, both).square()
+    rows, columns = torch.triu_indices(len(both), len(both), 1)
+    width = squares[rows, columns].median().clamp_min(1e-30)
+    kernel = (-squares / (2 * width)).exp()
+    weight = torch.cat((a.new_full((len(a),), 1 / len(a)), b.new_full((len(b),), -1 / len(b))))
+    drawn = rng.stream(seed, "compare", "permutations")
+    orders = [torch.randperm(len(both), generator=drawn) for _ in range(permutations)]
+    weights = weight.double()[torch.stack([torch.arange(len(both)), *orders])]
+    values = ((weights @ kernel) * weights).sum(1)
+    # Orders that exchange nothing must not lose to the samples themselves by a last bit.
+    reached = int((values >= values[0] * (1 - 1e-9)).sum())
+    return KernelTest(float(values[0]), reached / (permutations + 1))
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How well two samples are told apart in their own space; by chance 0.5, 0.5 and any p."""
+
+    counts: tuple[int, int]
+    linear_auc: float
+    neighbour_auc: float
+    squared_mmd: float
+    p_value: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def told_apart(a: Tensor, b: Tensor, seed: int) -> Apart:
+    """Tell samples `[N, D]` from `[M, D]` by two classifiers and a kernel test; N, M >= 8."""
+    test = kernel_test(a, b, seed)
+    aucs = held_out_auc(a, b, seed), neighbour_auc(a, b, seed)
+    return Apart((len(a), len(b)), *aucs, test.squared_mmd, test.p_value)
+
+
+def halves_by_people(features: Tensor, people: Tensor, seed: int) -> tuple[Tensor, Tensor] | None:
+    """Return the features `[N, D]` of one half of the people and those of the other.
+
+    `people` `[N]` int64 are negative where unknown, and then left out. None where there are fewer
+    than four people, or fewer than eight samples in a half.
+    """
+    known = torch.unique_consecutive(people[people >= 0].sort().values)
+    if len(known) < 4:
+        return None
+    order = torch.randperm(len(known), generator=rng.stream(seed, "compare", "people"))
+    sides = known[order].tensor_split(2)
+    first, second = (features[torch.isin(people, side)] for side in sides)
+    return (first, second) if min(len(first), len(second)) >= 8 else None
 
 
 def area_under_roc(positive: Tensor, negative: Tensor) -> float:

@@ -3,8 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
+from scipy.stats import kstest
+from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.neighbors import KNeighborsClassifier
 
-from gazegan.compare import area_under_roc, features_of, halves, held_out_auc, likeness
+from gazegan.compare import (
+    area_under_roc,
+    features_of,
+    halves,
+    halves_by_people,
+    held_out_auc,
+    kernel_test,
+    likeness,
+    neighbour_auc,
+    told_apart,
+)
 from gazegan.losses.transport import kernel_distance
 from gazegan.nets.features import FEATURES, RandomFeatures
 
@@ -47,6 +62,78 @@ def test_auc_is_that_of_the_best_linear_score() -> None:
     expected = float(torch.special.ndtr(torch.tensor(1.5 / 2**0.5)))
     assert found == pytest.approx(expected, abs=0.012)
     assert held_out_auc(normal(4000, 2), normal(4000, 3), 0) == pytest.approx(0.5, abs=0.02)
+
+
+def test_neighbour_auc_is_scikit_learns() -> None:
+    a, b = normal(60, 0), normal(70, 1, 0.4)
+    parts, areas = (halves(a, 5), halves(b, 5)), []
+    for learn, test in ((0, 1), (1, 0)):
+        known = torch.cat([part[learn] for part in parts]).numpy()
+        truth = [np.repeat([0, 1], [len(part[k]) for part in parts]) for k in (learn, test)]
+        classifier = KNeighborsClassifier(7).fit(known, truth[0])
+        scores = classifier.predict_proba(torch.cat([part[test] for part in parts]).numpy())[:, 1]
+        areas.append(roc_auc_score(truth[1], scores))
+    assert neighbour_auc(a, b, 5, neighbours=7) == pytest.approx(np.mean(areas))
+
+
+def test_neighbours_tell_what_no_line_can() -> None:
+    a, b = normal(300, 0, size=2), normal(300, 1, size=2)
+    around = 4 * b / b.norm(dim=1, keepdim=True)
+    assert neighbour_auc(a, around, 0) > 0.95
+    assert held_out_auc(a, around, 0) < 0.65
+    assert neighbour_auc(a, b, 0) == pytest.approx(0.5, abs=0.06)
+
+
+def test_kernel_test_measures_what_its_definition_says() -> None:
+    a, b = normal(6, 0), normal(5, 1, 0.5)
+    both = torch.cat((a, b)).numpy()
+    gram = rbf_kernel(both, gamma=1 / (2 * np.median(pdist(both, "sqeuclidean"))))
+    expected = gram[:6, :6].mean() + gram[6:, 6:].mean() - 2 * gram[:6, 6:].mean()
+    assert kernel_test(a, b, 0).squared_mmd == pytest.approx(expected)
+
+
+def test_p_values_are_even_where_there_is_one_population() -> None:
+    values = np.array(
+        [kernel_test(normal(15, s), normal(20, 999 + s), s, 99).p_value for s in range(200)]
+    )
+    # They are multiples of 1/100; lowered by an even share of that, they are even on 0..1.
+    lowered = values - np.random.default_rng(0).random(200) / 100
+    assert kstest(lowered, "uniform").pvalue > 0.01
+    assert 0.01 <= values.min() < 0.05
+    real = normal(60, 7)
+    split = [kernel_test(*halves(real, s), s, 99).p_value for s in range(60)]
+    assert kstest(split, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(0.6, 1.0), (0.0, 2.0)])
+def test_p_values_are_small_where_there_are_two(shift: float, spread: float) -> None:
+    found = kernel_test(normal(80, 0), spread * normal(80, 1) + shift, 0)
+    assert found.p_value == 1 / 1000
+    assert kernel_test(normal(80, 0), normal(80, 0), 0).p_value == 1
+
+
+def test_people_are_not_split() -> None:
+    people = torch.arange(60) % 7 - 1
+    both = halves_by_people(people[:, None].double(), people, 3)
+    assert both is not None
+    first, second = ({int(x) for x in part.flatten()} for part in both)
+    assert first | second == set(range(6))
+    assert not first & second
+    assert len(first) == len(second) == 3
+    assert halves_by_people(normal(60, 0), people.clamp(max=2), 3) is None
+    assert halves_by_people(normal(14, 0), people[:14], 3) is None
+
+
+def test_told_apart_gathers_all_measures() -> None:
+    a, b = normal(40, 0), normal(30, 1, 0.7)
+    found = told_apart(a, b, 2)
+    assert found.to_dict() == {
+        "counts": (40, 30),
+        "linear_auc": held_out_auc(a, b, 2),
+        "neighbour_auc": neighbour_auc(a, b, 2),
+        "squared_mmd": kernel_test(a, b, 2).squared_mmd,
+        "p_value": kernel_test(a, b, 2).p_value,
+    }
 
 
 def test_likeness_grows_with_the_distance_and_names_chance() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gazegan import plots
+from gazegan.plots.maps import direction_colours
 from gazegan.schema import LANDMARKS, MASKS
 
 RNG = np.random.default_rng(0)
@@ -24,12 +25,24 @@ def holds(picture: np.ndarray, colour: str) -> bool:
     return bool((np.abs(picture.astype(int) - wanted).max(-1) < 12).any())
 
 
+def panels() -> list[plots.Kinds | plots.Directions]:
+    direction, off = RNG.uniform(0, 360, 50), RNG.uniform(0, 20, 50)
+    off[:7] = np.nan
+    few, many = [["real", "refined", "", "rendered"][k % 4] for k in range(50)], range(50)
+    return [
+        plots.Kinds("Origin", few),
+        plots.Directions("Gaze", direction, off),
+        plots.Kinds("Subject", [f"person {k // 2}" for k in many]),
+    ]
+
+
 def figures() -> dict[str, bytes]:
     errors, truth = np.abs(RNG.normal(0, 6, 50)), RNG.uniform(-20, 20, (50, 2))
     return {
         "curve": plots.error_curve({"network": errors}, torch.tensor(2 * errors)),
         "epsilon": plots.epsilon_curve([0.01, 0.02], 5.0, {"PGD": [9, 12], "FGSM": [8, 9]}, 12.0),
         "scatter": plots.truth_scatter(0.5 * truth, truth),
+        "map": plots.embedding_map(truth, panels(), "a note"),
         "training": plots.training_curves({"a": {"x": ([0, 1], [3, 4]), "y": ([0], [1])}}),
     }
 
@@ -45,6 +58,23 @@ def test_figures_are_drawn_in_the_palette_and_clip_nothing(name, picture):
 def test_equal_figures_give_equal_bytes():
     arguments = ([0.01, 0.04], 5.0, {"PGD": [9.0, 12.0]})
     assert plots.epsilon_curve(*arguments) == plots.epsilon_curve(*arguments)
+
+
+def test_maps_of_any_shape_can_be_drawn():
+    for places in (np.zeros((3, 2)), [[0, 0], [1, 900], [2, 0]], [[0, 0], [900, 1], [2, 0]]):
+        kinds = plots.Kinds("Origin", ["a", "", "a rather long name of a store on some disk"])
+        picture = opened(plots.embedding_map(places, [kinds], "note"))
+        assert picture.shape[0] > 300 and holds(picture, plots.SERIES[0])
+
+
+def test_directions_have_hues_of_one_lightness_around_a_circle():
+    strong = direction_colours([0, 90, 180, 270, 360], np.ones(5))
+    np.testing.assert_allclose(strong[0], strong[4])
+    assert np.ptp(strong, axis=0).min() > 0.2
+    grey = direction_colours([0, 90, 180], np.zeros(3))
+    np.testing.assert_allclose(grey, grey[0, 0], atol=1e-3)
+    luminance = strong**2.2 @ (0.2126, 0.7152, 0.0722)
+    assert np.ptp(luminance) < 0.1
 
 
 @pytest.mark.parametrize("errors", [[0.0], [0.0, 0.0], [170.0, 1.0]])

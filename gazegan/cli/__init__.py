@@ -19,6 +19,7 @@ COMMANDS = {
     "refine": "gazegan.cli.refine:refine",
     "evaluate": "gazegan.cli.evaluate:evaluate",
     "compare": "gazegan.cli.compare:compare",
+    "embed": "gazegan.cli.embed:embed",
     "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",

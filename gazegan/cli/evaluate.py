@@ -57,7 +57,8 @@ def evaluate(
     Errors are 3-D angles between predicted and true gaze, in degrees; for networks trained on
     directions they are circular, and gazes into the camera are left out. The constant predictor
     always answers the mean gaze of these very labels (constant_deg), or looks straight into the
-    camera (zero_deg). Slope is that of prediction on truth: below 1, the network is timid.
+    camera (zero_deg). Slope is that of prediction on truth: below 1, the network is timid. So
+    it is where the Wasserstein distance of all answers from all truths is near the constant's.
 
     \b
     gazegan evaluate --weights runs/gaze --data stores/test
@@ -81,10 +82,12 @@ def evaluate(
         found = [_joined(part, store) for part, store in zip(found, stores, strict=True)]
     what = "faces" if by_face else "eyes"
     report = _score(network.target, found, stores, weights)
-    values = {**report.to_dict(), "settings": settings}
+    apart = _distances(report, found)
+    values = {**report.to_dict(), **apart, "settings": settings}
     if out:
         _save(out, report, found, stores, values)
-    options.say(as_json, values, _text(report, f"{weights} on {', '.join(map(str, data))}", what))
+    heading = f"{weights} on {', '.join(map(str, data))}"
+    options.say(as_json, values, _text(report, heading, what, apart))
 
 
 def _predict(
@@ -145,6 +148,35 @@ def _subjects(part: Predicted, store: Store, names: list[str]) -> Any:
     return torch.tensor([numbers[i] if i >= 0 else -1 for i in part.subject.tolist()])
 
 
+def _distances(report: Report, found: list[Predicted]) -> dict[str, float]:
+    """Return how far all answers are from all truths, degrees, beside the constant predictor's.
+
+    Exact 1-Wasserstein distances: of pitch and of yaw on the line, of directions on the circle.
+    """
+    import torch
+
+    from gazegan import geometry, metrics
+    from gazegan.losses.transport import wasserstein_1d, wasserstein_circle
+
+    output = torch.cat([part.output for part in found]).double()
+    true = torch.cat([part.gaze for part in found if part.gaze is not None]).double()
+    if report.target == "angles":
+        constant = metrics.mean_gaze(true)[None]
+        guesses = [torch.rad2deg(guess) for guess in (output, constant)]
+        apart = [wasserstein_1d(guess, torch.rad2deg(true)) for guess in guesses]
+    else:
+        kept = geometry.eccentricity_deg(true) >= metrics.MIN_ECCENTRICITY_DEG
+        truth = geometry.direction_deg(true[kept])[:, None]
+        constant = metrics.mean_direction_deg(truth[:, 0]).view(1, 1)
+        guesses = [geometry.direction_from_cos_sin(output[kept])[:, None], constant]
+        apart = [wasserstein_circle(guess, truth, 360) for guess in guesses]
+    return {
+        f"{axis}_{prefix}wasserstein_deg": float(value)
+        for prefix, values in zip(("", "constant_"), apart, strict=True)
+        for axis, value in zip(report.axes, values, strict=True)
+    }
+
+
 def _save(
     out: Path, report: Report, found: list[Predicted], stores: list[Store], values: dict[str, Any]
 ) -> None:
@@ -166,12 +198,13 @@ def _save(
     gaze.save_json(out / RESULT, values)
 
 
-def _text(report: Report, heading: str, what: str) -> str:
+def _text(report: Report, heading: str, what: str, apart: dict[str, float]) -> str:
     left_out = f" ({report.left_out} without a direction left out)" if report.left_out else ""
     parts = [
         f"{heading}: {len(report.errors)} {what}{left_out}, degrees",
         _summary(report),
         _axes(report),
+        _apart(report, apart),
         _groups("subject", report.subjects),
         _groups("head yaw, pitch", report.heads),
     ]
@@ -195,6 +228,15 @@ def _errors(name: str, errors: Errors) -> list[str]:
 def _axes(report: Report) -> str:
     rows = [[name, *_axis(axis)] for name, axis in report.axes.items()]
     return gaze.table(["", "error", "bias", "slope"], rows)
+
+
+def _apart(report: Report, apart: dict[str, float]) -> str:
+    parts = [
+        f"{axis} {apart[f'{axis}_wasserstein_deg']:.2f}"
+        f" (constant {apart[f'{axis}_constant_wasserstein_deg']:.2f})"
+        for axis in report.axes
+    ]
+    return f"Wasserstein distance of all answers from all truths: {', '.join(parts)}"
 
 
 def _axis(axis: Axis) -> list[str]:

@@ -1,4 +1,4 @@
-"""Features of images from a network that is never trained: the same for everyone, from a seed."""
+"""Features of images: of a network that is never trained, and of a gaze network."""
 
 from itertools import pairwise
 
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gazegan import rng
+from gazegan.nets.regressor import Regressor
 
 FEATURES = 160
 _WIDTHS = (16, 32, 64, FEATURES // 2)
@@ -42,3 +43,17 @@ class RandomFeatures(nn.Module):
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
         return torch.cat((x.mean((2, 3)), x.std((2, 3))), dim=1)
+
+
+def last_hidden(network: Regressor, image: Tensor, turn: Tensor | None = None) -> Tensor:
+    """Return what a gaze network's last layer reads of images `[B, C, H, W]`, `[B, hidden]`.
+
+    `turn` as in its `forward`.
+    """
+    seen: list[Tensor] = []
+    handle = network.head[-1].register_forward_pre_hook(lambda layer, given: seen.append(given[0]))
+    try:
+        network(image, turn)
+    finally:
+        handle.remove()
+    return seen[0]

@@ -11,6 +11,7 @@ from gazegan.plots.curves import (
     truth_scatter,
 )
 from gazegan.plots.explained import Moves, Panel, curve_panels, move_bars
+from gazegan.plots.maps import Directions, Kinds, embedding_map
 from gazegan.plots.overlays import annotate, annotate_eyes, heat, overlay, tint
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES
 from gazegan.plots.sheets import Row, contact_sheet, png
@@ -20,6 +21,8 @@ __all__ = [
     "GRID",
     "INK",
     "SERIES",
+    "Directions",
+    "Kinds",
     "Moves",
     "Panel",
     "Row",
@@ -27,6 +30,7 @@ __all__ = [
     "annotate_eyes",
     "contact_sheet",
     "curve_panels",
+    "embedding_map",
     "epsilon_curve",
     "error_curve",
     "heat",

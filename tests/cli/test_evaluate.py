@@ -6,9 +6,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import ot
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import wasserstein_distance
 
 from gazegan import geometry, metrics
 from gazegan.data.manifest import Manifest
@@ -63,6 +65,32 @@ def test_table_sets_the_constant_beside_the_network(places, gazegan):
     assert f"{values['constant_deg']:.2f}" in lines["constant: mean gaze"]
     assert f"{values['vertical_slope']:.2f}" in lines["vertical"]
     assert {"ann", "bob", "-15, 0", "15, 0"} <= set(lines)
+
+
+def test_distances_of_distributions_stand_beside_the_constants(places, gazegan):
+    start = ("evaluate", "--data", places / "labelled", "--weights")
+    values = json.loads(gazegan(*start, places / "angles.safetensors", "--json").stdout)
+    output, batch = direct(places)
+    for k, axis in enumerate(("vertical", "horizontal")):
+        guess, truth = (torch.rad2deg(x[:, k]).double() for x in (output, batch.gaze))
+        found = values[f"{axis}_wasserstein_deg"]
+        assert found == pytest.approx(wasserstein_distance(guess, truth), rel=1e-4)
+        mean = torch.rad2deg(metrics.mean_gaze(batch.gaze))[k]
+        expected = wasserstein_distance([float(mean)], truth)
+        assert values[f"{axis}_constant_wasserstein_deg"] == pytest.approx(expected, rel=1e-4)
+    text = gazegan(*start, places / "angles.safetensors").stdout
+    assert f"horizontal {found:.2f} (constant {expected:.2f})" in text
+    values = json.loads(gazegan(*start, places / "direction.safetensors", "--json").stdout)
+    output, batch = direct(places, "direction")
+    kept = geometry.eccentricity_deg(batch.gaze) >= metrics.MIN_ECCENTRICITY_DEG
+    turns = [
+        (degrees[kept].double() / 360).numpy()
+        for degrees in (geometry.direction_from_cos_sin(output), geometry.direction_deg(batch.gaze))
+    ]
+    theirs = 360 * ot.wasserstein_circle(*turns, p=1).item()
+    assert values["direction_wasserstein_deg"] == pytest.approx(theirs, rel=1e-3)
+    # The constant's: everything is carried to the mean direction, along the shorter way.
+    assert values["direction_constant_wasserstein_deg"] == pytest.approx(values["constant_deg"])
 
 
 def test_files_hold_every_prediction(places, gazegan, tmp_path):
