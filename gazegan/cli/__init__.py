@@ -22,6 +22,7 @@ COMMANDS = {
     "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",
+    "inspect": "gazegan.cli.inspect:inspect",
     "export": "gazegan.cli.export:export",
 }
 """Command name -> `module:function`, in the order of the road."""
