@@ -211,9 +211,12 @@ def _show(
     image = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0))
     trunk = getattr(network, "trunk", None) if name != "critic" else None
     found = inspect_network(network, image.to(weight.device), trunk)
-    look = f"{size[0]}x{size[1]} {'grey' if channels == 1 else f'of {channels} channels'}"
+    colour = {1: "grey", 3: "colour"}.get(channels, f"of {channels} channels")
     values = {"network": name, "size": size, "channels": channels, **show.values_of(found)}
-    said = [show.text_of(found, f"{name}, {look}"), *show.notes_on(found, trunk is not None)]
+    said = [
+        show.text_of(found, f"{name}, {size[0]}x{size[1]} {colour}"),
+        *show.notes_on(found, trunk is not None),
+    ]
     if wanted is not None:
         maps = getattr(network, "trunk", network)
         ranges = show.ranges_of(maps, channels, size, wanted)

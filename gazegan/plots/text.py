@@ -58,10 +58,10 @@ def text_curve(values: ArrayLike, end: str, rows: int = 10) -> str:
     places = np.rint((rows - 1) * heights / top).astype(int)
     names = [f"{top:.3g}", *[""] * (rows - 2), "0"]
     left = max(map(len, names))
-    lines = [
-        f"{name.rjust(left)} │{''.join(' *'[place == rows - 1 - row] for place in places)}".rstrip()
-        for row, name in enumerate(names)
-    ]
+    lines = []
+    for row, name in enumerate(names):
+        marks = "".join("*" if place == rows - 1 - row else " " for place in places)
+        lines.append(f"{name.rjust(left)} │{marks}".rstrip())
     foot = f"{'0'.ljust(len(heights) - len(end))}{end}"
     edge = " " * left
     return "\n".join([*lines, f"{edge} └{'─' * len(heights)}", f"{edge}  {foot}"])

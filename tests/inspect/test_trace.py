@@ -69,12 +69,14 @@ def test_looking_changes_nothing(name):
     assert all(p.grad is None for p in network.parameters()) and x.grad is None
 
 
-def test_resnet18_sees_what_is_known_of_it():
-    """A field of 435 px and a stride of 32 (Araujo et al., Distill 2019, table of ResNets)."""
-    network = Regressor(RegressorConfig(kind="resnet18"), 3)
-    layers = inspect(network, image(3), network.trunk).layers
+@pytest.mark.parametrize(("name", "size"), [("vgg16", 212), ("alexnet", 195)])
+def test_known_networks_see_what_is_published(name, size):
+    """Table 1 of Araujo et al., "Computing receptive fields", Distill 2019; stride 32 in both."""
+    with torch.device("meta"):
+        network = getattr(torchvision.models, name)(weights=None)
+        layers = inspect(network, torch.empty(1, 3, 224, 224)).layers
     last = [layer for layer in layers if isinstance(layer.seen, Field)][-1]
-    assert last.seen.size == (435, 435) and last.seen.stride == (32, 32)
+    assert last.seen.size == (size, size) and last.seen.stride == (32, 32)
 
 
 def test_fields_are_counted_from_the_origin():
