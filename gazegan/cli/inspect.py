@@ -57,7 +57,9 @@ _DRAW = click.option(
     "--draw", type=options.PATH, metavar="FILE.png",
     help="Draw receptive fields on a rendered eye of that size; an older picture is replaced.",
 )  # fmt: skip
-_TEXT = click.option("--text", is_flag=True, help="Draw the last one in the terminal.")
+_TEXT = click.option(
+    "--text", is_flag=True, help="Draw one in the terminal: the last that ends within the eye."
+)
 
 
 @inspect.command()

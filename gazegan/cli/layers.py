@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,8 @@ def drawing_of(
     draw: Path | None,
     in_text: bool,
 ) -> list[str]:
-    """Draw receptive fields on a rendered eye: as PNG into `draw`, the last one as text.
+    """Draw receptive fields on a rendered eye: as PNG into `draw`, the last that ends within
+    it as text.
 
     Raises UserError where no layer has any.
     """
@@ -137,8 +138,8 @@ def drawing_of(
         raise UserError("--draw, --text: no layer has a receptive field of a size of its own")
     eye, said = _eye(size, colour), []
     if in_text:
-        last = list(boxes)[-1]
-        said += ["", text_image(eye, boxes[last]), f"What the middle of a map sees: {last}."]
+        shown = _shown(boxes, size)
+        said += ["", text_image(eye, boxes[shown]), f"What the middle of a map sees: {shown}."]
     if draw is not None:
         title = f"{name}: what the middle of a map sees (grey: padding)"
         write_atomic(draw, receptive_fields(eye, boxes, title))
@@ -185,6 +186,17 @@ def _boxes(layers: Sequence[Layer]) -> dict[str, Box]:
         if isinstance(layer.seen, Field)
         and (box := layer.seen.box(layer.shape[-2] // 2, layer.shape[-1] // 2))
     }
+
+
+def _shown(boxes: Mapping[str, Box], size: tuple[int, int]) -> str:
+    """Return the last box of which a side lies within the image, the last of all if none does."""
+    height, width = size
+    within = [
+        name
+        for name, (top, left, bottom, right) in boxes.items()
+        if top >= 0 or left >= 0 or bottom <= height or right <= width
+    ]
+    return (within or list(boxes))[-1]
 
 
 def _eye(size: tuple[int, int], colour: bool) -> Any:

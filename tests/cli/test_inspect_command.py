@@ -88,6 +88,13 @@ def test_fields_are_drawn_on_an_eye(gazegan, tmp_path):
     assert again.read_bytes() == picture.read_bytes()
 
 
+def test_the_field_in_the_terminal_is_one_that_ends_within_the_eye(gazegan):
+    said = gazegan("inspect", "resnet", "--text").stdout
+    assert "What the middle of a map sees: trunk.3.body.3, 49x49 px." in said and "│" in said
+    far = gazegan("inspect", "stack", "conv 1 1 201 pad half", "--text").stdout
+    assert "What the middle of a map sees: 1, 201x201 px." in far and "│" not in far
+
+
 def test_planned_learning_rates(gazegan, tmp_path):
     start = ("inspect", "schedule", "--lr", 0.1, "--epochs", 4)
     values = values_of(gazegan(*start, "--lr-cut", 0.5, "--lr-every", 1, "--json"))
