@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -107,6 +107,9 @@ def measured(network, image, axis, place):
 
 @settings(deadline=None, max_examples=40)
 @given(layers=st.lists(LAYER, min_size=1, max_size=4))
+@example(layers=[nn.MaxPool2d((3, 2), (2, 1), 1, dilation=(2, 3)), nn.Conv2d(1, 1, 3, dilation=2)])
+@example(layers=[nn.AvgPool2d((3, 2), 2, 1), nn.ConvTranspose2d(1, 1, 4, (3, 2), 1)])
+@example(layers=[nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(1, 1, 2, 3)])
 def test_fields_equal_gradients(layers):
     torch.manual_seed(0)
     image = torch.rand(1, 1, SIDE, SIDE, dtype=torch.float64)
