@@ -117,6 +117,7 @@ def test_fields_equal_gradients(layers):
     found = inspect(nn.Sequential(network, nn.Conv2d(1, 1, 1)).double(), image)
     field = found.layers[-1].seen
     assert isinstance(field, Field)
+    assume(min(field.size))  # Where rows see nothing, columns have no gradient either.
     smooth = [SmoothMax(m) if isinstance(m, nn.MaxPool2d) else m for m in layers]
     smooth = nn.Sequential(*smooth)
     assert tuple(smooth(image).shape[1:]) == found.layers[-1].shape
