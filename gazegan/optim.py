@@ -156,6 +156,33 @@ def clip_gradients(parameters: Iterable[Tensor], largest: float) -> float:
     return float(norm)
 
 
+@torch.no_grad()
+def clip_adaptively(parameters: Iterable[Tensor], share: float, epsilon: float = 1e-3) -> None:
+    """Scale each unit's gradient down to `share` of the norm of its weights, 0 for as it is.
+
+    A unit is what feeds one output: a row of a matrix, a kernel of a convolution; a bias is one as
+    a whole. Norms of weights count as `epsilon` at least, so that what begins at 0 can move. The
+    last layer of a network is best left out (Brock et al., arXiv 2102.06171, equation 3).
+    """
+    for weight in parameters:
+        if weight.grad is None or not share:
+            continue
+        largest = share * _unit_norms(weight).clamp(min=epsilon)
+        weight.grad.mul_((largest / _unit_norms(weight.grad).clamp(min=1e-6)).clamp(max=1))
+
+
+def _unit_norms(weight: Tensor) -> Tensor:
+    along = list(range(1, weight.dim())) if weight.dim() > 1 else [0]
+    norms: Tensor = torch.linalg.vector_norm(weight, dim=along, keepdim=True)
+    return norms
+
+
+def all_but(network: nn.Module, last: nn.Module) -> list[Tensor]:
+    """Return the parameters of a network without those of its part `last`."""
+    left_out = {id(parameter) for parameter in last.parameters()}
+    return [p for p in network.parameters() if id(p) not in left_out]
+
+
 def gradient_norm(parameters: Iterable[Tensor]) -> float:
     """Return the Euclidean norm of all gradients together."""
     norms = [p.grad.norm() for p in parameters if p.grad is not None]

@@ -1,16 +1,21 @@
 """Optimisers and schedule against PyTorch's own and against the formulas."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from timm.utils.agc import adaptive_clip_grad
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
+    all_but,
+    clip_adaptively,
     clip_gradients,
     gradient_norm,
     learning_rate,
@@ -133,6 +138,67 @@ def test_rmsprop_follows_its_formula():
         assert weight.item() == pytest.approx(slow, rel=1e-9)
 
 
+def test_for_one_weight_both_kinds_of_rmsprop_are_one():
+    """There the norm is the weight's own gradient; epsilon, which stands elsewhere, is tiny."""
+    weights = [nn.Parameter(torch.tensor([2.0], dtype=torch.float64)) for _ in range(2)]
+    ours = make_optimiser(OptimiserConfig(kind="rmsprop_norm", lr=0.1, epsilon=1e-30), weights[:1])
+    theirs = torch.optim.RMSprop(weights[1:], 0.1, alpha=0.99, eps=1e-15)
+    for _ in range(6):
+        for weight, optimiser in zip(weights, (ours, theirs), strict=True):
+            optimiser.zero_grad()
+            (weight**2 / 2).sum().backward()
+            optimiser.step()
+        assert weights[0].item() == pytest.approx(weights[1].item(), rel=1e-12)
+
+
+def test_the_elementwise_kind_is_torchs_and_differs_from_the_norms():
+    gradients = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    ends = []
+    for kind in ("rmsprop", "rmsprop_norm"):
+        weight = nn.Parameter(torch.zeros(3))
+        optimiser = make_optimiser(OptimiserConfig(kind=kind, lr=0.1, smoothing=0.8), [weight])
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            optimiser.step()
+        ends.append(weight.detach())
+    other = nn.Parameter(torch.zeros(3))
+    oracle = torch.optim.RMSprop([other], 0.1, 0.8, eps=1e-6)
+    for gradient in gradients:
+        other.grad = gradient.clone()
+        oracle.step()
+    assert torch.equal(ends[0], other.detach())
+    assert not torch.allclose(*ends, rtol=0.1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_the_newest_gradient_weighs_one_less_momentum(momentum):
+    """Of all that a gradient will ever move, 1 - momentum comes in its own step."""
+    weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    how = OptimiserConfig(kind="sgd", lr=1, momentum=momentum)
+    optimiser = make_optimiser(how, [weight])
+    places = []
+    for gradient in (1.0, *[0.0] * 400):
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimiser.step()
+        places.append(weight.item())
+    # Torch does not scale gradients by 1 - momentum: the first step is whole, the sum is larger.
+    assert places[0] == -1 and places[-1] == pytest.approx(-1 / (1 - momentum))
+    assert places[0] / places[-1] == pytest.approx(1 - momentum)
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
+def test_torchs_momentum_is_an_average_with_a_larger_rate(momentum):
+    gradients = torch.randn(20, generator=torch.Generator().manual_seed(0)).double()
+    weight, average, expected = nn.Parameter(torch.zeros(1).double()), 0.0, 0.0
+    optimiser = make_optimiser(OptimiserConfig(kind="sgd", lr=0.1, momentum=momentum), [weight])
+    for gradient in gradients.tolist():
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimiser.step()
+        average = momentum * average + (1 - momentum) * gradient
+        expected -= 0.1 / (1 - momentum) * average
+    assert weight.item() == pytest.approx(expected)
+
+
 def test_sgd_with_momentum_follows_its_formula():
     weight = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
     optimiser = make_optimiser(OptimiserConfig(kind="sgd", lr=0.1, momentum=0.5), [weight])
@@ -175,3 +241,33 @@ def test_gradient_norm_is_that_of_all_gradients_in_a_row():
     model(torch.rand(5, 3)).square().sum().backward()
     row = torch.cat([p.grad.flatten() for p in model.parameters()])
     assert gradient_norm(model.parameters()) == pytest.approx(row.norm().item())
+
+
+@settings(deadline=None, max_examples=25)
+@given(share=st.floats(1e-3, 0.5), scale=st.floats(1e-6, 10), seed=st.integers(0, 99))
+def test_adaptive_clipping_equals_timms(share, scale, seed):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(12, 2))
+    nn.init.zeros_(model[0].bias)
+    twin = copy.deepcopy(model)
+    x = scale * torch.rand(5, 2, 4, 4)
+    for net in (model, twin):
+        net(x).square().sum().backward()
+    clip_adaptively(model.parameters(), share)
+    adaptive_clip_grad(twin.parameters(), share)
+    for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_adaptive_clipping_bounds_each_unit_and_can_be_off():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    model(100 * torch.rand(6, 4)).square().sum().backward()
+    before = [p.grad.clone() for p in model.parameters()]
+    clip_adaptively(model.parameters(), 0)
+    assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), before, strict=True))
+    kept = all_but(model, model[1])
+    assert [id(p) for p in kept] == [id(p) for p in model[0].parameters()]
+    clip_adaptively(kept, 0.01)
+    ratio = model[0].weight.grad.norm(dim=1) / model[0].weight.norm(dim=1)
+    assert ratio.max() <= 0.01 * (1 + 1e-5) and ratio.min() > 0.0099
+    assert torch.equal(model[1].weight.grad, before[2])

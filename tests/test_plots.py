@@ -43,6 +43,10 @@ def figures() -> dict[str, bytes]:
         "epsilon": plots.epsilon_curve([0.01, 0.02], 5.0, {"PGD": [9, 12], "FGSM": [8, 9]}, 12.0),
         "scatter": plots.truth_scatter(0.5 * truth, truth),
         "map": plots.embedding_map(truth, panels(), "a note"),
+        "fields": plots.receptive_fields(
+            RNG.random((1, 9, 15)), {"near": (2, 3, 5, 8), "far": (-6, -4, 20, 30)}, "Fields"
+        ),
+        "schedule": plots.schedule_curve([0, 1, 1, 2], [0.1, 0.1, 0.03, 0.03]),
         "training": plots.training_curves({"a": {"x": ([0, 1], [3, 4]), "y": ([0], [1])}}),
     }
 
@@ -179,3 +183,26 @@ def test_the_labels_of_several_eyes_are_drawn_on_one_image():
     alone = [plots.annotate(image, (0, 0), points[k], visible[k], 3) for k in (0, 1)]
     both = plots.annotate_eyes(image, np.zeros((2, 2)), points, visible, 3)
     np.testing.assert_array_equal(both, np.maximum(*alone))
+
+
+def test_letters_darken_with_the_image_and_show_the_box():
+    image = np.linspace(0, 1, 12).reshape(1, 1, 12).repeat(8, 1)
+    rows = plots.text_image(image).splitlines()
+    assert len(rows) == 4 and set(rows) == {"@@%#*+=-:.  "}
+    rows = plots.text_image(image, (2, 3, 6, 9)).splitlines()
+    assert [row[3] + row[8] for row in rows] == ["#:", "┌┐", "└┘", "#:"]
+    outside = plots.text_image(image, (-9, -9, 20, 30))
+    assert outside == plots.text_image(image)
+    half = plots.text_image(image, (-4, 3, 20, 30)).splitlines()
+    assert all(row[3] == "│" for row in half)
+
+
+def test_large_images_are_written_small():
+    rows = plots.text_image(RNG.random((3, 300, 500))).splitlines()
+    assert len(rows) == 22 and {len(row) for row in rows} == {72}
+
+
+def test_a_curve_of_letters_has_a_star_a_column():
+    lines = plots.text_curve([0, 1, 2, 2], "end", rows=3).splitlines()
+    assert lines == ["2 │  **", "  │ *", "0 │*", "  └────", "   0end"]
+    assert plots.text_curve([0.0, 0.0], "x", rows=2).splitlines()[1] == "0 │**"

@@ -27,9 +27,9 @@ def check(group: click.Command, words: list[str]) -> None:
     """Follow sub-commands, then see that every option and value is accepted."""
     context = click.Context(group)
     while isinstance(group, click.Group) and words and not words[0].startswith("-"):
-        found = group.get_command(context, words[0])
-        assert found is not None, f"no command {words[0]}"
-        group, words = found, words[1:]
+        _, found, words = group.resolve_command(context, words)
+        assert found is not None
+        group = found
     if "DIR" not in words and words:
         group.make_context("gazegan", list(words))
 

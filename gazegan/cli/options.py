@@ -37,6 +37,9 @@ def out(help_text: str) -> Callable[[Any], Any]:
 class _Size(click.ParamType):  # type: ignore[type-arg]
     name = "HxW"
 
+    def __init__(self, least: int) -> None:
+        self.least = least
+
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
@@ -44,12 +47,14 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
         if not (height.isdigit() and width.isdigit()):
             self.fail(f"{value!r} is not a size; write HEIGHTxWIDTH, e.g. 36x60", param, ctx)
         size = int(height), int(width)
-        if not all(8 <= side <= 8192 for side in size):
-            self.fail(f"{value!r}: sides must lie in 8..8192 pixels", param, ctx)
+        if not all(self.least <= side <= 8192 for side in size):
+            self.fail(f"{value!r}: sides must lie in {self.least}..8192 pixels", param, ctx)
         return size
 
 
-SIZE = _Size()
+SIZE = _Size(8)
+SIDES = _Size(1)
+"""Of maps, which may be smaller than images."""
 
 
 def check_device(device: str) -> str:

@@ -200,6 +200,8 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/direction --target direction
       gazegan train gaze --data stores/renders --out runs/resnet --network resnet \\
           --set network.blocks=2
+      gazegan train gaze --data stores/renders --out runs/free --network resnet \\
+          --set network.norm=free --set clip_adaptive=0.02
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
     """

@@ -1,4 +1,6 @@
-"""Gaze losses; each returns one value a sample, so that callers may weight and average."""
+"""Gaze losses; on labels they return one value a sample, so that callers may weight them."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -41,3 +43,13 @@ def circular(predicted: Tensor, gaze: Tensor) -> Tensor:
     """
     weight = torch.deg2rad(eccentricity_deg(gaze)).sin()
     return weight * (1 - (predicted * direction_vector(gaze)).sum(-1))
+
+
+def gaze_moved_deg(judge: Callable[[Tensor], Tensor], raw: Tensor, refined: Tensor) -> Tensor:
+    """Return by how much refining images `[B, C, H, W]` moves the pitch and yaw that `judge` gives.
+
+    A scalar: the absolute changes of both angles, degrees, summed and averaged over the batch.
+    """
+    with torch.no_grad():
+        before = judge(raw)
+    return torch.rad2deg((judge(refined) - before).abs().sum(1).mean())

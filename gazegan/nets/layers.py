@@ -7,8 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Norm = Literal["instance", "group", "batch", "none"]
-"""Normalisation between a convolution and its activation."""
+from gazegan.nets.normaliser_free import FreeResidual, StandardisedConv, activation_gain, every
+
+Norm = Literal["instance", "group", "batch", "none", "free"]
+"""Normalisation between a convolution and its activation. none: plain convolutions. free: weights
+are standardised in its stead, and residual blocks scaled (`nets.normaliser_free`)."""
+
+LEAK = 0.2
+"""Slope of leaky ReLU below 0."""
 
 
 def normalisation(kind: Norm, channels: int) -> nn.Module:
@@ -20,7 +26,7 @@ def normalisation(kind: Norm, channels: int) -> nn.Module:
             return nn.GroupNorm(math.gcd(8, channels), channels)
         case "batch":
             return nn.BatchNorm2d(channels)
-        case "none":
+        case "none" | "free":
             return nn.Identity()
 
 
@@ -30,21 +36,30 @@ def conv(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Sequential:
     A strided kernel is 4 wide, a multiple of its stride, so that every pixel counts alike.
     """
     kernel = 4 if stride == 2 else 3
-    return nn.Sequential(
+    layer: nn.Conv2d
+    if norm == "free":
+        layer = StandardisedConv(inputs, outputs, kernel, stride, 1, activation_gain(LEAK))
+    else:
         # A bias before a normalisation would be subtracted again.
-        nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=norm == "none"),
-        normalisation(norm, outputs),
-        nn.LeakyReLU(0.2),
-    )
+        layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=norm == "none")
+    return nn.Sequential(layer, normalisation(norm, outputs), nn.LeakyReLU(LEAK))
 
 
 def up_conv(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
     """Return a transposed convolution that doubles both sides, normalisation, leaky ReLU."""
+    bias = norm in ("none", "free")
     return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=norm == "none"),
+        nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias),
         normalisation(norm, outputs),
-        nn.LeakyReLU(0.2),
+        nn.LeakyReLU(LEAK),
     )
+
+
+def residuals(channels: int, blocks: int, norm: Norm) -> nn.Sequential:
+    """Return residual blocks for maps that come from `conv` of the same `norm`."""
+    if norm == "free":
+        return nn.Sequential(*(FreeResidual(channels, k, LEAK) for k in range(blocks)))
+    return nn.Sequential(*(Residual(channels, norm) for _ in range(blocks)))
 
 
 class Residual(nn.Module):
@@ -80,12 +95,13 @@ class PreActivation(nn.Module):
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
         )
         same = inputs == outputs and stride == 1
-        self.project = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.stride = stride
+        self.project = None if same else nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, inputs, H, W]` to `[B, outputs, H / stride, W / stride]`."""
         active = F.relu(self.first(x))
-        beside = x if self.project is None else self.project(active)
+        beside = x if self.project is None else self.project(every(active, self.stride))
         out: Tensor = beside + self.body(active)
         return out
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gazegan.config import Config
-from gazegan.nets.layers import Norm, Residual, channels_last, conv, gaussian_blur, pad_to, up_conv
+from gazegan.nets.layers import Norm, channels_last, conv, gaussian_blur, pad_to, residuals, up_conv
 
 Width = Annotated[int, Field(ge=1, le=1024)]
 
@@ -57,7 +57,7 @@ class Refiner(nn.Module):
         w, norm = config.widths, config.norm
         self.stem = conv(channels, w[0], 1, norm)
         self.down = nn.ModuleList(conv(a, b, 2, norm) for a, b in pairwise(w))
-        self.middle = nn.Sequential(*(Residual(w[-1], norm) for _ in range(config.blocks)))
+        self.middle = residuals(w[-1], config.blocks, norm)
         self.up = nn.ModuleList(up_conv(b, a, norm) for a, b in pairwise(w))
         self.head = nn.Conv2d(w[0], channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)

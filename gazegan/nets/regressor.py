@@ -11,7 +11,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from gazegan.config import Config
+from gazegan.geometry import angles_from_vector, vector_from_angles
 from gazegan.nets.layers import PreActivation, channels_last, equalise, standardise
+from gazegan.nets.normaliser_free import FreePreActivation, StandardisedConv
 
 Target = Literal["angles", "direction"]
 """angles: (pitch, yaw) rad. direction: (cos, sin) of the direction in 0..360 degrees."""
@@ -19,7 +21,7 @@ Target = Literal["angles", "direction"]
 Kind = Literal["small", "lenet", "resnet", "resnet18"]
 """small: five convolutions. lenet: two with 5x5 kernels and pooling (Zhang et al., CVPR 2015).
 resnet: pre-activation blocks (He et al., ECCV 2016). resnet18: torchvision's (He et al., CVPR
-2016), without trained weights. All but lenet are batch-normalised."""
+2016), without trained weights. All but lenet are batch-normalised, resnet by choice."""
 
 LEAST_SIDE = {"small": 1, "lenet": 16, "resnet": 1, "resnet18": 1}
 """Sides of images, px, below which a kind has no features left."""
@@ -37,9 +39,14 @@ class RegressorConfig(Config):
     first four as its stages, lenet and resnet18 have their own."""
     blocks: int = Field(1, ge=1, le=16)
     """Blocks of each stage of resnet."""
+    norm: Literal["batch", "free"] = "batch"
+    """Of resnet: batch normalisation, or standardised weights and scaled blocks in its stead
+    (`nets.normaliser_free`), in which eyes of a batch do not act on each other."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns that the features keep: gaze is a matter of where things are."""
     hidden: Width = 64
+    head: Literal["angles", "vector"] = "angles"
+    """vector: the last layer points where the eye looks, and its pitch and yaw are the output."""
     limit_deg: float = Field(0.0, ge=0, le=90)
     """Bound of pitch and yaw to either side, by a sigmoid without weights; 0 for none."""
     knots: int = Field(17, ge=0, le=257)
@@ -54,6 +61,12 @@ class RegressorConfig(Config):
     def _consistent(self) -> "RegressorConfig":
         if self.limit_deg and self.target != "angles":
             raise ValueError("limit_deg bounds angles; leave it out with target 'direction'")
+        if self.head == "vector" and (self.limit_deg or self.target != "angles"):
+            raise ValueError("head 'vector' needs target 'angles' and no limit_deg")
+        if self.norm == "free" and self.kind != "resnet":
+            raise ValueError(f"norm 'free' is of kind 'resnet' alone, not of {self.kind!r}")
+        if self.norm == "free" and min(self.widths) < 2:
+            raise ValueError("norm 'free' needs widths of at least 2")
         return self
 
 
@@ -76,7 +89,8 @@ def trunk(config: RegressorConfig, channels: int) -> tuple[nn.Module, int]:
             first = (nn.Conv2d(channels, 20, 5), nn.MaxPool2d(2))
             return nn.Sequential(*first, nn.Conv2d(20, 50, 5), nn.MaxPool2d(2)), 50
         case "resnet":
-            return _resnet(config.widths[:4], config.blocks, channels), config.widths[3]
+            made = _free_resnet if config.norm == "free" else _resnet
+            return made(config.widths[:4], config.blocks, channels), config.widths[3]
         case "resnet18":
             return _resnet18(channels), 512
 
@@ -95,6 +109,19 @@ def _resnet(widths: Sequence[int], blocks: int, channels: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.BatchNorm2d(before), nn.ReLU())
 
 
+def _free_resnet(widths: Sequence[int], blocks: int, channels: int) -> nn.Sequential:
+    """Return the same without normalisation; images are to have mean 0 and spread 1."""
+    layers: list[nn.Module] = [StandardisedConv(channels, widths[0], 5, 2, padding=2)]
+    before, variance = widths[0], 1.0
+    for stage, width in enumerate(widths):
+        for number in range(blocks):
+            stride = 2 if stage and not number else 1
+            block = FreePreActivation(before, width, stride, variance)
+            layers.append(block)
+            before, variance = width, block.variance
+    return nn.Sequential(*layers, nn.ReLU())
+
+
 def _resnet18(channels: int) -> nn.Sequential:
     import torchvision  # takes a second that the other kinds should not wait
 
@@ -105,6 +132,15 @@ def _resnet18(channels: int) -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
+def _last(config: RegressorConfig) -> nn.Linear:
+    if config.head == "angles":
+        return nn.Linear(config.hidden, 2)
+    last = nn.Linear(config.hidden, 3)
+    with torch.no_grad():  # Into the camera at first: far from where angles jump.
+        last.bias.copy_(vector_from_angles(torch.zeros(2)))
+    return last
+
+
 class Regressor(nn.Module):
     """A trunk of convolutions, a pooled grid and two linear layers."""
 
@@ -112,12 +148,12 @@ class Regressor(nn.Module):
         super().__init__()
         self.config = config
         self.trunk, maps = trunk(config, channels)
-        rows, columns = config.grid
+        features, free = maps * math.prod(config.grid) + config.head_yaw, config.norm == "free"
         self.head = nn.Sequential(
-            nn.Linear(maps * rows * columns + config.head_yaw, config.hidden, bias=False),
-            nn.BatchNorm1d(config.hidden),
+            nn.Linear(features, config.hidden, bias=free),
+            nn.Identity() if free else nn.BatchNorm1d(config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, 2),
+            _last(config),
         )
         channels_last(self)
 
@@ -145,6 +181,8 @@ class Regressor(nn.Module):
         if self.target == "direction":
             # The floor keeps the gradient finite where the raw output passes through zero.
             return F.normalize(out, dim=1, eps=1e-3)
+        if self.config.head == "vector":
+            return angles_from_vector(out)
         if not self.config.limit_deg:
             return out
         limit = math.radians(self.config.limit_deg)

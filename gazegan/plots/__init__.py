@@ -6,6 +6,8 @@ Every function takes plain arrays (NumPy, CPU tensors or lists) and keeps no glo
 from gazegan.plots.curves import (
     epsilon_curve,
     error_curve,
+    receptive_fields,
+    schedule_curve,
     shots_curve,
     training_curves,
     truth_scatter,
@@ -15,6 +17,7 @@ from gazegan.plots.maps import Directions, Kinds, embedding_map
 from gazegan.plots.overlays import annotate, annotate_eyes, heat, overlay, tint
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES
 from gazegan.plots.sheets import Row, contact_sheet, png
+from gazegan.plots.text import text_curve, text_image
 
 __all__ = [
     "FAINT",
@@ -37,7 +40,11 @@ __all__ = [
     "move_bars",
     "overlay",
     "png",
+    "receptive_fields",
+    "schedule_curve",
     "shots_curve",
+    "text_curve",
+    "text_image",
     "tint",
     "training_curves",
     "truth_scatter",

@@ -113,6 +113,47 @@ def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike
     return _png(figure)
 
 
+def schedule_curve(
+    epochs: ArrayLike, rates: ArrayLike, title: str = "Learning rate, as planned"
+) -> bytes:
+    """Draw learning rates `[N]` at ascending `epochs` `[N]` of a training, as PNG."""
+    figure, axes = _figure(title, "epoch", "learning rate")
+    axes.plot(floats(epochs), floats(rates), **_styles(1)[0])
+    axes.set(xlim=(0, None), ylim=(0, None))
+    return _png(figure)
+
+
+def receptive_fields(
+    image: ArrayLike, boxes: Mapping[str, tuple[int, int, int, int]], title: str
+) -> bytes:
+    """Draw (top, left, bottom, right) px boxes on an image `[C, H, W]` in 0..1, as PNG.
+
+    Boxes may reach beyond the image; what they see there is padding.
+    """
+    values = np.clip(floats(image), 0, 1)
+    pixels = np.repeat(values, 4 - len(values), 0)[:3].transpose(1, 2, 0)
+    height, width = pixels.shape[:2]
+    edges = np.array([(0, 0, height, width), *boxes.values()])
+    low, high = edges[:, :2].min(0), edges[:, 2:].max(0)
+    figure = Figure(figsize=(8.6, 5.0), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    _dress(axes, title, "column (px)", "row (px)")
+    axes.grid(visible=False)
+    axes.set_facecolor(GRID)
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
+    for (name, (top, left, bottom, right)), style in zip(
+        boxes.items(), _styles(len(boxes)), strict=False
+    ):
+        across, down = (left, right, right, left, left), (top, top, bottom, bottom, top)
+        axes.plot(across, down, label=name, **style)
+    margin = 0.03 * float((high - low).max())
+    axes.set(xlim=(low[1] - margin, high[1] + margin), ylim=(high[0] + margin, low[0] - margin))
+    figure.legend(
+        loc="outside right upper", fontsize=9.5, labelcolor=INK, edgecolor="none", frameon=False
+    )
+    return _png(figure)
+
+
 def _scatter(axes: Axes, x: Floats, y: Floats) -> None:
     low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     pad = 0.05 * (high - low) or 1.0

@@ -32,6 +32,8 @@ from gazegan.nets.regressor import LEAST_SIDE, Regressor, RegressorConfig
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
+    all_but,
+    clip_adaptively,
     clip_gradients,
     learning_rate,
     make_optimiser,
@@ -43,7 +45,7 @@ from gazegan.schema import EyeBatch
 from gazegan.train.adapt import AdaptConfig, align, remember, teach
 from gazegan.train.augment import AugmentConfig, augment
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
-from gazegan.train.setup import describe, seeded, stack_rows
+from gazegan.train.setup import describe, seeded, split, stack_rows
 
 _CHUNK = 256
 
@@ -59,6 +61,8 @@ class GazeTraining(LoopConfig):
     schedule: ScheduleConfig = ScheduleConfig()
     clip: float = Field(0.0, ge=0)
     """Largest norm of a step's gradient; 0 for any."""
+    clip_adaptive: float = Field(0.0, ge=0)
+    """Largest norm of a unit's gradient as a share of its weights', the last layer left out."""
     augment: AugmentConfig = AugmentConfig()
     shares: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
     """How much of each batch comes from each of several sources; as many as they hold if empty."""
@@ -113,8 +117,7 @@ def step(
 
     Where there are photographs, it learns from them too.
     """
-    done = state.step / cfg.steps
-    rate = learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs, done)
+    rate = rate_at(cfg, epochs, state.step)
     set_learning_rate(state.optimiser, rate)
     turn = head_turn(batch)
     angles = torch.stack((labels(batch), torch.stack((turn, turn), dim=1)), dim=1)
@@ -136,11 +139,17 @@ def step(
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = clip_gradients(state.regressor.parameters(), cfg.clip)
+    clip_adaptively(all_but(state.regressor, state.regressor.head[-1]), cfg.clip_adaptive)
     state.optimiser.step()
     update_average(state.average, state.regressor, cfg.average, state.step)
     error = errors_deg(cfg, output.detach(), gaze).mean()
     scalars |= {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
     return scalars
+
+
+def rate_at(cfg: GazeTraining, epochs: float, step: int) -> float:
+    """Return the learning rate of a step, before which the data were seen `epochs` times."""
+    return learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs, step / cfg.steps)
 
 
 def lesson(
@@ -186,16 +195,6 @@ def errors_deg(cfg: GazeTraining, output: Tensor, gaze: Tensor) -> Tensor:
 def result(cfg: GazeTraining, state: GazeState) -> Regressor:
     """Return the network that the run is for: the average, or where there is none the last."""
     return state.average if cfg.average else state.regressor
-
-
-def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the indices to train on and those held out, drawn image by image from `seed`.
-
-    Images of one person fall on both sides; the held-out error says nothing about other people.
-    """
-    order = torch.randperm(count, generator=rng.stream(seed, "gaze", "held-out"))
-    cut = round(count * held_out)
-    return order[cut:].sort().values, order[:cut].sort().values
 
 
 def constant_output(cfg: GazeTraining, gaze: Tensor) -> Tensor:
@@ -263,8 +262,10 @@ def gaze_stage(
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
     validation = data.read(kept[:2048]).to(device) if len(kept) else None
     constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
-
     sources = by_source(cfg, data, train)
+
+    def epochs(at: int) -> float:
+        return at * cfg.batch / len(train)
 
     def batches(at: int) -> Batches:
         if cfg.shares:
@@ -291,9 +292,8 @@ def gaze_stage(
         data={**describe(data), **({"real": describe(real)} if real is not None else {})},
         init=lambda: init(cfg, data.channels, device),
         batches=batches,
-        step=lambda state, b, g: step(
-            cfg, state, b["data"], state.step * cfg.batch / len(train), g, b.get("real")
-        ),
+        step=lambda state, b, g: step(cfg, state, b["data"], epochs(state.step), g, b.get("real")),
+        plan=lambda at: {"lr_planned": rate_at(cfg, epochs(at), at)},
         evaluate=show,
         weights=lambda state: result(cfg, state),
     )

@@ -46,6 +46,11 @@ class Log:
         for name, image in (images or {}).items():
             self._board.add_image(name, image, step)
 
+    def plan(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Show what a later `step` will be like, in TensorBoard only."""
+        for name, value in scalars.items():
+            self._board.add_scalar(name, value, step)
+
     def __enter__(self) -> Self:
         return self
 

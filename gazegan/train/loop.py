@@ -28,6 +28,9 @@ Batches = Mapping[str, EyeBatch]
 Scalars = dict[str, float]
 Images = dict[str, Tensor]
 
+_PLANNED = 200
+"""Steps, evenly spread, whose plan is shown."""
+
 
 class LoopConfig(Config):
     """What the loop needs to know; a stage's configuration extends it."""
@@ -57,6 +60,8 @@ class Stage(Generic[S]):
     evaluate: Callable[[S], tuple[Scalars, Images]]
     weights: Callable[[S], nn.Module]
     """The network that the run is for."""
+    plan: Callable[[int], Scalars] = lambda _: {}
+    """Step -> what is known of it before the training, such as its learning rate."""
 
 
 class Interrupted(UserError):  # noqa: N818 (it is no error)
@@ -88,6 +93,8 @@ def run(
         state = load_state(run_dir, stage.init, notify)
         advance(state.step * cfg.batch)
         with Log(run_dir, state.step) as log:
+            for at in range(state.step, cfg.steps, math.ceil(cfg.steps / _PLANNED)):
+                log.plan(at + 1, stage.plan(at))
             _train(stage, state, run_dir, log, advance, stopped)
         _save(stage, state, run_dir)
     return state

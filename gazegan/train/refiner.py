@@ -21,13 +21,21 @@ from gazegan.losses.adversarial import (
     wasserstein_critic,
     wasserstein_generator,
 )
+from gazegan.losses.gaze import gaze_moved_deg
 from gazegan.losses.selfreg import region_weight, weighted_l1
 from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig
 from gazegan.nets.features import RandomFeatures
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor
-from gazegan.optim import OptimiserConfig, gradient_norm, make_optimiser, update_average
+from gazegan.optim import (
+    OptimiserConfig,
+    all_but,
+    clip_adaptively,
+    gradient_norm,
+    make_optimiser,
+    update_average,
+)
 from gazegan.schema import MASKS, EyeBatch
 from gazegan.train.history import mix_history
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
@@ -83,6 +91,9 @@ class RefinerTraining(LoopConfig):
     """Weight, a degree, of how far a frozen gaze network's answers move; without one not used."""
     generator: OptimiserConfig = OptimiserConfig(kind="adam", lr=2e-4)
     discriminator: OptimiserConfig = OptimiserConfig(kind="adam", lr=4e-4)
+    clip_adaptive: float = Field(0.0, ge=0)
+    """Largest norm of a unit's gradient as a share of its weights', last layers left out; 0: any.
+    """
     history: int = Field(0, ge=0, le=1 << 20)
     """Refined images remembered for the critic; 0 for none."""
     average: float = Field(0.995, ge=0, lt=1)
@@ -162,6 +173,7 @@ def _critic_step(
     state.critic_optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     norm = gradient_norm(state.critic.parameters())
+    clip_adaptively(all_but(state.critic, state.critic.heads), cfg.clip_adaptive)
     state.critic_optimiser.step()
     return {**scalars, "critic/loss": loss.item(), "critic/gradient": norm}
 
@@ -187,18 +199,9 @@ def _generator_step(
     state.refiner_optimiser.zero_grad()
     loss.backward()
     norm = gradient_norm(state.refiner.parameters())
+    clip_adaptively(all_but(state.refiner, state.refiner.head), cfg.clip_adaptive)
     state.refiner_optimiser.step()
     return {**scalars, "refiner/loss": loss.item(), "refiner/gradient": norm}
-
-
-def gaze_moved_deg(judge: Regressor, raw: Tensor, refined: Tensor) -> Tensor:
-    """Return by how much refining images `[B, C, H, W]` moves a gaze network's pitch and yaw.
-
-    A scalar: the absolute changes of both angles, degrees, summed and averaged over the batch.
-    """
-    with torch.no_grad():
-        before = judge(raw)
-    return torch.rad2deg((judge(refined) - before).abs().sum(1).mean())
 
 
 def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tensor:

@@ -4,13 +4,15 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from gazegan.geometry import vector_from_angles
 from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig
-from gazegan.nets.layers import pad_to, standardise
+from gazegan.nets.layers import PreActivation, pad_to, standardise
 from gazegan.nets.refiner import Refiner, RefinerConfig, add_soft
 from gazegan.nets.regressor import Regressor, RegressorConfig
 
@@ -34,7 +36,7 @@ def stirred(module: nn.Module) -> nn.Module:
 @given(
     size=SIZES,
     channels=st.sampled_from([1, 3]),
-    norm=st.sampled_from(["instance", "group", "batch", "none"]),
+    norm=st.sampled_from(["instance", "group", "batch", "none", "free"]),
     clamp=st.sampled_from(["hard", "soft"]),
     skips=st.booleans(),
 )
@@ -136,16 +138,25 @@ def test_direction_is_a_unit_vector():
     torch.testing.assert_close(norm, torch.ones(6))
 
 
-def test_batch_statistics_move_in_training_and_not_in_evaluation():
-    regressor, image = Regressor(RegressorConfig(), 1), images(4, 1, 16, 20)
-    buffers = {n: b.clone() for n, b in regressor.named_buffers() if "running" in n}
-    regressor.eval()(image)
-    assert all(torch.equal(b, regressor.get_buffer(n)) for n, b in buffers.items())
-    with evaluating(regressor.train()):
-        regressor(image)
-    assert all(torch.equal(b, regressor.get_buffer(n)) for n, b in buffers.items())
-    regressor(image)
-    assert not any(torch.equal(b, regressor.get_buffer(n)) for n, b in buffers.items())
+NORMALISED = {
+    **{k: lambda k=k: Regressor(RegressorConfig(kind=k), 1) for k in ("small", "resnet")},
+    "resnet18": lambda: Regressor(RegressorConfig(kind="resnet18"), 1),
+    "refiner": lambda: Refiner(SMALL.model_copy(update={"norm": "batch"}), 1),
+}
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_batch_statistics_move_in_training_and_not_in_evaluation(name):
+    network, image = NORMALISED[name](), images(4, 1, 16, 20)
+    buffers = {n: b.clone() for n, b in network.named_buffers() if "running" in n}
+    assert buffers
+    network.eval()(image)
+    assert all(torch.equal(b, network.get_buffer(n)) for n, b in buffers.items())
+    with evaluating(network.train()):
+        network(image)
+    assert all(torch.equal(b, network.get_buffer(n)) for n, b in buffers.items())
+    network(image)
+    assert not any(torch.equal(b, network.get_buffer(n)) for n, b in buffers.items())
 
 
 def test_evaluation_does_not_depend_on_the_other_images():
@@ -203,6 +214,32 @@ def test_every_kind_answers_every_size_and_learns(kind, channels):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in regressor.parameters())
 
 
+def test_a_head_that_points_gives_angles_of_its_vector_and_learns():
+    torch.manual_seed(0)
+    regressor = Regressor(RegressorConfig(head="vector", widths=(8, 8, 16, 16, 16)), 1)
+    image = images(8, 1, 16, 24)
+    seen = []
+    regressor.head.register_forward_hook(lambda *args: seen.append(args[-1]))
+    angles = regressor(image)
+    unit = seen[-1] / seen[-1].norm(dim=1, keepdim=True)
+    torch.testing.assert_close(vector_from_angles(angles), unit)
+    # Before it has learnt anything it looks about ahead, where angles do not jump.
+    assert angles.abs().max() < 1.2 and regressor.head[-1].bias.tolist() == [0, 0, -1]
+    wanted = 0.6 * torch.rand(8, 2) - 0.3
+    optimiser = torch.optim.Adam(regressor.parameters(), 3e-3)
+    losses = []
+    for _ in range(25):
+        loss = (regressor(image) - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+    for wrong in ({"limit_deg": 20}, {"target": "direction"}):
+        with pytest.raises(ValueError, match="vector"):
+            RegressorConfig(head="vector", **wrong)
+
+
 def test_parameters_of_known_networks_are_counted_as_in_their_papers():
     def count(module):
         return sum(p.numel() for p in module.parameters())
@@ -216,6 +253,26 @@ def test_parameters_of_known_networks_are_counted_as_in_their_papers():
     two = Regressor(RegressorConfig(kind="resnet", blocks=2), 1).trunk
     # A further block of width w: two convolutions of 9 w^2 and two normalisations of 2 w.
     assert count(two) - count(one) == sum(18 * w * w + 4 * w for w in (16, 32, 64, 96))
+
+
+@pytest.mark.parametrize("norm", ["batch", "free"])
+def test_no_convolution_of_one_pixel_has_a_stride(norm):
+    """With fewer than 8 channels going backward through one corrupts PyTorch's memory."""
+    config = RegressorConfig(kind="resnet", norm=norm, widths=(4, 4, 8, 8, 8))
+    ones = [
+        m
+        for m in Regressor(config, 1).modules()
+        if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)
+    ]
+    assert len(ones) == 3 and all(m.stride == (1, 1) for m in ones)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_block_projects_every_other_place(stride):
+    block, x = PreActivation(3, 5, stride), images(2, 3, 7, 8)
+    expected = F.conv2d(F.relu(block.eval().first(x)), block.project.weight, stride=stride)
+    nn.init.zeros_(block.body[-1].weight)
+    torch.testing.assert_close(block(x), expected)
 
 
 def test_resnet18_is_torchvisions():

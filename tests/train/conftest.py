@@ -74,6 +74,12 @@ STAGES = {
     "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
     "gaze": _gaze,
     "gaze-adapted": lambda **c: _gaze(real=_eyes(30, 1, labelled=False), **c),
+    "gaze-free": lambda **c: _gaze(
+        network=RegressorConfig(
+            kind="resnet", norm="free", head="vector", widths=(4, 4, 8, 8, 8), hidden=8
+        ),
+        **{"clip_adaptive": 0.02, **c},
+    ),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
 

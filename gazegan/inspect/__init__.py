@@ -1,0 +1,1 @@
+"""What a network is made of: sizes, parameters, cost and receptive fields."""
