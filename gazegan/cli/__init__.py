@@ -22,6 +22,7 @@ COMMANDS = {
     "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",
+    "attack-scenes": "gazegan.cli.attack_scenes:attack_scenes",
     "export": "gazegan.cli.export:export",
 }
 """Command name -> `module:function`, in the order of the road."""
