@@ -150,4 +150,5 @@ def _normal_like(image: Tensor, generator: torch.Generator) -> Tensor:
 
 def _length(change: Tensor) -> Tensor:
     """Return the length of each `[B, ...]`, in a shape that multiplies it."""
-    return change.flatten(1).norm(dim=1).view(-1, *[1] * (change.dim() - 1))
+    length: Tensor = change.flatten(1).norm(dim=1)
+    return length.view(-1, *[1] * (change.dim() - 1))

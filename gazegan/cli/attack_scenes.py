@@ -185,7 +185,8 @@ def _results(found: Searched, scenes: Scenes, box: Box) -> dict[str, Any]:
     errors = {kind: Errors(found.degrees[kind].double()) for kind in _KINDS}
     look = found.batches["nominal"].gaze
     assert look is not None
-    rows = zip(torch.rad2deg(look).tolist(), *(found.degrees[k].tolist() for k in _KINDS))
+    columns = (found.degrees[kind].tolist() for kind in _KINDS)
+    rows = zip(torch.rad2deg(look).tolist(), *columns, strict=True)
     keys = ("gaze_pitch_deg", "gaze_yaw_deg", *(f"{kind}_deg" for kind in _KINDS))
     return {
         "recipe": scenes.recipe.name,

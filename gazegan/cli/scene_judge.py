@@ -57,7 +57,8 @@ class Scenes:
 
         from gazegan.render.scene import chunk
 
-        parts = zip(*(torch.split(x, chunk(self.recipe.image)) for x in (latent, which)))
+        step = chunk(self.recipe.image)
+        parts = zip(torch.split(latent, step), torch.split(which, step), strict=True)
         return torch.cat([self._degrees(*part) for part in parts])
 
     def _degrees(self, latent: Tensor, which: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ class Scenes:
         return error(output, truth)
 
     def photograph(self, latent: Tensor) -> EyeBatch:
-        """Return all N scenes moved to `latent` `[N, P]` with every label, as a store keeps them."""
+        """Return the N scenes moved to `latent` `[N, P]` with labels, as a store keeps them."""
         import torch
 
         from gazegan.render import effects
@@ -94,7 +95,8 @@ class Scenes:
         from gazegan.schema import EyeBatch
 
         needs, image = effects.of_recipe(self.recipe), self.recipe.image
-        parts = zip(*(torch.split(x, chunk(image)) for x in (latent, self.texture)))
+        step = chunk(image)
+        parts = zip(torch.split(latent, step), torch.split(self.texture, step), strict=True)
         with torch.no_grad():
             made = [
                 render(self._params(z), seed.to(self.device), image, needs).to("cpu")
@@ -163,14 +165,14 @@ def iris_in_sight(masks: Tensor, ellipses: Tensor) -> Tensor:
 
     seen = sum(masks[:, MASKS.index(name)].sum((1, 2)) for name in ("iris", "pupil", "glint"))
     outline = ellipses[:, ELLIPSES.index("iris"), 2:4].prod(1) * math.pi
-    return seen / outline.clamp_min(1e-6)  # type: ignore[operator]
+    return seen / outline.clamp_min(1e-6)
 
 
 def movable(recipe: Recipe, only: Sequence[str], hold: Sequence[str]) -> Tensor:
     """Return which latents `[P]` bool may move: those of `only`, or all, but for those of `hold`.
 
-    Both name parameters or groups of them. Constants, gaze, side and where the camera stands never move. Raises UserError
-    for a name that is neither, and where nothing is left.
+    Both name parameters or groups of them. Constants, gaze, side and where the camera stands never
+    move. Raises UserError for a name that is neither, and where nothing is left.
     """
     import torch
 
