@@ -33,6 +33,11 @@ class Ball:
         """Largest change of every value where all change alike."""
         return self.radius
 
+    @property
+    def first_step(self) -> float:
+        """Size of a climb's first step: across the whole ball."""
+        return 2 * self.radius
+
     def shrink(self, change: Tensor) -> Tensor:
         """Return the nearest change `[B, C, H, W]` that is small enough; 0..1 is left aside."""
         return change.clamp(-self.radius, self.radius)
@@ -107,6 +112,11 @@ class Patch(Ball):
         """Which pixels `[B or 1, 1, H, W]` may change."""
         return self.mask
 
+    @property
+    def first_step(self) -> float:
+        """Size of a climb's first step; larger ones only leap between black and white."""
+        return 0.2 * self.radius
+
     def shrink(self, change: Tensor) -> Tensor:
         """Return the nearest change `[B, C, H, W]` inside the patch that is small enough."""
         return change.clamp(-self.radius, self.radius) * self.mask
@@ -114,6 +124,11 @@ class Patch(Ball):
     def steepest(self, gradient: Tensor) -> Tensor:
         """Return the gradient's sign inside the patch."""
         return gradient.sign() * self.mask
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Draw an image near the centre; from a patch of noise climbs find less."""
+        unit = rand_like(self.centre, generator)
+        return self.project(self.centre + 0.1 * self.radius * (2 * unit - 1))
 
 
 MakeBall = Callable[[Tensor, float], Ball]

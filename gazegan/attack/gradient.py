@@ -94,8 +94,8 @@ def pgd(
     Dong et al., CVPR 2018, equations 6 and 7.
     """
     region = ball(image.detach(), epsilon)
-    radius = region.radius
-    sizes = step_sizes(radius, steps) if step_size is None else [step_size] * steps
+    falling = step_sizes(region.first_step / 2, steps)
+    sizes = falling if step_size is None else [step_size] * steps
     if restarts < 1:
         raise ValueError(f"restarts must be at least 1, got {restarts}")
     goal = goal_of(fn, truth, error, targeted)

@@ -36,7 +36,7 @@ def universal(
     with evaluating(fn):
         change = torch.zeros_like(region.centre[:1])
         best = Best(change, value_of(mean, change))
-        for size in step_sizes(region.radius, steps):
+        for size in step_sizes(region.first_step / 2, steps):
             _, slope = value_and_gradient(mean, change)
             change = region.shrink(change + size * region.steepest(slope))
             best = best.or_better(change, value_of(mean, change))

@@ -63,7 +63,7 @@ def epsilon_curve(
     if constant_deg is not None:
         axes.axhline(constant_deg, label="constant predictor", **_styles(0)[-1])
     axes.set(xlim=(0, 1.03 * float(x.max()) or 1.0), ylim=(0, None))
-    _legend(axes, loc="upper left")
+    _legend(axes, loc="upper left" if constant_deg is not None else "best")
     return _png(figure)
 
 
@@ -149,7 +149,11 @@ def _scatter(axes: Axes, x: Floats, y: Floats) -> None:
 
 def _styles(count: int) -> list[dict[str, Any]]:
     """Line styles of `count` series, and the dashed one of a baseline last."""
-    lines = [{"color": SERIES[i % len(SERIES)], "linewidth": 2.2} for i in range(count)]
+    colours = len(SERIES)
+    lines: list[dict[str, Any]] = [
+        {"color": SERIES[i % colours], "linewidth": 2.2, "linestyle": "-" if i < colours else "-."}
+        for i in range(count)
+    ]
     return [*lines, {"color": FAINT, "linewidth": 1.8, "linestyle": (0, (4, 3))}]
 
 
