@@ -18,6 +18,8 @@ Judge = Callable[[Tensor, Tensor], Tensor]
 
 _TOGETHER = 0.99
 """Share of drawn scenes that lie no farther out, all latents taken together, than a search goes."""
+_AT_ONCE = 64
+"""Rows that are judged at a time where there is a choice: few are slow for what they are."""
 
 
 @dataclass(frozen=True)
@@ -145,17 +147,19 @@ def alone(
     Each is tried at `points` even places of its range, and where it is; one that is not free is
     left where it is.
     """
-    start = box.project(nominal)
+    start, count = box.project(nominal), len(nominal)
     resting = _scored(judge, start, advance).value
     worst = resting.repeat(nominal.shape[1], 1)
-    which = torch.arange(len(nominal)).repeat(points)
-    places = torch.linspace(-box.within, box.within, points).repeat_interleave(len(nominal))
-    for k in box.free.nonzero().flatten().tolist():
-        moved = start.repeat(points, 1)
-        moved[:, k] = places.to(moved)
-        degrees = value_of(lambda z: judge(z, which), moved)
-        worst[k] = torch.maximum(resting, degrees.view(points, -1).amax(0))
-        advance(len(moved))
+    places = torch.linspace(-box.within, box.within, points).repeat_interleave(count).to(start)
+    free = box.free.nonzero().flatten()
+    for some in torch.split(free, max(1, _AT_ONCE // len(places))):
+        moved = start.repeat(len(some) * points, 1).view(len(some), len(places), -1)
+        moved[torch.arange(len(some)), :, some] = places
+        which = torch.arange(count).repeat(len(some) * points)
+        with torch.no_grad():
+            degrees = judge(moved.flatten(0, 1), which)
+        worst[some] = torch.maximum(resting, degrees.view(len(some), points, count).amax(1))
+        advance(len(degrees))
     return worst
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gazegan.nets.regressor import Regressor
     from gazegan.schema import EyeBatch
 
-_AT_ONCE, _LEARNT_FROM, _AUDITED = 64, 256, 32
+_AT_ONCE, _LEARNT_FROM, _AUDITED, _AUDIT_QUERIES = 64, 256, 32, 200
 
 
 class _Epsilons(click.ParamType):  # type: ignore[type-arg]
@@ -224,4 +224,5 @@ def _audit(network: Regressor, batch: EyeBatch, size: float, how: Choices, seed:
     ball, radius = methods_of.ball_of(eyes, how.norm, size)
     generator = rng.stream(seed, "attack", "audit")
     here = (eyes.fn, eyes.image, eyes.truth, radius, generator)
-    return audit(*here, how.steps, error=eyes.error, ball=ball)
+    queries = min(how.queries, _AUDIT_QUERIES)
+    return audit(*here, how.steps, queries, eyes.error, ball=ball)

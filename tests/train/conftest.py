@@ -74,6 +74,7 @@ STAGES = {
     "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
     "gaze": _gaze,
     "gaze-adapted": lambda **c: _gaze(real=_eyes(30, 1, labelled=False), **c),
+    "gaze-adversary": lambda **c: _gaze(adversary={"epsilon_255": 4}, **c),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
 
