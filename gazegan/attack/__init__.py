@@ -14,7 +14,7 @@ from gazegan.attack.outcome import (
 from gazegan.attack.scenes import Box, Found, Plan, alone, worst_drawn, worst_scenes
 from gazegan.attack.search import square
 from gazegan.attack.sweep import Curve, Sweep, random_noise, sweep
-from gazegan.attack.universal import apply, universal
+from gazegan.attack.universal import apply_change, universal
 
 __all__ = [
     "Adversarial",
@@ -32,7 +32,7 @@ __all__ = [
     "Sweep",
     "alone",
     "angle_error_deg",
-    "apply",
+    "apply_change",
     "audit",
     "direction_error_deg",
     "fgsm",

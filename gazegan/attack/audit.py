@@ -41,7 +41,7 @@ class Audit:
     def findings(self) -> dict[str, str]:
         """What speaks against trusting the gradient, by name, in words; empty where nothing does.
 
-        Checks one to three of Athalye et al., ICML 2018, section 3.1, and two of their causes.
+        The first, second and fourth sign of Athalye et al., ICML 2018, section 3.1, and two causes.
         """
         found = {}
         if blind := float(self.blind.double().mean()):

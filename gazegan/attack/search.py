@@ -11,7 +11,7 @@ from gazegan.attack.outcome import Adversarial, ErrorDeg, Fn, angle_error_deg, j
 from gazegan.modes import evaluating
 
 _HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""Of 10000 queries, when the squares' area is halved (the source's section 3.1 and its code)."""
+"""Of 10000 queries, when the squares' area is halved (the source's code)."""
 
 
 def square(

@@ -43,7 +43,7 @@ def universal(
     return best.point
 
 
-def apply(
+def apply_change(
     fn: Fn,
     change: Tensor,
     image: Tensor,

@@ -62,7 +62,7 @@ class _Epsilons(click.ParamType):  # type: ignore[type-arg]
     " 0.5,1,2,4,8; or the patch's side in px, default 3,6,9,12. A list, or repeat the option.",
 )  # fmt: skip
 @click.option(
-    "--target", "toward", type=Toward(), default=None,
+    "--target", "toward", type=Toward(), default=None, metavar="left|right|up|down|PITCH,YAW",
     help="Make it say this gaze (left and right are the image's, 15 degrees off the camera); else"
     " anything but the truth.",
 )  # fmt: skip
@@ -109,13 +109,16 @@ def attack(
 
     \b
     gazegan attack --weights runs/gaze --data stores/test --out results/attack
-    gazegan attack --weights runs/gaze --data stores/test --out results/4 --epsilon 4 --steps 50 \\
-        --restarts 5
-    gazegan attack --weights runs/gaze --data stores/test --out results/left --target left
-    gazegan attack --weights runs/gaze --data stores/test --out results/up --target 10,-5 --norm l2
-    gazegan attack --weights runs/gaze --data stores/test --out results/patch --norm patch
-    gazegan attack --weights runs/gaze --data stores/test --out results/all --method pgd \\
-        --method momentum --method search --method universal
+    gazegan attack --weights runs/gaze --data stores/test --out results/4 \\
+        --epsilon 4 --steps 50 --restarts 5
+    gazegan attack --weights runs/gaze --data stores/test --out results/left \\
+        --target left
+    gazegan attack --weights runs/gaze --data stores/test --out results/up \\
+        --target 10,-5 --norm l2
+    gazegan attack --weights runs/gaze --data stores/test --out results/patch \\
+        --norm patch --method pgd --method universal
+    gazegan attack --weights runs/gaze --data stores/test --out results/blind \\
+        --method search --queries 2000
     """
     network, (store,) = gaze.open_network(weights, [data], device)
     gaze.need_labels([store])

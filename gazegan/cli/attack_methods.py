@@ -155,4 +155,4 @@ def _run(eyes: Victims, how: Choices, name: str, size: float, generator: Generat
     if name == "search":
         return attack.square(*here, generator, how.queries, eyes.error, **aim)
     change, fits = eyes.learnt[size]
-    return attack.apply(eyes.fn, change, *here[1:], eyes.error, ball=fits)
+    return attack.apply_change(eyes.fn, change, *here[1:], eyes.error, ball=fits)

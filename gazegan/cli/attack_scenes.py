@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ALONE, _POINTS = 16, 4
 """Scenes in which every parameter is moved alone, and how many places each is tried at."""
 _SHOWN, _ACROSS, _LISTED = 16, 8, 20
-_KINDS = ("nominal", "drawn", "worst")
+_KINDS = {"nominal": "nominal", "drawn": "worst of random draws", "worst": "found"}
 RESULT, STORE = "scenes.json", "store"
 
 
@@ -40,7 +40,8 @@ RESULT, STORE = "scenes.json", "store"
 )  # fmt: skip
 @click.option(
     "--within", type=click.FloatRange(0, 3, min_open=True), default=2.0, show_default=True,
-    help="How far a parameter may go: standard deviations, or what as small a share of a range is.",
+    help="How far a parameter may go from its median, in standard deviations of a normal"
+    " distribution: 2 is the middle 95% of what the recipe draws.",
 )  # fmt: skip
 @click.option(
     "--visible", type=click.FloatRange(0, 1), default=0.5, show_default=True,
@@ -85,10 +86,14 @@ def attack_scenes(
 
     \b
     gazegan attack-scenes webcam --weights runs/gaze --out results/scenes
-    gazegan attack-scenes webcam --weights runs/gaze --out results/light --only light --renders 400
-    gazegan attack-scenes webcam --weights runs/gaze --out results/face --hold camera --hold glasses
-    gazegan attack-scenes webcam --weights runs/gaze --out hard --count 1000 --renders 40
-    gazegan train gaze --data stores/renders --share 3 --data hard/store --share 1 --out runs/harder
+    gazegan attack-scenes webcam --weights runs/gaze --out results/light \\
+        --only light --renders 400
+    gazegan attack-scenes webcam --weights runs/gaze --out results/face \\
+        --hold camera --hold glasses
+    gazegan attack-scenes webcam --weights runs/gaze --out hard \\
+        --count 1000 --renders 40
+    gazegan train gaze --data stores/renders --share 3 \\
+        --data hard/store --share 1 --out runs/harder
     """
     from gazegan.attack import Box
     from gazegan.cli.scene_judge import begun, draw, movable
@@ -230,10 +235,9 @@ def _save(out: Path, found: Searched, scenes: Scenes, values: dict[str, Any]) ->
     _write_store(out / STORE, found.batches["worst"], scenes, values["settings"])
     write_atomic(out / "sheet.png", png(_sheet(found, scenes.recipe.name)))
     shown = min(_ALONE, values["count"])
-    lines = {"nominal": "nominal", "drawn": "worst random draw", "worst": "found, all moved"}
     chart = bars(
         {one["name"]: one["worst_deg"] for one in values["parameters"][:_LISTED]},
-        {words: float(found.degrees[kind][:shown].mean()) for kind, words in lines.items()},
+        {words: float(found.degrees[kind][:shown].mean()) for kind, words in _KINDS.items()},
         "mean of the worst errors (degrees)",
         f"One parameter moved alone, {shown} scenes of {values['recipe']}",
     )
@@ -266,11 +270,10 @@ def _write_store(path: Path, batch: EyeBatch, scenes: Scenes, settings: dict[str
 def _sheet(found: Searched, recipe: str) -> Any:
     from gazegan.plots import Row, contact_sheet
 
-    labels = {"nominal": "nominal", "drawn": "worst drawn", "worst": "found"}
     rows = []
     for start in range(0, min(_SHOWN, len(found.degrees["worst"])), _ACROSS):
         chosen = slice(start, start + _ACROSS)
-        for kind, name in labels.items():
+        for kind, name in zip(_KINDS, ("nominal", "worst drawn", "found"), strict=True):
             captions = [f"{e:.1f}° off" for e in found.degrees[kind][chosen].tolist()]
             rows.append(Row(name, list(found.batches[kind].image[chosen]), captions))
     note = "each column one gaze: as drawn, the worst of random draws, and what the search found"
@@ -282,10 +285,9 @@ def _text(values: dict[str, Any], out: Path) -> str:
         f"{out}: {values['count']} scenes of recipe {values['recipe']!r}, {values['moved']}"
         f" parameters moved; degrees, constant predictor {values['constant_deg']:.2f}"
     )
-    words = {"nominal": "nominal", "drawn": "worst of random draws", "worst": "found"}
     rows = [
-        [words[k], *(f"{values[f'{k}{part}']:.2f}" for part in ("_deg", "_median_deg", "_p95_deg"))]
-        for k in _KINDS
+        [words, *(f"{values[f'{k}{part}']:.2f}" for part in ("_deg", "_median_deg", "_p95_deg"))]
+        for k, words in _KINDS.items()
     ]
     alone = [
         [one["name"], one["group"], *(f"{one[k]:.2f}" for k in ("worst_deg", "gain_deg"))]

@@ -137,7 +137,7 @@ def test_one_change_for_all_reaches_the_closed_form(seed):
     sign = np.sign(model(image)[:, 0].numpy())
     assert (sign > 0).all(), "else no change suits all"
     assert_close(change[0, 0], 0.02 * weight.sign())
-    made = attack.apply(model, change, image, truth, 0.02)
+    made = attack.apply_change(model, change, image, truth, 0.02)
     assert_close(made.error_deg, made.clean_deg + torch.rad2deg(0.02 * weight.abs().sum()))
 
 
@@ -146,7 +146,7 @@ def test_one_change_for_all_is_in_the_ball_and_helps_on_the_mean(ball):
     net, image, truth = ready(), images(8), truths(8)
     change = attack.universal(net, image, truth, 0.2, ball=ball)
     assert change.shape == (1, 1, 8, 12)
-    made = attack.apply(net, change, image, truth, 0.2, ball=ball)
+    made = attack.apply_change(net, change, image, truth, 0.2, ball=ball)
     assert float(made.error_deg.mean()) > float(made.clean_deg.mean())
     assert_close(ball(image[:1], 0.2).shrink(change), change)
 
