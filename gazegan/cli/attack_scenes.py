@@ -235,8 +235,9 @@ def _save(out: Path, found: Searched, scenes: Scenes, values: dict[str, Any]) ->
     _write_store(out / STORE, found.batches["worst"], scenes, values["settings"])
     write_atomic(out / "sheet.png", png(_sheet(found, scenes.recipe.name)))
     shown = min(_ALONE, values["count"])
+    harmful = [one for one in values["parameters"] if one["gain_deg"] > 0][:_LISTED]
     chart = bars(
-        {one["name"]: one["worst_deg"] for one in values["parameters"][:_LISTED]},
+        {one["name"]: one["worst_deg"] for one in harmful},
         {words: float(found.degrees[kind][:shown].mean()) for kind, words in _KINDS.items()},
         "mean of the worst errors (degrees)",
         f"One parameter moved alone, {shown} scenes of {values['recipe']}",

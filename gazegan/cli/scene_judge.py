@@ -72,7 +72,9 @@ class Scenes:
         seen = expose(params, self.texture[which].to(self.device), image, needs)
         known = label(params, image, needs)
         turn = (known["head"][:, 1],) if self.network.config.head_yaw else ()
-        degrees = self._error(self.network(seen.image, *turn), known["gaze"]).cpu()
+        # Rounded as a store keeps it; the gradient passes through as if it were not.
+        image_seen = seen.image + (_rounded(seen.image) - seen.image).detach()
+        degrees = self._error(self.network(image_seen, *turn), known["gaze"]).cpu()
         short = self.least[which] - iris_in_sight(seen.masks, known["ellipses"]).cpu()
         return torch.where(short > 0, -_HIDDEN_DEG * short, degrees)
 
@@ -103,8 +105,7 @@ class Scenes:
                 for z, seed in parts
             ]
         batch = EyeBatch.cat(made)
-        stored = (batch.image * 255).round() / 255
-        return replace(batch, image=stored, id=torch.arange(len(batch)))
+        return replace(batch, image=_rounded(batch.image), id=torch.arange(len(batch)))
 
     def judge(self, batch: EyeBatch) -> Tensor:
         """Return the errors `[N]` on finished images."""
@@ -154,6 +155,10 @@ def begun(scenes: Scenes, latent: Tensor, visible: float) -> Scenes:
     seen = scenes.photograph(latent)
     assert seen.masks is not None and seen.ellipses is not None
     return replace(scenes, latent=latent, least=visible * iris_in_sight(seen.masks, seen.ellipses))
+
+
+def _rounded(image: Tensor) -> Tensor:
+    return (image * 255).round() / 255
 
 
 def iris_in_sight(masks: Tensor, ellipses: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def test_found_scenes_are_a_store_on_which_the_network_errs_as_told(found, place
     assert told["constant_deg"] == pytest.approx(values["constant_deg"], rel=1e-4)
     assert values["nominal_deg"] < values["worst_deg"]
     for scene in values["scenes"]:
-        assert scene["worst_deg"] >= scene["nominal_deg"] - 0.5  # of images stored as bytes
+        assert scene["worst_deg"] >= scene["nominal_deg"] - 1e-3
     with Image.open(out / "sheet.png") as picture:
         assert picture.size[0] > 400
 
@@ -105,7 +105,8 @@ def test_the_judge_errs_as_a_render_does_and_has_a_gradient(network):
     degrees = scenes.degrees(latent, torch.arange(4))
     eyes = render(params_at(RECIPE, scenes.latent), scenes.texture, RECIPE.image)
     with torch.no_grad():
-        expected = angular_error_deg(network(eyes.image), eyes.gaze)
+        stored = (eyes.image * 255).round() / 255
+        expected = angular_error_deg(network(stored), eyes.gaze)
     torch.testing.assert_close(degrees.detach(), expected, rtol=1e-3, atol=1e-3)
     (slope,) = torch.autograd.grad(degrees.sum(), latent)
     free = movable(RECIPE, (), ())
