@@ -32,6 +32,7 @@ KEPT = (
     "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
     "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
     "horizontal_slope", "median_px", "p95_px", "located",
+    "noise_deg", "fgsm_deg", "pgd_deg", "nominal_deg", "drawn_deg", "worst_deg",
 )  # fmt: skip
 
 
@@ -86,7 +87,8 @@ def run(command: str, places: dict[str, Any]) -> dict[str, Any]:
         sys.exit(done.returncode)
     found = json.loads(done.stdout.splitlines()[-1])
     click.echo(f"    {time.perf_counter() - since:.0f} s", err=True)
-    return {**found, **found.get("pupil_shift", {})}
+    attacked = (found.get("epsilons") or [{}])[-1]
+    return {**found, **found.get("pupil_shift", {}), **attacked}
 
 
 def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) -> None:

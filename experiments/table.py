@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from cells import Records, markdown, of, spread, unique
 from other_tables import recovered, speeds
+from robust_table import robustness
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
@@ -45,13 +46,16 @@ def read(results: Path) -> Records:
 def tables(records: Records) -> str:
     """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
 
-    Records of recovered eyes list an error for each eye, those of speed tell their kind; theirs are
-    other tables.
+    Records of recovered eyes list an error for each eye, those of speed tell their kind, those of
+    attacks have worst scenes; theirs are other tables.
     """
     if isinstance(records[0].get("gaze_deg"), list):
         return recovered(records)
     if "kind" in records[0]:
         return speeds(records)
+    if any("worst_deg" in r for r in records):
+        real = [r for r in records if r.get("people")]
+        return "\n\n".join([*robustness(records), *_by_person(real), _ran(records)])
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
@@ -61,12 +65,15 @@ def tables(records: Records) -> str:
     if drift:
         median, p95 = (spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
         parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
+    return "\n\n".join([*parts, _ran(records)])
+
+
+def _ran(records: Records) -> str:
     ran = sorted({f"gazegan {r['gazegan']}, torch {r['torch']}, {r['device']}" for r in records})
-    parts.append(
+    return (
         f"{len(unique(records, 'seed'))} seeds, spread as standard deviation; {'; '.join(ran)},"
         f" {records[0]['threads']} thread(s)."
     )
-    return "\n\n".join(parts)
 
 
 def _errors(records: Records) -> str:

@@ -165,3 +165,32 @@ def test_a_table_of_speeds_shows_ratios_beside_their_bars() -> None:
     assert "webcam, 36x60 grey, with the camera's blur | 38.0 |" in text
     assert "webcam, 36x60 grey, without blur | 38.0 |" in text
     assert "| peak memory, MB, of writing a store of 7 images, 36x60 | 11 |" in text
+
+
+def test_a_table_of_attacks_shows_every_network_under_every_attack() -> None:
+    where = {"gazegan": "0", "torch": "0", "device": "cpu", "threads": "1", "constant_deg": 12.0}
+    records = []
+    for row, more in (("plain", 0.0), ("firm", 1.0)):
+        for seed in (0, 1):
+            here = {"row": row, "seed": seed, **where}
+            seen = [("renders", 5.0), ("head pose 0", 7.0), ("all poses", 8.0)]
+            records += [{**here, "column": c, "mean_deg": v + more + seed} for c, v in seen]
+            changed = {"noise_deg": 5.5 + more, "pgd_deg": 20.0 - 10 * more}
+            records.append({**here, "column": "changed by 2/255", **changed})
+            scenes = {"nominal_deg": 6.0, "drawn_deg": 14.0, "worst_deg": 40.0 - more}
+            records.append({**here, "column": "scenes", **scenes})
+    for record in records:
+        record |= {"people": {"0041": record["mean_deg"]}} if "poses" in record["column"] else {}
+    text = table.tables(records)
+    root = f"{statistics.stdev((5, 6)):.2f}"
+    plain = f"| plain | 5.50 ± {root} | 5.50 | 20.00 | 6.00 | 14.00 | 40.00 |"
+    assert plain in text and "| nothing: constant | 12.00 | 12.00 |" in text
+    assert "| firm minus plain | 1.00 | 1.00 | -10.00 | 0.00 | 0.00 | -1.00 | 1.00 | 1.00 |" in text
+    assert "lower for 0 of 1" in text
+
+
+def test_the_largest_size_of_an_attack_is_kept(tmp_path: Path) -> None:
+    found = {"mean_deg": 6.0, "noise_deg": 7.0, "pgd_deg": 20.0, "worst_deg": 30.0}
+    run.record(tmp_path / "r.jsonl", run.Measure(row="a", column="b", command="c"), 0, found)
+    line = json.loads((tmp_path / "r.jsonl").read_text())
+    assert {key: line[key] for key in found} == found

@@ -41,6 +41,7 @@ def figures() -> dict[str, bytes]:
     return {
         "curve": plots.error_curve({"network": errors}, torch.tensor(2 * errors)),
         "epsilon": plots.epsilon_curve([0.01, 0.02], 5.0, {"PGD": [9, 12], "FGSM": [8, 9]}, 12.0),
+        "bars": plots.bars({"pupil_radius": 9.0, "glint": 7.0}, {"nominal": 5.0}, "deg", "Alone"),
         "scatter": plots.truth_scatter(0.5 * truth, truth),
         "map": plots.embedding_map(truth, panels(), "a note"),
         "fields": plots.receptive_fields(

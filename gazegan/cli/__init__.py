@@ -23,6 +23,7 @@ COMMANDS = {
     "calibrate": "gazegan.cli.calibrate:calibrate",
     "explain": "gazegan.cli.explain:explain",
     "attack": "gazegan.cli.attack:attack",
+    "attack-scenes": "gazegan.cli.attack_scenes:attack_scenes",
     "inspect": "gazegan.cli.inspect:inspect",
     "report": "gazegan.cli.report:report",
     "export": "gazegan.cli.export:export",

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from gazegan.cli import gaze, options
+from gazegan.cli import attack_methods as methods_of
+from gazegan.cli import attack_report, gaze, options
+from gazegan.cli.attack_methods import METHODS, SIZES, USUAL, Choices, Toward
+from gazegan.cli.attack_report import RESULT
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gazegan.attack import ErrorDeg, Sweep
+    from gazegan.attack import Audit, Sweep
     from gazegan.data.store import Store
     from gazegan.nets.regressor import Regressor
     from gazegan.schema import EyeBatch
 
-_SHOWN, _AT_ONCE = 8, 64
-_KINDS = {"noise": "random noise", "fgsm": "FGSM", "pgd": "PGD"}
-RESULT = "attack.json"
+_AT_ONCE, _LEARNT_FROM, _AUDITED, _AUDIT_QUERIES = 64, 256, 32, 200
 
 
 class _Epsilons(click.ParamType):  # type: ignore[type-arg]
@@ -35,7 +35,7 @@ class _Epsilons(click.ParamType):  # type: ignore[type-arg]
         except ValueError:
             self.fail(f"{value!r} is not a size; write numbers such as 4 or 1,2,4", param, ctx)
         if not all(math.isfinite(size) and 0 < size <= 255 for size in sizes):
-            self.fail(f"{value!r}: sizes are in 1/255 and must lie in 0..255, not 0", param, ctx)
+            self.fail(f"{value!r}: sizes must lie in 0..255, not 0", param, ctx)
         return sizes
 
 
@@ -47,13 +47,37 @@ class _Epsilons(click.ParamType):  # type: ignore[type-arg]
 )  # fmt: skip
 @options.out("Folder for attack.json, curve.png and examples.png.")
 @click.option(
-    "--epsilon", "epsilons", type=_Epsilons(), multiple=True, default=["0.5,1,2,4,8"],
-    show_default=True,
-    help="Largest change of a pixel in 1/255; a list, or repeat the option.",
+    "--method", "methods", type=click.Choice(list(METHODS)), multiple=True,
+    default=["fgsm", "pgd"], show_default=True,
+    help="One step; many; many with momentum; without gradients; one change for all eyes, learnt on"
+    " others. Repeatable.",
 )  # fmt: skip
 @click.option(
-    "--steps", type=click.IntRange(1), default=20, show_default=True, help="Steps of PGD."
-)
+    "--norm", type=click.Choice(list(SIZES)), default="linf", show_default=True,
+    help="What is bounded: every pixel, the whole change, or a square patch of any pixels.",
+)  # fmt: skip
+@click.option(
+    "--epsilon", "epsilons", type=_Epsilons(), multiple=True,
+    help="Size of the change: of a pixel, or the root mean square (l2), in 1/255, default"
+    " 0.5,1,2,4,8; or the patch's side in px, default 3,6,9,12. A list, or repeat the option.",
+)  # fmt: skip
+@click.option(
+    "--target", "toward", type=Toward(), default=None, metavar="left|right|up|down|PITCH,YAW",
+    help="Make it say this gaze (left and right are the image's, 15 degrees off the camera); else"
+    " anything but the truth.",
+)  # fmt: skip
+@click.option(
+    "--steps", type=click.IntRange(1), default=20, show_default=True,
+    help="Steps of pgd, momentum and universal.",
+)  # fmt: skip
+@click.option(
+    "--restarts", type=click.IntRange(1), default=1, show_default=True,
+    help="Random starts of pgd; the worst counts.",
+)  # fmt: skip
+@click.option(
+    "--queries", type=click.IntRange(1), default=500, show_default=True,
+    help="Images that search may ask about, for each eye.",
+)  # fmt: skip
 @click.option(
     "--count", type=click.IntRange(1), default=64, show_default=True, help="How many eyes."
 )
@@ -64,40 +88,83 @@ def attack(
     weights: Path,
     data: Path,
     out: Path,
+    methods: tuple[str, ...],
+    norm: str,
     epsilons: tuple[tuple[float, ...], ...],
+    toward: tuple[float, float] | None,
     steps: int,
+    restarts: int,
+    queries: int,
     count: int,
     seed: int,
     device: str,
     as_json: bool,
 ) -> None:
-    """Turn the predicted gaze by changes of at most epsilon a pixel: FGSM and PGD.
+    """Turn the predicted gaze by changes of the pixels too small to notice, or by a patch.
 
-    Both climb the angle between predicted and true gaze itself. Random noise of the same size
-    stands beside them: what an error owes to the size of the change, not to its direction.
+    Attacks climb the angle between predicted and true gaze itself, or go down that to a --target.
+    Random noise of the same size stands beside them: what an error owes to the size of the change,
+    not to its direction. An audit says whether gradients can be trusted: vanishing ones, answers
+    that vary, and attacks without gradients or of one step that do more harm than PGD.
 
     \b
     gazegan attack --weights runs/gaze --data stores/test --out results/attack
-    gazegan attack --weights runs/gaze --data stores/test --out results/4 --epsilon 4 --steps 50
+    gazegan attack --weights runs/gaze --data stores/test --out results/4 \\
+        --epsilon 4 --steps 50 --restarts 5
+    gazegan attack --weights runs/gaze --data stores/test --out results/left \\
+        --target left
+    gazegan attack --weights runs/gaze --data stores/test --out results/up \\
+        --target 10,-5 --norm l2
+    gazegan attack --weights runs/gaze --data stores/test --out results/patch \\
+        --norm patch --method pgd --method universal
+    gazegan attack --weights runs/gaze --data stores/test --out results/blind \\
+        --method search --queries 2000
     """
     network, (store,) = gaze.open_network(weights, [data], device)
     gaze.need_labels([store])
-    sizes = sorted({size for listed in epsilons for size in listed})
+    how = Choices(tuple(dict.fromkeys(methods)), norm, steps, restarts, queries, toward)
+    sizes = _sizes(epsilons, norm)
     settings = {
         "weights": str(weights), "data": str(data), "epsilon_255": sizes, "steps": steps,
-        "count": count, "seed": seed,
+        "count": count, "seed": seed, **_unusual(how),
     }  # fmt: skip
     gaze.claim(out, RESULT, settings)
-    batch = _eyes(store, network.target, count, seed).to(device)
+    batch, others = _eyes(store, network.target, count, seed, "universal" in methods)
+    batch = batch.to(device)
     with options.progress("attacking", len(batch) * len(sizes), as_json) as advance:
-        swept = _sweep(network, batch, sizes, steps, seed, advance)
-    values = {**_results(swept, batch, network.target), "settings": settings}
-    _save(out, network, swept, batch, values)
-    options.say(as_json, values, _text(values, out))
+        swept = _sweep(network, batch, others, sizes, how, seed, advance)
+    checked = _audit(network, batch[:_AUDITED], sizes[-1], how, seed)
+    values = {
+        **attack_report.results(swept, batch, network, sizes, how),
+        "audit": checked.findings,
+        "settings": settings,
+    }
+    attack_report.save(out, network, batch, others, sizes, how, values)
+    options.say(as_json, values, attack_report.text(values, how, out))
 
 
-def _eyes(store: Store, target: str, count: int, seed: int) -> EyeBatch:
-    """Choose labelled eyes; for directions, only those whose gaze has one."""
+def _sizes(epsilons: tuple[tuple[float, ...], ...], norm: str) -> list[float]:
+    sizes = {size for listed in epsilons or (USUAL[norm],) for size in listed}
+    if norm == "patch" and any(size != round(size) for size in sizes):
+        raise UserError("--epsilon: sides of patches are whole pixels, such as 3,6,9")
+    return sorted(map(float, sizes))
+
+
+def _unusual(how: Choices) -> dict[str, Any]:
+    """Return the choices that differ from the usual ones, so that older results stay valid."""
+    from dataclasses import asdict
+
+    usual = asdict(Choices())
+    return {k: v for k, v in asdict(how).items() if v != usual[k] and k != "steps"}
+
+
+def _eyes(
+    store: Store, target: str, count: int, seed: int, learning: bool
+) -> tuple[EyeBatch, EyeBatch | None]:
+    """Choose labelled eyes, and if `learning` as many others; directions need a gaze off the axis.
+
+    Raises UserError where there are no such eyes.
+    """
     import torch
 
     from gazegan.geometry import eccentricity_deg
@@ -109,36 +176,42 @@ def _eyes(store: Store, target: str, count: int, seed: int) -> EyeBatch:
         candidates = candidates[eccentricity_deg(known) >= MIN_ECCENTRICITY_DEG]
         if not len(candidates):
             raise UserError(f"--data {store.path}: every gaze is into the camera; name other eyes")
-    return store.read(gaze.choose(candidates, count, seed, "attack"))
-
-
-def _truth(batch: EyeBatch, target: str) -> tuple[Tensor, ErrorDeg]:
-    """Return what the network should have said `[N, 2]`, and the error to raise."""
-    from gazegan.attack import angle_error_deg, direction_error_deg
-    from gazegan.losses.gaze import direction_vector
-
-    assert batch.gaze is not None
-    if target == "angles":
-        return batch.gaze, angle_error_deg
-    return direction_vector(batch.gaze), direction_error_deg
+    chosen = gaze.choose(candidates, count, seed, "attack")
+    if not learning:
+        return store.read(chosen), None
+    rest = candidates[~torch.isin(candidates, chosen)]
+    if not len(rest):
+        raise UserError(
+            f"--method universal: {store.path} holds no eyes beside those {count} to learn from;"
+            " lower --count"
+        )
+    others = gaze.choose(rest, min(count, _LEARNT_FROM), seed, "universal")
+    return store.read(chosen), store.read(others)
 
 
 def _sweep(
-    network: Regressor, batch: EyeBatch, sizes: list[float], steps: int, seed: int, advance: Any
+    network: Regressor,
+    batch: EyeBatch,
+    others: EyeBatch | None,
+    sizes: list[float],
+    how: Choices,
+    seed: int,
+    advance: Any,
 ) -> Sweep:
     from gazegan import rng
     from gazegan.attack import Sweep, sweep
 
-    truth, error = _truth(batch, network.target)
-    radii = [size / 255 for size in sizes]
+    learnt = {}
+    if others is not None:
+        seen = others.to(batch.image.device)
+        learnt = methods_of.learn(methods_of.victims(network, seen, how.toward), how, sizes)
     parts = []
     for start in range(0, len(batch), _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
-        image, goal = batch.image[rows], truth[rows]
+        rows = batch[start : start + _AT_ONCE]
+        eyes = replace(methods_of.victims(network, rows, how.toward), learnt=learnt)
         generator = rng.stream(seed, "attack", start)
-        heard = _times(advance, len(image))
-        shown = gaze.of_heads(network, batch[rows])
-        parts.append(sweep(shown, image, goal, radii, generator, steps, error, heard))
+        here = (eyes.fn, eyes.image, eyes.truth, sizes, generator, how.steps, eyes.error)
+        parts.append(sweep(*here, _times(advance, len(rows)), methods_of.attacks(eyes, how)))
     return Sweep.cat(parts)
 
 
@@ -146,92 +219,13 @@ def _times(advance: Any, eyes: int) -> Any:
     return lambda radii: advance(radii * eyes)
 
 
-def _results(swept: Sweep, batch: EyeBatch, target: str) -> dict[str, Any]:
-    from gazegan.metrics import Errors
-
-    by_kind = {"noise": swept.noise_deg, "fgsm": swept.fgsm_deg, "pgd": swept.pgd_deg}
-    rows = [
-        {
-            "epsilon_255": 255 * radius,
-            **{f"{kind}_deg": float(degrees[i].mean()) for kind, degrees in by_kind.items()},
-            **{
-                f"{kind}_p95_deg": Errors(degrees[i].cpu()).p95_deg
-                for kind, degrees in by_kind.items()
-            },
-        }
-        for i, radius in enumerate(swept.epsilons)
-    ]
-    return {
-        "target": target,
-        "count": len(batch),
-        "clean_deg": float(swept.clean_deg.mean()),
-        "constant_deg": _constant_deg(batch, target),
-        "blind_share": float(swept.blind.double().mean()),
-        "epsilons": rows,
-    }
-
-
-def _constant_deg(batch: EyeBatch, target: str) -> float:
-    """Return the error of the constant predictor on these very eyes."""
-    from gazegan.metrics import direction_report, gaze_report
-
-    assert batch.gaze is not None
-    true = batch.gaze.cpu()
-    score = gaze_report if target == "angles" else direction_report
-    return score(true, true).constant.mean_deg
-
-
-def _save(
-    out: Path, network: Regressor, swept: Sweep, batch: EyeBatch, values: dict[str, Any]
-) -> None:
-    from gazegan.data.files import write_atomic
-    from gazegan.plots import epsilon_curve, png
-
-    curves = {
-        _KINDS[kind]: [row[f"{kind}_deg"] for row in values["epsilons"]]
-        for kind in ("pgd", "fgsm", "noise")
-    }
-    title = f"Gaze error of {len(batch)} eyes under attack"
-    curve = epsilon_curve(
-        swept.epsilons, values["clean_deg"], curves, values["constant_deg"], title
-    )
-    write_atomic(out / "curve.png", curve)
-    write_atomic(out / "examples.png", png(_examples(network, batch[:_SHOWN], values)))
-    gaze.save_json(out / RESULT, values)
-
-
-def _examples(network: Regressor, batch: EyeBatch, values: dict[str, Any]) -> Any:
-    """Draw eyes before and after PGD at the largest epsilon, and the change between them."""
+def _audit(network: Regressor, batch: EyeBatch, size: float, how: Choices, seed: int) -> Audit:
     from gazegan import rng
-    from gazegan.attack import pgd
-    from gazegan.plots import Row, contact_sheet
+    from gazegan.attack import audit
 
-    settings = values["settings"]
-    size, steps = settings["epsilon_255"][-1], settings["steps"]
-    truth, error = _truth(batch, network.target)
-    generator = rng.stream(settings["seed"], "attack", "examples")
-    made = pgd(
-        gaze.of_heads(network, batch), batch.image, truth, size / 255, generator, steps, error=error
-    )
-    change = 0.5 + (made.image - batch.image) / (2 * size / 255)
-    rows = [
-        Row("eye", list(batch.image.cpu()), [f"{e:.1f}° off" for e in made.clean_deg]),
-        Row("change", list(change.cpu())),
-        Row("attacked", list(made.image.cpu()), [f"{e:.1f}° off" for e in made.error_deg]),
-    ]
-    note = f"the change is shown from -{size:g}/255 (black) to +{size:g}/255 (white)"
-    return contact_sheet(rows, f"PGD at epsilon {size:g}/255, {steps} steps", note)
-
-
-def _text(values: dict[str, Any], out: Path) -> str:
-    rows = [
-        [f"{row['epsilon_255']:g}", *(f"{row[f'{kind}_deg']:.2f}" for kind in _KINDS)]
-        for row in values["epsilons"]
-    ]
-    head = (
-        f"{out}: {values['count']} eyes, mean error {values['clean_deg']:.2f} degrees unchanged;"
-        f" constant predictor {values['constant_deg']:.2f}"
-    )
-    blind = values["blind_share"]
-    warning = f"\n{100 * blind:.0f}% of the eyes gave no gradient to follow" if blind else ""
-    return f"{head}\n\n{gaze.table(['epsilon/255', *_KINDS.values()], rows)}{warning}"
+    eyes = methods_of.victims(network, batch, None)
+    ball, radius = methods_of.ball_of(eyes, how.norm, size)
+    generator = rng.stream(seed, "attack", "audit")
+    here = (eyes.fn, eyes.image, eyes.truth, radius, generator)
+    queries = min(how.queries, _AUDIT_QUERIES)
+    return audit(*here, how.steps, queries, eyes.error, ball=ball)

@@ -15,6 +15,7 @@ from gazegan.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gazegan.attack import ErrorDeg
     from gazegan.data.store import Store
     from gazegan.nets.regressor import Regressor
     from gazegan.schema import EyeBatch
@@ -64,6 +65,24 @@ def of_heads(network: Regressor, batch: EyeBatch) -> Callable[[Tensor], Tensor]:
     from gazegan.predict import head_turn
 
     return partial(network, turn=head_turn(batch)) if network.config.head_yaw else network
+
+
+def truth_of(true: Tensor, target: str) -> tuple[Tensor, ErrorDeg]:
+    """Return what a network should say of gazes `[N, 2]` rad, and the error in degrees."""
+    from gazegan.attack import angle_error_deg, direction_error_deg
+    from gazegan.losses.gaze import direction_vector
+
+    if target == "angles":
+        return true, angle_error_deg
+    return direction_vector(true), direction_error_deg
+
+
+def constant_deg(true: Tensor, target: str) -> float:
+    """Return the error of the constant predictor on these very gazes `[N, 2]` rad."""
+    from gazegan.metrics import direction_report, gaze_report
+
+    score = gaze_report if target == "angles" else direction_report
+    return score(true, true).constant.mean_deg
 
 
 def need_labels(stores: Sequence[Store]) -> None:

@@ -161,6 +161,13 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 @click.option(
     "--lr-every", type=click.FloatRange(0, min_open=True), help="Epochs between two cuts."
 )
+@click.option(
+    "--adversary-epsilon",
+    type=click.FloatRange(0, 255),
+    metavar="E",
+    help="Adversarial training: change half of each batch by up to E/255 a pixel so as to mislead"
+    " the network. --set adversary.steps, adversary.share.",
+)
 @SEED
 @DEVICE
 @OVERRIDES
@@ -181,6 +188,7 @@ def gaze(
     schedule: str | None,
     lr_cut: float | None,
     lr_every: float | None,
+    adversary_epsilon: float | None,
     seed: int,
     device: str,
     overrides: tuple[str, ...],
@@ -204,6 +212,9 @@ def gaze(
           --set network.norm=free --set clip_adaptive=0.02
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
+      gazegan train gaze --data stores/renders --out runs/firm --adversary-epsilon 2
+      gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
+          --set adversary.steps=5 --set adversary.share=1
     """
     from gazegan.data.stream import JoinedSamples, open_samples
     from gazegan.train.gaze import GazeTraining, gaze_stage
@@ -216,6 +227,7 @@ def gaze(
         "network": {"target": target, "kind": network, "head_yaw": head_yaw},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
+        "adversary": {"epsilon_255": adversary_epsilon},
     }
     cfg = _config(GazeTraining, values, overrides)
     check_device(device)

@@ -4,6 +4,7 @@ Every function takes plain arrays (NumPy, CPU tensors or lists) and keeps no glo
 """
 
 from gazegan.plots.curves import (
+    bars,
     epsilon_curve,
     error_curve,
     receptive_fields,
@@ -31,6 +32,7 @@ __all__ = [
     "Row",
     "annotate",
     "annotate_eyes",
+    "bars",
     "contact_sheet",
     "curve_panels",
     "embedding_map",

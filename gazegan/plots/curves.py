@@ -45,14 +45,18 @@ def epsilon_curve(
     errors: Mapping[str, ArrayLike],
     constant_deg: float | None = None,
     title: str = "Gaze error under attack",
+    size: str = "largest change of a pixel (1/255)",
+    value: str = "mean error (degrees)",
+    unit: float = 255.0,
 ) -> bytes:
     """Draw mean errors in degrees against the size of the change of the image, as PNG.
 
-    `epsilons` `[E]` are fractions of the range 0..1; `errors` maps a name to `[E]` degrees.
-    `constant_deg` is the error of the constant predictor, which no attack can reach.
+    `epsilons` `[E]` times `unit` are `size`, fractions of the range 0..1 unless told otherwise;
+    `errors` maps a name to `[E]` degrees of `value`. `constant_deg` is the error of the constant
+    predictor, which no attack can reach.
     """
-    figure, axes = _figure(title, "largest change of a pixel (1/255)", "mean error (degrees)")
-    x = np.r_[0, 255 * floats(epsilons)]
+    figure, axes = _figure(title, size, value)
+    x = np.r_[0, unit * floats(epsilons)]
     order = np.argsort(x, kind="stable")
     for (name, values), style in zip(errors.items(), _styles(len(errors)), strict=False):
         y = np.r_[clean_deg, floats(values)]
@@ -61,7 +65,26 @@ def epsilon_curve(
     if constant_deg is not None:
         axes.axhline(constant_deg, label="constant predictor", **_styles(0)[-1])
     axes.set(xlim=(0, 1.03 * float(x.max()) or 1.0), ylim=(0, None))
-    _legend(axes, loc="upper left")
+    _legend(axes, loc="upper left" if constant_deg is not None else "best")
+    return _png(figure)
+
+
+def bars(values: Mapping[str, float], lines: Mapping[str, float], x: str, title: str) -> bytes:
+    """Draw named values as bars, the first at the top, and named levels across them, as PNG."""
+    figure = Figure(figsize=(7.2, 1.4 + 0.24 * len(values)), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    _dress(axes, title, x, "")
+    axes.barh(range(len(values)), list(values.values()), color=SERIES[0], height=0.66)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    for place, (name, level) in enumerate(lines.items()):
+        colour = SERIES[1 + place % (len(SERIES) - 1)]
+        dashes: Any = (0, (4, 3))
+        label = f"{name}: {level:.1f}"
+        axes.axvline(level, color=colour, linewidth=1.8, linestyle=dashes, label=label)
+    axes.set(xlim=(0, None))
+    figure.legend(loc="outside lower center", ncols=len(lines), fontsize=9.5, frameon=False)
     return _png(figure)
 
 
@@ -171,7 +194,11 @@ def _scatter(axes: Axes, x: Floats, y: Floats) -> None:
 
 def _styles(count: int) -> list[dict[str, Any]]:
     """Line styles of `count` series, and the dashed one of a baseline last."""
-    lines = [{"color": SERIES[i % len(SERIES)], "linewidth": 2.2} for i in range(count)]
+    colours = len(SERIES)
+    lines: list[dict[str, Any]] = [
+        {"color": SERIES[i % colours], "linewidth": 2.2, "linestyle": "-" if i < colours else "-."}
+        for i in range(count)
+    ]
     return [*lines, {"color": FAINT, "linewidth": 1.8, "linestyle": (0, (4, 3))}]
 
 

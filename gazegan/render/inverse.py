@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from gazegan import rng
 from gazegan.errors import UserError
-from gazegan.render import effects
+from gazegan.render import effects, latents
 from gazegan.render.effects import Effects
-from gazegan.render.params import PARAM_NAMES, EyeParams
-from gazegan.render.population import POLAR
-from gazegan.render.prior import Image, Recipe, quantiles
+from gazegan.render.latents import free_names
+from gazegan.render.params import EyeParams
+from gazegan.render.prior import Image, Recipe
 from gazegan.render.scene import chunk, expose
 
 QUIET = ("noise", "shot_noise", "jpeg")
@@ -124,9 +124,7 @@ class _Search:
 
     def params(self, latent: Tensor) -> EyeParams:
         """The eyes at latents `[N, P]`; they are on the CPU, as recipes are, images where given."""
-        places = 0.5 * torch.erfc(-latent / math.sqrt(2))
-        columns = dict(zip(_names(self.recipe), places.unbind(1), strict=True))
-        found = quantiles(self.recipe, columns.__getitem__, self.known)
+        found = latents.params_at(self.recipe, latent, self.known)
         return EyeParams.from_flat(found.flat().to(self.target))
 
     def difference(self, latent: Tensor, by: int = 1) -> Tensor:
@@ -142,20 +140,9 @@ def textures(seed: int, like: Tensor) -> Tensor:
     return rng.bits(torch.zeros(len(like), dtype=torch.int64), seed, "inverse").to(like.device)
 
 
-def free_names(recipe: Recipe, known: Mapping[str, Tensor]) -> list[str]:
-    """Return the parameters that a descent can change: neither known, constant nor chosen."""
-    spread = recipe.eyes.spread
-    return [n for n in _names(recipe) if n not in known and spread(n).values is None]
-
-
-def _names(recipe: Recipe) -> tuple[str, ...]:
-    """What is drawn, in the order of latents."""
-    return (*PARAM_NAMES, *POLAR) if recipe.eyes.polar else PARAM_NAMES
-
-
 def _recover(search: _Search, plan: Plan) -> Recovery:
     count, half = len(search.target), search.smaller(2)
-    starts = _starts(plan.starts, _names(search.recipe), search.seed)
+    starts = _starts(plan.starts, latents.names(search.recipe), search.seed)
     with torch.no_grad():
         scores = [half.difference(start.expand(count, -1), 2) for start in starts]
     best = torch.stack(scores).topk(min(plan.kept, plan.starts), 0, largest=False).indices.cpu()
@@ -183,7 +170,7 @@ def _descend(
     search: _Search, start: Tensor, steps: int, plan: Plan, by: int
 ) -> tuple[Tensor, Tensor]:
     """Lower the loss by Adam; returns latents `[N, P]` and the losses `[steps + 1, N]`."""
-    names = _names(search.recipe)
+    names = latents.names(search.recipe)
     places = torch.tensor([names.index(n) for n in free_names(search.recipe, search.known)])
     latent, losses = start[:, places].requires_grad_(), list[Tensor]()
     adam = torch.optim.Adam([latent], lr=plan.rate, betas=(0.9, 0.99))

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -12,13 +11,7 @@ from torch import Generator, Tensor
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import (
-    JoinedSamples,
-    Samples,
-    batch_indices,
-    check_alike,
-    shared_indices,
-)
+from gazegan.data.stream import Samples, batch_indices, check_alike, shared_indices
 from gazegan.errors import UserError
 from gazegan.geometry import (
     angular_error_deg,
@@ -43,9 +36,11 @@ from gazegan.optim import (
 from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
 from gazegan.train.adapt import AdaptConfig, align, remember, teach
+from gazegan.train.adversary import AdversaryConfig, embitter
 from gazegan.train.augment import AugmentConfig, augment
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
-from gazegan.train.setup import describe, seeded, split, stack_rows
+from gazegan.train.setup import describe, seeded, stack_rows
+from gazegan.train.sources import by_source, split
 
 _CHUNK = 256
 
@@ -71,6 +66,7 @@ class GazeTraining(LoopConfig):
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weight average that is evaluated and kept as the result; 0 for none."""
     adapt: AdaptConfig = AdaptConfig()
+    adversary: AdversaryConfig = AdversaryConfig()
 
     @property
     def adapts_from(self) -> int:
@@ -123,6 +119,7 @@ def step(
     angles = torch.stack((labels(batch), torch.stack((turn, turn), dim=1)), dim=1)
     image, angles = augment(cfg.augment, batch.image, angles, generator)
     gaze, turn = angles[:, 0], angles[:, 1, 1]
+    image = embitter(cfg.adversary, state.regressor, image, gaze, turn, generator)
     state.regressor.train()
     seen, scalars = image, Scalars()
     if photographs is not None:
@@ -227,20 +224,6 @@ def check_adaptable(cfg: GazeTraining, data: Samples, real: Samples) -> None:
         raise UserError("--real: needs the average of the weights; set average above 0")
 
 
-def by_source(cfg: GazeTraining, data: Samples, train: Tensor) -> list[Tensor]:
-    """Return which of the indices `train` belong to each source that has a share of its own.
-
-    Raises UserError where there are not as many shares as sources.
-    """
-    parts = data.parts if isinstance(data, JoinedSamples) else (data,)
-    if cfg.shares and len(cfg.shares) != len(parts):
-        raise UserError(
-            f"--share: {len(cfg.shares)} shares for {len(parts)} --data; give one for each"
-        )
-    ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
-    return [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]
-
-
 def gaze_stage(
     cfg: GazeTraining, data: Samples, device: str = "cpu", real: Samples | None = None
 ) -> Stage[GazeState]:
@@ -262,7 +245,8 @@ def gaze_stage(
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
     validation = data.read(kept[:2048]).to(device) if len(kept) else None
     constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
-    sources = by_source(cfg, data, train)
+
+    sources = by_source(cfg.shares, data, train)
 
     def epochs(at: int) -> float:
         return at * cfg.batch / len(train)

@@ -27,16 +27,6 @@ def seeded(seed: int, *names: str) -> Iterator[None]:
         yield
 
 
-def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the indices to train on and those held out, drawn image by image from `seed`.
-
-    Images of one person fall on both sides; the held-out error says nothing about other people.
-    """
-    order = torch.randperm(count, generator=rng.stream(seed, "gaze", "held-out"))
-    cut = round(count * held_out)
-    return order[cut:].sort().values, order[:cut].sort().values
-
-
 def describe(samples: Samples) -> dict[str, Any]:
     """Return `channels`, `height`, `width`, `count` and `sha256`, which tell data sets apart.
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from gazegan import rng
 from gazegan.errors import UserError
-from gazegan.render import inverse
+from gazegan.render import inverse, latents
 from gazegan.render.inverse import Plan, free_names, recover
 from gazegan.render.params import PARAM_NAMES
 from gazegan.render.prior import load_recipe, quantiles, sample
@@ -107,3 +107,17 @@ def test_free_names_leave_out_choices_and_constants():
     names = free_names(load_recipe("webcam"), {"blur": torch.zeros(1)})
     assert not {"side", "rim_below", "glasses", "torsion", "blur"} & set(names)
     assert {"gaze_pitch", "iris_pigment", "fill"} <= set(names)
+
+
+def test_drawn_latents_lie_where_eyes_of_the_same_draws_do():
+    index = torch.arange(50)
+    found = latents.params_at(RECIPE, latents.drawn(RECIPE, 4, index, "eye")).flat()
+    assert_close(found, sample(RECIPE, 4, index).flat(), rtol=1e-3, atol=1e-3)
+
+
+def test_groups_are_every_parameter_that_leaves_the_gaze_as_it_is():
+    names = [name for group in latents.groups().values() for name in group]
+    assert len(names) == len(set(names))
+    others = {"gaze_pitch", "gaze_yaw", "side", "ipd", "target_distance"}
+    assert set(names) == set(PARAM_NAMES) - others
+    assert "pupil_radius" in latents.groups()["eyeball"] and "jpeg" in latents.groups()["camera"]

@@ -80,6 +80,7 @@ STAGES = {
         ),
         **{"clip_adaptive": 0.02, **c},
     ),
+    "gaze-adversary": lambda **c: _gaze(adversary={"epsilon_255": 4}, **c),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
 

@@ -11,12 +11,13 @@ from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
 from gazegan.train import gaze as gaze_module
-from gazegan.train.gaze import GazeTraining, split
+from gazegan.train.gaze import GazeTraining
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
 from gazegan.train.refiner import Judge, RefinerTraining, gaze_moved_deg, refiner_stage
 from gazegan.train.setup import describe, hold, seeded, stack_rows
+from gazegan.train.sources import split
 
 
 def one_step(stage, at=0, state=None):

@@ -1,0 +1,57 @@
+"""Adversarial training: part of each batch is changed, within a little, to mislead the network."""
+
+from functools import partial
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from gazegan.attack import Ball, angle_error_deg, direction_error_deg
+from gazegan.attack.gradient import climb, goal_of
+from gazegan.config import Config
+from gazegan.losses.gaze import direction_vector
+from gazegan.modes import evaluating
+from gazegan.nets.regressor import Regressor
+
+
+class AdversaryConfig(Config):
+    """How hard the training's images are made; with `epsilon_255` at 0 they stay as they are."""
+
+    epsilon_255: float = Field(0.0, ge=0, le=255)
+    """Largest change of a pixel, in 1/255."""
+    steps: int = Field(1, ge=1, le=100)
+    """Gradient steps from a random start: 1 is FGSM after Wong et al., "Fast is better than free",
+    ICLR 2020; more are PGD after Madry et al., ICLR 2018."""
+    share: float = Field(0.5, gt=0, le=1)
+    """Share of each batch that is changed; the rest keeps the network good at unchanged eyes."""
+
+    @property
+    def step_255(self) -> float:
+        """Size of a step: 1.25 epsilon for one, as there; 2.5 epsilon among more."""
+        return self.epsilon_255 * (1.25 if self.steps == 1 else 2.5 / self.steps)
+
+
+def embitter(
+    config: AdversaryConfig,
+    network: Regressor,
+    image: Tensor,
+    gaze: Tensor,
+    turn: Tensor,
+    generator: Generator,
+) -> Tensor:
+    """Return images `[B, C, H, W]` of which the first are changed to raise the network's error.
+
+    `gaze` `[B, 2]` rad is true, `turn` `[B]` rad the heads' yaw. Draws nothing where the adversary
+    is off.
+    """
+    count = round(config.share * len(image)) if config.epsilon_255 else 0
+    if not count:
+        return image
+    some, fn = image[:count], partial(network, turn=turn[:count])
+    truth, error = gaze[:count], angle_error_deg
+    if network.target == "direction":
+        truth, error = direction_vector(truth), direction_error_deg
+    ball, sizes = Ball(some, config.epsilon_255 / 255), [config.step_255 / 255] * config.steps
+    with evaluating(network):
+        made = climb(goal_of(fn, truth, error, False), ball.draw(generator), ball, sizes)
+    return torch.cat((made.point, image[count:]))

@@ -1,0 +1,33 @@
+"""Which of the images a gaze training learns from, and from which source each comes."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from gazegan import rng
+from gazegan.data.stream import JoinedSamples, Samples
+from gazegan.errors import UserError
+
+
+def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices to train on and those held out, drawn image by image from `seed`.
+
+    Images of one person fall on both sides; the held-out error says nothing about other people.
+    """
+    order = torch.randperm(count, generator=rng.stream(seed, "gaze", "held-out"))
+    cut = round(count * held_out)
+    return order[cut:].sort().values, order[:cut].sort().values
+
+
+def by_source(shares: Sequence[float], data: Samples, train: Tensor) -> list[Tensor]:
+    """Return which of the indices `train` belong to each source that has a share of its own.
+
+    Raises UserError where there are not as many shares as sources.
+    """
+    parts = data.parts if isinstance(data, JoinedSamples) else (data,)
+    if shares and len(shares) != len(parts):
+        raise UserError(f"--share: {len(shares)} shares for {len(parts)} --data; give one for each")
+    ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
+    return [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]

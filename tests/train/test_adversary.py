@@ -1,0 +1,99 @@
+"""Adversarial images in training: as many, as far and as harmful as configured, nothing else."""
+
+import json
+
+import pytest
+import torch
+
+from gazegan import rng
+from gazegan.geometry import angular_error_deg
+from gazegan.modes import evaluating
+from gazegan.nets.regressor import Regressor, RegressorConfig
+from gazegan.train.adversary import AdversaryConfig, embitter
+
+
+@pytest.fixture
+def given(make_eyes):
+    batch = make_eyes(10).batch
+    torch.manual_seed(0)
+    network = Regressor(RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8), 1)
+    network(batch.image).sum().backward()
+    return network.train(), batch.image, batch.gaze, torch.zeros(10)
+
+
+def test_without_an_adversary_nothing_is_changed_nor_drawn(given):
+    generator = rng.stream(0)
+    before = generator.get_state()
+    assert embitter(AdversaryConfig(), *given, generator) is given[1]
+    assert torch.equal(before, generator.get_state())
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_first_images_are_changed_within_epsilon_and_for_the_worse(given, steps):
+    network, image, gaze, _ = given
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    grads = [p.grad.clone() for p in network.parameters()]
+    config = AdversaryConfig(epsilon_255=8, steps=steps, share=0.6)
+    made = embitter(config, *given, rng.stream(0))
+    assert torch.equal(made[6:], image[6:])
+    change = (made - image)[:6].abs()
+    assert 4 / 255 < float(change.max()) <= 8 / 255 + 1e-6
+    assert float(made.min()) >= 0 and float(made.max()) <= 1
+    assert all(torch.equal(v, state[name]) for name, v in network.state_dict().items())
+    assert all(torch.equal(p.grad, g) for p, g in zip(network.parameters(), grads, strict=True))
+    assert network.training
+    with evaluating(network), torch.no_grad():
+        before, after = (angular_error_deg(network(x), gaze)[:6] for x in (image, made))
+    assert float(after.mean()) > float(before.mean())
+
+
+def test_step_sizes_are_those_of_the_sources():
+    assert AdversaryConfig(epsilon_255=4).step_255 == 5  # 1.25 epsilon
+    assert AdversaryConfig(epsilon_255=4, steps=10).step_255 == 1  # 2.5 epsilon / steps
+
+
+def test_a_step_learns_from_the_changed_images(gaze_of):
+    def after(**changes):
+        stage = gaze_of(**changes)
+        state = stage.init()
+        scalars = stage.step(state, stage.batches(0), rng.stream(0, "x"))
+        return scalars["loss"], state.regressor
+
+    plain, _ = after()
+    off, _ = after(adversary={"epsilon_255": 0})
+    firm, network = after(adversary={"epsilon_255": 16, "share": 1})
+    assert off == plain != firm
+    assert network.training
+
+
+@pytest.mark.parametrize("target", ["angles", "direction"])
+def test_training_against_an_adversary_holds_against_one(gaze_of, target):
+    """The error under attack falls with training, for networks that read the head's yaw too."""
+    stage = gaze_of(
+        adversary={"epsilon_255": 4}, network={"target": target, "widths": (4, 4, 8, 8, 8)}
+    )
+    state = stage.init()
+    losses = []
+    for step in range(30):
+        state.step = step
+        losses.append(stage.step(state, stage.batches(step), rng.stream(0, step))["loss"])
+    assert sum(losses[-5:]) < sum(losses[:5])
+
+
+def test_the_option_sets_the_adversary(tmp_path, make_eyes):
+    from click.testing import CliRunner
+
+    from gazegan.cli import main
+    from gazegan.data.manifest import Manifest
+    from gazegan.data.store import write_store
+    from gazegan.schema import MASKS
+
+    batch = make_eyes(12).batch
+    plan = Manifest(kind="rendered", count=12, channels=1, height=16, width=20, masks=MASKS)
+    write_store(tmp_path / "eyes", plan, lambda rows: batch[list(rows)])
+    words = ["train", "gaze", "--data", str(tmp_path / "eyes"), "--out", str(tmp_path / "run")]
+    words += ["--steps", "1", "--batch", "4", "--adversary-epsilon", "3"]
+    done = CliRunner().invoke(main, [*words, "--set", "adversary.steps=2", "--json"])
+    assert done.exit_code == 0, done.output
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert config["adversary"] == {"epsilon_255": 3.0, "steps": 2, "share": 0.5}
