@@ -2,6 +2,7 @@
 
     python experiments/run.py columbia --real DIR --work DIR
     python experiments/run.py columbia --real DIR --work DIR --set renders=200 --set epochs=0.1
+    python experiments/run.py stability --work DIR
 
 Repeating it resumes. Every measurement is appended to the experiment's results.jsonl (with --set,
 to the work folder's: a smoke run is no result); the table in its README.md is made from there by
@@ -32,6 +33,9 @@ KEPT = (
     "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
     "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
     "horizontal_slope", "median_px", "p95_px", "located",
+    "pupil_shift/median_px", "pupil_shift/p95_px", "pupil_shift/located",
+    *(f"likeness/{side}_{measure}" for side in ("raw", "refined")
+      for measure in ("sliced_wasserstein", "kernel_distance", "auc")),
     "noise_deg", "fgsm_deg", "pgd_deg", "nominal_deg", "drawn_deg", "worst_deg",
 )  # fmt: skip
 
@@ -56,13 +60,16 @@ class Experiment(Config):
 
 @click.command()
 @click.argument("name")
-@click.option("--real", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option("--real", type=click.Path(path_type=Path, exists=True), help="Photographs.")
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For stores and runs.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
-def main(name: str, real: Path, work: Path, overrides: tuple[str, ...]) -> None:
+def main(name: str, real: Path | None, work: Path, overrides: tuple[str, ...]) -> None:
     """Run experiment NAME and record its measurements."""
     changes = [f"{'' if item.startswith('seeds=') else 'values.'}{item}" for item in overrides]
-    experiment = load(Experiment, HERE / name / "recipe.toml", changes)
+    recipe = HERE / name / "recipe.toml"
+    experiment = load(Experiment, recipe, changes)
+    if real is None and "{real}" in recipe.read_text():
+        raise click.UsageError(f"{name} needs photographs; add --real DIR")
     results = (work if overrides else HERE / name) / RESULTS
     places = {**experiment.values, "real": str(real), "work": str(work)}
     for command in experiment.once:

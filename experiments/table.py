@@ -12,6 +12,7 @@ import click
 from cells import Records, markdown, of, spread, unique
 from other_tables import recovered, speeds
 from robust_table import robustness
+from stable_table import stability
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
@@ -47,12 +48,14 @@ def tables(records: Records) -> str:
     """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
 
     Records of recovered eyes list an error for each eye, those of speed tell their kind, those of
-    attacks have worst scenes; theirs are other tables.
+    attacks have worst scenes, those of refiners likenesses; theirs are other tables.
     """
     if isinstance(records[0].get("gaze_deg"), list):
         return recovered(records)
     if "kind" in records[0]:
         return speeds(records)
+    if "likeness/raw_auc" in records[0]:
+        return f"{stability(records)}\n\n{_ran(records)}"
     if any("worst_deg" in r for r in records):
         real = [r for r in records if r.get("people")]
         return "\n\n".join([*robustness(records), *_by_person(real), _ran(records)])

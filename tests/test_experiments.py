@@ -194,3 +194,39 @@ def test_the_largest_size_of_an_attack_is_kept(tmp_path: Path) -> None:
     run.record(tmp_path / "r.jsonl", run.Measure(row="a", column="b", command="c"), 0, found)
     line = json.loads((tmp_path / "r.jsonl").read_text())
     assert {key: line[key] for key in found} == found
+
+
+def stable(**changes: float) -> dict[str, object]:
+    likeness = {"sliced_wasserstein": (0.5, 0.2), "kernel_distance": (90.0, 9.0), "auc": (0.9, 0.7)}
+    sides = {
+        f"likeness/{side}_{name}": pair[at]
+        for name, pair in likeness.items()
+        for at, side in enumerate(("raw", "refined"))
+    }
+    shift = {"median_px": 0.1, "p95_px": 0.3, "located": 1.0}
+    return {
+        "row": "default", "column": "last", "seed": 0, "gazegan": "0", "torch": "0",
+        "device": "cpu", "threads": "1", **sides,
+        **{f"pupil_shift/{name}": value for name, value in shift.items()},
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"likeness/refined_sliced_wasserstein": 0.6},
+        {"likeness/refined_auc": 0.95},
+        {"pupil_shift/p95_px": 0.7},
+        {"pupil_shift/located": 0.5},
+    ],
+)
+def test_a_refiner_that_fails_in_one_way_is_not_counted_as_usable(fault: dict[str, float]) -> None:
+    text = table.tables([stable(), stable(**fault)])
+    assert "**1 of 2 seeds end in a usable refiner.**" in text
+    assert "| kernel distance, times 1000 | 90.000 (90.000 to 90.000) | 9.000" in text
+
+
+def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
+    done = CliRunner().invoke(run.main, ["columbia", "--work", str(tmp_path)])
+    assert done.exit_code == 2 and "--real" in done.output

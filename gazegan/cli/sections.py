@@ -21,7 +21,7 @@ _KINDS = {
     "embed": ("Embedding", "Where images lie beside one another, and what the map is worth."),
     "explain": ("Explanation", "Which pixels move the answer. The share of an area is what"
         " attribution spread evenly would have."),
-    "scenes": ("Worst scenes", "The scenes of a recipe that a network gets most wrong, at the same gaze."),
+    "scenes": ("Worst scenes", "The scenes that a network gets most wrong, at the same gaze."),
     "attack": ("Attack", "How far small changes turn the answer, beside noise of the same size."),
 }  # fmt: skip
 _ORDER = tuple(_KINDS)
