@@ -87,7 +87,7 @@ def test_weights_of_before_these_choices_still_load(tmp_path):
     config = RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8)
     network = Regressor(config, 1)
     old = config.model_dump(mode="json")
-    for new in ("norm", "head"):
+    for new in ("norm", "head", "spread"):
         del old[new]
     path = tmp_path / "old.safetensors"
     info = {"config": {"network": old}, "data": {"channels": 1}, "step": 1}
