@@ -61,11 +61,11 @@ def spread_text(found: Uncertainty | None) -> str:
     if found is None:
         return ""
     columns = [
-        "predicted spread",
+        "predicted spread, degrees",
         "mean",
         "calibration error",
         "NLL",
-        "of a constant",
+        "constant NLL",
         "rank corr.",
     ]
     axes = gaze.table(columns, [[name, *_axis(axis)] for name, axis in found.axes.items()])
