@@ -29,7 +29,7 @@ class AxisSpread:
     calibration_error: float
     nll: float
     """Mean negative log likelihood, nats, of truths in degrees."""
-    constant_deg: float
+    constant_spread_deg: float
     """Root mean square error: the one spread for all samples of the largest likelihood."""
     constant_nll: float
     """Of that one spread, which is fitted to the very samples that it is scored on."""

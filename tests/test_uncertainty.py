@@ -94,7 +94,7 @@ def test_the_report_is_of_degrees_and_favours_the_constant():
         )
         # scipy's own best fit of a normal about 0, and the closed form of its likelihood.
         _, best = stats.norm.fit(off[:, k], floc=0)
-        assert axis.constant_deg == pytest.approx(best, rel=1e-4)
+        assert axis.constant_spread_deg == pytest.approx(best, rel=1e-4)
         assert axis.constant_nll == pytest.approx(
             math.log(2 * math.pi * math.e * best**2) / 2, rel=1e-4
         )

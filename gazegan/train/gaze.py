@@ -53,7 +53,7 @@ class GazeTraining(LoopConfig):
     loss: Literal["smooth_l1", "cosine", "angular"] = "smooth_l1"
     """For the target angles; directions always take the circular loss. With `network.spread`,
     labelled eyes take the likelihood in its stead, and it is left for photographs."""
-    beta: float = Field(0.5, ge=0, le=1)
+    spread_beta: float = Field(0.5, ge=0, le=1)
     """Of the likelihood's weights with `network.spread` (`losses.gaze.beta_nll`)."""
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -156,7 +156,7 @@ def learn(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Scal
     if answer.spread is None:
         return loss_of(cfg)(answer.output, gaze).mean(), scalars
     scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
-    return losses.beta_nll(answer.output, answer.spread, gaze, cfg.beta).mean(), scalars
+    return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
 
 
 def rate_at(cfg: GazeTraining, epochs: float, step: int) -> float:
