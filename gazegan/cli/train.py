@@ -150,7 +150,7 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     "--spread",
     is_flag=True,
     default=None,
-    help="Also answer how uncertain pitch and yaw are, as standard deviations; --set spread_beta.",
+    help="Also answer how uncertain pitch and yaw are, as standard deviations.",
 )
 @click.option(
     "--optimiser",
