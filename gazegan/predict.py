@@ -36,6 +36,8 @@ class Predicted:
     """[N] int64."""
     side: Tensor | None
     """[N] int64, index into SIDES, or UNKNOWN."""
+    spread: Tensor | None = None
+    """[N, 2] standard deviations of pitch and yaw, rad, where the network answers them."""
 
 
 def predict(
@@ -48,8 +50,9 @@ def predict(
 ) -> Predicted:
     """Run `fn` over all samples in order, in evaluation mode and without gradients.
 
-    `fn` maps images `[B, C, H, W]` in 0..1 to `[B, 2]`, and if `turned` is given the heads' yaws
-    `[B]` rad too; `advance` hears of each finished batch.
+    `fn` maps images `[B, C, H, W]` in 0..1 to `[B, 2]`, or to `[B, 4]` where spreads stand behind
+    the angles, and if `turned` is given the heads' yaws `[B]` rad too; `advance` hears of each
+    finished batch.
     """
     outputs: list[Tensor] = []
     labels: list[EyeBatch] = []
@@ -60,9 +63,15 @@ def predict(
             outputs.append(fn(read.image.to(device), *beside).cpu())
             labels.append(_labels_alone(read))
             advance(len(indices))
-    known = EyeBatch.cat(labels)
+    known, said = EyeBatch.cat(labels), torch.cat(outputs)
     return Predicted(
-        torch.cat(outputs), known.id, known.gaze, known.head, known.subject, known.side
+        said[:, :2],
+        known.id,
+        known.gaze,
+        known.head,
+        known.subject,
+        known.side,
+        said[:, 2:] if said.shape[1] > 2 else None,
     )
 
 
@@ -77,8 +86,9 @@ def by_face(found: Predicted, face: Tensor) -> Predicted:
     """Return the mean answers and labels of both eyes of each face; others are left out.
 
     `face` `[N]` int64 says which eyes belong together. What puts one eye off toward the nose puts
-    the other off to the other side of the image. `id` is that of a face's first eye. Raises
-    ValueError where no face has two eyes.
+    the other off to the other side of the image. `id` is that of a face's first eye. There is no
+    spread: the errors of both eyes go together to an unknown degree. Raises ValueError where no
+    face has two eyes.
     """
     order = face.argsort(stable=True)
     numbers, counts = torch.unique_consecutive(face[order], return_counts=True)
@@ -114,12 +124,15 @@ def mirror_average(fn: Callable[..., Tensor], target: str = "angles") -> Callabl
     """Return `fn` averaged over an image and its left-right mirror image.
 
     `target` says what `fn` returns: "angles" or "direction", a (cos, sin) pair. Where `fn` takes
-    the heads' yaws too, so does what is returned.
+    the heads' yaws too, so does what is returned. Spreads behind the angles become the root of
+    the mean of both variances: as if the errors on the two images were one, so they do not shrink.
     """
 
     def averaged(image: Tensor, *turn: Tensor) -> Tensor:
         there, back = fn(image, *turn), fn(image.flip(-1), *(-way for way in turn))
-        mirrored = mirror_angles(back) if target == "angles" else -mirror_angles(back)
-        return (there + mirrored) / 2
+        sign, rest = 1 if target == "angles" else -1, slice(2, None)
+        mean = (there[:, :2] + sign * mirror_angles(back[:, :2])) / 2
+        spread = ((there[:, rest].square() + back[:, rest].square()) / 2).sqrt()
+        return torch.cat((mean, spread), dim=1)
 
     return averaged

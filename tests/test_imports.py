@@ -15,7 +15,7 @@ LEVELS = (
     ("schema", "geometry", "rng", "config", "errors", "modes"),
     (
         *("render", "nets", "losses", "optim", "metrics", "inspect", "calibrate"),
-        *("explain", "attack", "embed", "plots", "predict", "drift"),
+        *("explain", "attack", "embed", "plots", "predict", "drift", "uncertainty"),
     ),
     ("data", "compare"),
     ("train", "fit"),

@@ -47,6 +47,7 @@ def figures() -> dict[str, bytes]:
         "fields": plots.receptive_fields(
             RNG.random((1, 9, 15)), {"near": (2, 3, 5, 8), "far": (-6, -4, 20, 30)}, "Fields"
         ),
+        "reliability": plots.reliability_diagram([0.3, 0.6], {"pitch": [0.2, 0.4], "yaw": [0, 1]}),
         "schedule": plots.schedule_curve([0, 1, 1, 2], [0.1, 0.1, 0.03, 0.03]),
         "training": plots.training_curves({"a": {"x": ([0, 1], [3, 4]), "y": ([0], [1])}}),
     }

@@ -69,16 +69,30 @@ def test_mirrored_predictions_mirror(target, sign):
     torch.testing.assert_close(averaged(image), mirrored)
 
 
+def test_spreads_stand_behind_angles_and_their_variances_are_averaged():
+    def look(image):
+        return torch.stack([image[:, 0, 0, k] for k in (0, 1, 2, 3)], dim=1)
+
+    net, data = mirror_average(look), samples()
+    found, image = predict(net, data, 3), data.batch.image
+    there, back = look(image), look(image.flip(-1))
+    mean = (there[:, :2] + back[:, :2] * torch.tensor([1.0, -1.0])) / 2
+    torch.testing.assert_close(found.output, mean)
+    variance = (there[:, 2:] ** 2 + back[:, 2:] ** 2) / 2
+    torch.testing.assert_close(found.spread, variance.sqrt())
+    assert predict(network(), data, 3).spread is None
+
+
 def test_faces_get_the_mean_of_both_eyes_and_single_eyes_are_left_out():
     drawn = torch.Generator().manual_seed(0)
     output, gaze, head = (torch.rand(6, 2, generator=drawn) for _ in range(3))
     subject, side = torch.tensor([5, 6, 5, 7, 6, 8]), torch.tensor([0, 0, 1, 0, 1, 1])
-    found = Predicted(output, torch.arange(6) + 10, gaze, head, subject, side)
+    found = Predicted(output, torch.arange(6) + 10, gaze, head, subject, side, spread=gaze)
     joined = by_face(found, torch.tensor([3, 1, 3, 0, 1, 9]))
     for one, values in ((joined.output, output), (joined.gaze, gaze), (joined.head, head)):
         expected = torch.stack(((values[1] + values[4]) / 2, (values[0] + values[2]) / 2))
         torch.testing.assert_close(one, expected)
     assert joined.id.tolist() == [11, 10]
-    assert joined.subject.tolist() == [6, 5]
+    assert joined.subject.tolist() == [6, 5] and joined.spread is None
     with pytest.raises(ValueError, match="no face has both eyes"):
         by_face(found, torch.arange(6))

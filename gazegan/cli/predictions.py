@@ -19,17 +19,21 @@ COLUMNS = {
     "direction": ("direction_deg", "predicted_direction_deg", "error_deg"),
 }
 """Columns of each target, after those that say which eye it is."""
+SPREADS = ("spread_pitch_deg", "spread_yaw_deg")
+"""Columns of networks that answer standard deviations, after those."""
 
 
 def predictions_csv(target: str, found: Sequence[Predicted], stores: Sequence[Store]) -> bytes:
     """Write one line an eye: where it lies, whose it is, truth, prediction and error in degrees.
 
-    Unknown values are empty, as is the error of a direction that the gaze does not have.
+    Unknown values are empty, as is the error of a direction that the gaze does not have. Where
+    there are predicted spreads, they come last.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     which = ("store", "index", "name", "subject", "head_pitch_deg", "head_yaw_deg")
-    writer.writerow((*which, *COLUMNS[target]))
+    spread = SPREADS if any(part.spread is not None for part in found) else ()
+    writer.writerow((*which, *COLUMNS[target], *spread))
     for part, store in zip(found, stores, strict=True):
         numbers = _numbers(target, part).tolist()
         for who, row in zip(_which(part, store), numbers, strict=True):
@@ -47,7 +51,9 @@ def _numbers(target: str, part: Predicted) -> Tensor:
     assert part.gaze is not None
     if target == "angles":
         error = geometry.angular_error_deg(part.output, part.gaze)[:, None]
-        return torch.cat((torch.rad2deg(part.gaze), torch.rad2deg(part.output), error), dim=1)
+        spread = [] if part.spread is None else [torch.rad2deg(part.spread)]
+        shown = (torch.rad2deg(part.gaze), torch.rad2deg(part.output), error, *spread)
+        return torch.cat(shown, dim=1)
     true = geometry.direction_deg(part.gaze)
     guess = geometry.direction_from_cos_sin(part.output)
     error = geometry.circular_difference_deg(guess, true).abs()

@@ -147,6 +147,12 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     "--head-yaw", is_flag=True, default=None, help="Read the head's yaw beside the image."
 )
 @click.option(
+    "--spread",
+    is_flag=True,
+    default=None,
+    help="Also answer how uncertain pitch and yaw are, as standard deviations.",
+)
+@click.option(
     "--optimiser",
     type=click.Choice(["rmsprop", "rmsprop_norm", "sgd", "adam"]),
     help="Default: rmsprop; rmsprop_norm averages the norm of the whole gradient.",
@@ -183,6 +189,7 @@ def gaze(
     target: str | None,
     network: str | None,
     head_yaw: bool | None,
+    spread: bool | None,
     optimiser: str | None,
     lr: float | None,
     schedule: str | None,
@@ -211,6 +218,7 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/free --network resnet \\
           --set network.norm=free --set clip_adaptive=0.02
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw
+      gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
       gazegan train gaze --data stores/renders --out runs/firm --adversary-epsilon 2
       gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
@@ -224,7 +232,7 @@ def gaze(
         "batch": batch,
         "seed": seed,
         "shares": shares or None,
-        "network": {"target": target, "kind": network, "head_yaw": head_yaw},
+        "network": {"target": target, "kind": network, "head_yaw": head_yaw, "spread": spread},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
         "adversary": {"epsilon_255": adversary_epsilon},

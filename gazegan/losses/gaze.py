@@ -30,6 +30,19 @@ def smooth_l1(predicted: Tensor, true: Tensor, knee: float = 0.1) -> Tensor:
     return F.smooth_l1_loss(predicted, true, reduction="none", beta=knee).sum(-1)
 
 
+def beta_nll(predicted: Tensor, spread: Tensor, true: Tensor, beta: float = 0.5) -> Tensor:
+    """Return the weighted negative log likelihood `[B]` of true gazes, summed over both angles.
+
+    Each angle is normal about `predicted` with standard deviation `spread`, all `[B, 2]` rad; the
+    constant of the density is left out. The weight spread^(2 beta), which passes no gradient, is
+    to keep eyes that look uncertain from being given up: 0 is the plain likelihood, with 1 the mean
+    learns as by the squared error. Seitzer et al., "On the pitfalls of heteroscedastic uncertainty
+    estimation with probabilistic neural networks" (ICLR 2022).
+    """
+    nll = spread.log() + ((true - predicted) / spread).square() / 2
+    return (spread.detach() ** (2 * beta) * nll).sum(-1)
+
+
 def direction_vector(gaze: Tensor) -> Tensor:
     """Return (cos, sin) `[B, 2]` of the direction in which gazes `[B, 2]` rad leave the axis."""
     theta = torch.deg2rad(direction_deg(gaze))

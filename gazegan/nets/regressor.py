@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -25,6 +26,9 @@ resnet: pre-activation blocks (He et al., ECCV 2016). resnet18: torchvision's (H
 
 LEAST_SIDE = {"small": 1, "lenet": 16, "resnet": 1, "resnet18": 1}
 """Sides of images, px, below which a kind has no features left."""
+
+SPREAD_DEG = (0.2, 45.0)
+"""Least and largest spread that a network can answer."""
 
 Width = Annotated[int, Field(ge=1, le=1024)]
 
@@ -54,6 +58,8 @@ class RegressorConfig(Config):
     head_yaw: bool = False
     """Whether the head's yaw is read beside the image: a turned head's eye looks much like one that
     looks aside."""
+    spread: bool = False
+    """Whether a standard deviation of pitch and of yaw is answered beside them."""
     epsilon: float = Field(0.02, gt=0, le=1)
     """Spread, in units of the image's 0..1, below which contrast is not amplified."""
 
@@ -63,6 +69,8 @@ class RegressorConfig(Config):
             raise ValueError("limit_deg bounds angles; leave it out with target 'direction'")
         if self.head == "vector" and (self.limit_deg or self.target != "angles"):
             raise ValueError("head 'vector' needs target 'angles' and no limit_deg")
+        if self.spread and self.target != "angles":
+            raise ValueError("spread is of angles; leave it out with target 'direction'")
         if self.norm == "free" and self.kind != "resnet":
             raise ValueError(f"norm 'free' is of kind 'resnet' alone, not of {self.kind!r}")
         if self.norm == "free" and min(self.widths) < 2:
@@ -133,12 +141,26 @@ def _resnet18(channels: int) -> nn.Sequential:
 
 
 def _last(config: RegressorConfig) -> nn.Linear:
+    more = 2 * config.spread
     if config.head == "angles":
-        return nn.Linear(config.hidden, 2)
-    last = nn.Linear(config.hidden, 3)
+        return nn.Linear(config.hidden, 2 + more)
+    last = nn.Linear(config.hidden, 3 + more)
     with torch.no_grad():  # Into the camera at first: far from where angles jump.
-        last.bias.copy_(vector_from_angles(torch.zeros(2)))
+        last.bias[:3].copy_(vector_from_angles(torch.zeros(2)))
     return last
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of B images."""
+
+    output: Tensor
+    """[B, 2] (pitch, yaw) rad, or (cos, sin) of the direction."""
+    spread: Tensor | None
+    """[B, 2] standard deviations of pitch and yaw, rad, of networks that answer them."""
+
+    def __getitem__(self, rows: slice) -> "Answer":
+        return Answer(self.output[rows], None if self.spread is None else self.spread[rows])
 
 
 class Regressor(nn.Module):
@@ -168,6 +190,19 @@ class Regressor(nn.Module):
         `turn` `[B]` is the heads' yaw, rad, for networks that read it; without it, and where it is
         NaN, heads are taken to face the camera.
         """
+        return self.answer(image, turn).output
+
+    def answer(self, image: Tensor, turn: Tensor | None = None) -> Answer:
+        """Return what `forward` returns, with the spread of networks that answer one.
+
+        Spreads lie in SPREAD_DEG; halfway of their logarithm is where the last layer says 0.
+        """
+        out = self._raw(image, turn)
+        if not self.config.spread:
+            return Answer(self._output(out), None)
+        return Answer(self._output(out[:, :-2]), _spread(out[:, -2:]))
+
+    def _raw(self, image: Tensor, turn: Tensor | None) -> Tensor:
         if self.config.knots > 1:
             even = equalise(image, self.config.knots)
         else:
@@ -178,6 +213,9 @@ class Regressor(nn.Module):
             ahead = pooled.new_zeros(len(pooled)) if turn is None else turn.nan_to_num(0.0)
             pooled = torch.cat((pooled, ahead[:, None].to(pooled.dtype)), dim=1)
         out: Tensor = self.head(pooled)
+        return out
+
+    def _output(self, out: Tensor) -> Tensor:
         if self.target == "direction":
             # The floor keeps the gradient finite where the raw output passes through zero.
             return F.normalize(out, dim=1, eps=1e-3)
@@ -188,3 +226,8 @@ class Regressor(nn.Module):
         limit = math.radians(self.config.limit_deg)
         # Of slope 1 at 0, so that what is small is answered as without a bound.
         return limit * (2 * torch.sigmoid(2 * out / limit) - 1)
+
+
+def _spread(out: Tensor) -> Tensor:
+    low, high = (math.log(math.radians(bound)) for bound in SPREAD_DEG)
+    return (low + (high - low) * torch.sigmoid(out)).exp()

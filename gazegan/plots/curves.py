@@ -106,6 +106,26 @@ def shots_curve(
     return _png(figure)
 
 
+def reliability_diagram(nominal: ArrayLike, inside: Mapping[str, ArrayLike]) -> bytes:
+    """Draw which share of truths lies inside central intervals of `nominal` `[L]` shares, as PNG.
+
+    `inside` maps an angle to its shares `[L]`; all are in 0..1. Below the diagonal, predicted
+    spreads are too narrow.
+    """
+    figure = Figure(figsize=(5.4, 5.2), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    x, y = "nominal share of the central interval (%)", "truths inside (%)"
+    _dress(axes, "Reliability of predicted spreads", x, y)
+    *lines, diagonal = _styles(len(inside))
+    for (name, shares), style in zip(inside.items(), lines, strict=True):
+        across, up = 100 * floats(nominal), 100 * floats(shares)
+        axes.plot(across, up, marker="o", markersize=4.5, label=name, **style)
+    axes.plot((0, 100), (0, 100), label="calibrated", **diagonal)
+    axes.set(xlim=(0, 101), ylim=(0, 101), aspect="equal")
+    _legend(axes, loc="upper left")
+    return _png(figure)
+
+
 def truth_scatter(predicted_deg: ArrayLike, true_deg: ArrayLike) -> bytes:
     """Draw predicted on true pitch and yaw, both `[N, 2]` degrees, with the fitted line, as PNG."""
     figure = Figure(figsize=(9, 4.6), dpi=110, layout="constrained")

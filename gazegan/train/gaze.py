@@ -21,7 +21,7 @@ from gazegan.geometry import (
 )
 from gazegan.losses import gaze as losses
 from gazegan.modes import evaluating
-from gazegan.nets.regressor import LEAST_SIDE, Regressor, RegressorConfig
+from gazegan.nets.regressor import LEAST_SIDE, Answer, Regressor, RegressorConfig
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
@@ -51,7 +51,10 @@ class GazeTraining(LoopConfig):
     batch: int = Field(64, ge=2, le=65536)
     network: RegressorConfig = RegressorConfig()
     loss: Literal["smooth_l1", "cosine", "angular"] = "smooth_l1"
-    """For the target angles; directions always take the circular loss."""
+    """For the target angles; directions always take the circular loss. With `network.spread`,
+    labelled eyes take the likelihood in its stead, and it is left for photographs."""
+    spread_beta: float = Field(0.5, ge=0, le=1)
+    """Of the likelihood's weights with `network.spread` (`losses.gaze.beta_nll`)."""
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     clip: float = Field(0.0, ge=0)
@@ -127,10 +130,11 @@ def step(
         # In one batch, so that both share the batch's statistics.
         seen = torch.cat((image, strange))
     beside = (turn,) if cfg.network.head_yaw else ()
-    output, answer = state.regressor(seen, *beside).tensor_split((len(image),))
-    loss = loss_of(cfg)(output, gaze).mean()
+    said = state.regressor.answer(seen, *beside)
+    labelled, answer = said[: len(image)], said[len(image) :]
+    loss, more = learn(cfg, labelled, gaze)
     if photographs is not None:
-        apart = loss_of(cfg)(answer, told).mean()
+        apart = loss_of(cfg)(answer.output, told).mean()
         loss = loss + cfg.adapt.weight * apart
         scalars = {"photographs": apart.item()}
     state.optimiser.zero_grad()
@@ -139,9 +143,20 @@ def step(
     clip_adaptively(all_but(state.regressor, state.regressor.head[-1]), cfg.clip_adaptive)
     state.optimiser.step()
     update_average(state.average, state.regressor, cfg.average, state.step)
-    error = errors_deg(cfg, output.detach(), gaze).mean()
-    scalars |= {"loss": loss.item(), "train_deg": error.item(), "gradient": norm, "lr": rate}
+    scalars |= {"loss": loss.item(), **more, "gradient": norm, "lr": rate}
     return scalars
+
+
+def learn(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Scalars]:
+    """Return the loss `[]` of answers on labelled eyes of `gaze` `[B, 2]` rad, and what to log.
+
+    Where spreads are answered, they and the gaze are learned from one likelihood.
+    """
+    scalars = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean().item()}
+    if answer.spread is None:
+        return loss_of(cfg)(answer.output, gaze).mean(), scalars
+    scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
+    return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
 
 
 def rate_at(cfg: GazeTraining, epochs: float, step: int) -> float:

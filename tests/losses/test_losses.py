@@ -96,6 +96,32 @@ def test_gaze_losses_have_right_gradients(loss):
     assert torch.equal(loss(b, b).abs() < 1e-12, torch.ones(4, dtype=torch.bool))
 
 
+def test_likelihood_without_weights_is_torchs():
+    predicted, true = 0.5 * normal(20, 2), 0.5 * normal(20, 2, seed=1)
+    spread = 0.01 + normal(20, 2, seed=2).abs()
+    theirs = torch.nn.GaussianNLLLoss(reduction="none", eps=1e-12)(predicted, true, spread**2)
+    torch.testing.assert_close(gaze.beta_nll(predicted, spread, true, 0.0), theirs.sum(1))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+def test_weighted_likelihood_has_the_gradient_of_its_definition(beta):
+    """The weight passes none: spread^(2 beta) times that of log spread + z^2 / 2."""
+    predicted, true = (0.5 * normal(6, 2)).requires_grad_(), 0.5 * normal(6, 2, seed=1)
+    spread = (0.05 + normal(6, 2, seed=2).abs()).requires_grad_()
+    found = gaze.beta_nll(predicted, spread, true, beta)
+    means, spreads = torch.autograd.grad(found.sum(), (predicted, spread))
+    for b in range(6):
+        slow = 0.0
+        for k in range(2):
+            m, s, y = (x[b, k].item() for x in (predicted, spread, true))
+            weight = s ** (2 * beta)
+            slow += weight * (math.log(s) + (y - m) ** 2 / (2 * s**2))
+            assert means[b, k].item() == pytest.approx(weight * (m - y) / s**2, rel=1e-9)
+            expected = weight * (1 / s - (y - m) ** 2 / s**3)
+            assert spreads[b, k].item() == pytest.approx(expected, rel=1e-9)
+        assert found[b].item() == pytest.approx(slow, rel=1e-9)
+
+
 def test_angular_loss_has_a_finite_gradient_at_the_target():
     a = normal(3, 2).requires_grad_()
     gaze.angular(a, a.detach()).sum().backward()

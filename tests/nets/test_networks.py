@@ -14,7 +14,7 @@ from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig
 from gazegan.nets.layers import PreActivation, pad_to, standardise
 from gazegan.nets.refiner import Refiner, RefinerConfig, add_soft
-from gazegan.nets.regressor import Regressor, RegressorConfig
+from gazegan.nets.regressor import SPREAD_DEG, Regressor, RegressorConfig
 
 SMALL = RefinerConfig(widths=(4, 8, 8), blocks=1)
 SIZES = st.tuples(st.integers(8, 45), st.integers(8, 45))
@@ -238,6 +238,46 @@ def test_a_head_that_points_gives_angles_of_its_vector_and_learns():
     for wrong in ({"limit_deg": 20}, {"target": "direction"}):
         with pytest.raises(ValueError, match="vector"):
             RegressorConfig(head="vector", **wrong)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [*({"kind": kind} for kind in KINDS), {"head": "vector"}, {"limit_deg": 20, "head_yaw": True}],
+)
+def test_spreads_stand_beside_the_same_angles(how):
+    torch.manual_seed(0)
+    sizes = {"widths": (8, 8, 16, 16, 16), "hidden": 16, "knots": 0}
+    plain = Regressor(RegressorConfig(**sizes, **how), 1).eval()
+    unsure = Regressor(RegressorConfig(**sizes, **how, spread=True), 1).eval()
+    state, count = plain.state_dict(), plain.head[-1].out_features
+    for name in ("head.3.weight", "head.3.bias"):
+        more = torch.stack((state[name][0], 50 * state[name][1].abs()))
+        state[name] = torch.cat((state[name], more))
+    unsure.load_state_dict(state)
+    assert unsure.head[-1].out_features == count + 2
+    image, turn = images(4, 1, 16, 24), torch.linspace(-0.5, 0.5, 4)
+    answer = unsure.answer(image, turn)
+    assert plain.answer(image, turn).spread is None
+    torch.testing.assert_close(answer.output, plain(image, turn))
+    torch.testing.assert_close(unsure(image, turn), answer.output)
+    torch.testing.assert_close(answer[1:3].spread, answer.spread[1:3])
+    low, high = (math.radians(bound) for bound in SPREAD_DEG)
+    assert answer.spread.shape == (4, 2)
+    assert bool(((low * 0.999 <= answer.spread) & (answer.spread <= high * 1.001)).all())
+
+
+def test_the_spread_is_smooth_in_its_logarithm():
+    unsure = Regressor(RegressorConfig(spread=True), 1).eval()
+    nn.init.zeros_(unsure.head[-1].weight)
+    with torch.no_grad():
+        unsure.head[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, math.log(3)]))
+    spread = torch.rad2deg(unsure.answer(images(2, 1, 16, 24)).spread)
+    low, high = SPREAD_DEG
+    # A sigmoid of 1/2, and of 3/4: geometric means of the bounds.
+    expected = torch.tensor([(low * high) ** 0.5, low**0.25 * high**0.75])
+    torch.testing.assert_close(spread, expected.expand(2, 2))
+    with pytest.raises(ValueError, match="spread is of angles"):
+        RegressorConfig(spread=True, target="direction")
 
 
 def test_parameters_of_known_networks_are_counted_as_in_their_papers():

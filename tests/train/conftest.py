@@ -81,6 +81,9 @@ STAGES = {
         **{"clip_adaptive": 0.02, **c},
     ),
     "gaze-adversary": lambda **c: _gaze(adversary={"epsilon_255": 4}, **c),
+    "gaze-spread": lambda **c: _gaze(
+        network=RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8, spread=True), **c
+    ),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
 

@@ -1,5 +1,7 @@
 """What a configuration can choose beside the defaults: clipping by unit, plans, other heads."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -83,11 +85,35 @@ def test_a_resumed_run_still_shows_its_plan(tmp_path, gaze_of):
     assert sorted(planned(tmp_path)["lr_planned"]) == [1, 2, 3, 4, 5, 6]
 
 
+def test_spreads_tell_eyes_of_noisy_labels_from_others(gaze_of, make_eyes):
+    """Labels of eyes above a bright band are noise of 8 degrees, those of others are 0."""
+    samples = make_eyes(256)
+    batch, noisy = samples.batch, torch.arange(256) % 2 == 0
+    image, generator = batch.image.clone(), torch.Generator().manual_seed(4)
+    off = torch.randn(256, 2, generator=generator)
+    image[noisy, :, -4:] = 1
+    taught = 0.14 * off * noisy[:, None]
+    stage = gaze_of(
+        type(samples)(replace(batch, image=image, gaze=taught)),
+        network={"widths": (4, 4, 8, 8, 8), "hidden": 8, "spread": True},
+        optimiser=OptimiserConfig(kind="adam", lr=1e-2), schedule=ScheduleConfig(cut=1),
+        held_out=0, batch=32, steps=60,
+    )  # fmt: skip
+    state = stage.init()
+    for step in range(60):
+        state.step = step
+        scalars = stage.step(state, stage.batches(step), torch.Generator().manual_seed(step))
+    with torch.no_grad():
+        spread = torch.rad2deg(state.regressor.eval().answer(image).spread).mean(1)
+    assert 5 < spread[noisy].mean() < 12 and spread[~noisy].mean() < 3
+    assert 0.5 < scalars["spread_deg"] < 20
+
+
 def test_weights_of_before_these_choices_still_load(tmp_path):
     config = RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8)
     network = Regressor(config, 1)
     old = config.model_dump(mode="json")
-    for new in ("norm", "head"):
+    for new in ("norm", "head", "spread"):
         del old[new]
     path = tmp_path / "old.safetensors"
     info = {"config": {"network": old}, "data": {"channels": 1}, "step": 1}
