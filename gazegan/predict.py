@@ -1,7 +1,7 @@
 """Run a gaze network over samples and keep its outputs beside their labels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -105,6 +105,22 @@ def by_face(found: Predicted, face: Tensor) -> Predicted:
     return Predicted(
         output, found.id[pairs[:, 0]], mean(found.gaze), mean(found.head), subject, None
     )
+
+
+def aligned(found: Predicted) -> Predicted:
+    """Shift the answers, (pitch, yaw), of each eye so that the mean answers of all eyes agree.
+
+    An eye is a subject's on one side. What puts an eye off as a whole goes, without a label; so
+    does how its own mean gaze differs from others', which is right only where all look at the same
+    places. Raises ValueError where it is not known whose each eye is.
+    """
+    if found.subject is None or bool((found.subject < 0).any()):
+        raise ValueError("it is not known whose each eye is")
+    side = torch.zeros_like(found.subject) if found.side is None else found.side
+    eyes, which = torch.unique(torch.stack((found.subject, side), 1), dim=0, return_inverse=True)
+    sums = found.output.new_zeros(len(eyes), 2).index_add(0, which, found.output)
+    means = sums / which.bincount()[:, None]
+    return replace(found, output=found.output - means[which] + means.mean(0))
 
 
 def _labels_alone(batch: EyeBatch) -> EyeBatch:

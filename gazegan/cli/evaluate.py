@@ -9,6 +9,7 @@ import rich_click as click
 
 from gazegan.cli import gaze, options
 from gazegan.cli.uncertainty import save_diagram, score_spread, spread_text, with_spread
+from gazegan.errors import UserError
 
 if TYPE_CHECKING:
     from gazegan.data.store import Store
@@ -43,6 +44,11 @@ RESULT = "evaluation.json"
     "--by-face", is_flag=True,
     help="Score the mean answer of both eyes of each face; single eyes are left out.",
 )  # fmt: skip
+@click.option(
+    "--align", is_flag=True,
+    help="Shift the answers of each eye so that the means of all agree: needs no labels, but"
+    " supposes that everyone looks at the same places.",
+)  # fmt: skip
 @options.DEVICE
 @options.JSON
 def evaluate(
@@ -52,6 +58,7 @@ def evaluate(
     batch: int,
     mirror_average: bool,
     by_face: bool,
+    align: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -74,6 +81,7 @@ def evaluate(
     gazegan evaluate --weights runs/gaze --data stores/test
     gazegan evaluate --weights runs/gaze --data stores/test --out results/test
     gazegan evaluate --weights runs/gaze --data stores/test --mirror-average --by-face
+    gazegan evaluate --weights runs/gaze --data stores/test --align --by-face
     gazegan evaluate --weights runs/gaze --data stores/test --json
     """
     network, stores = gaze.open_network(weights, data, device)
@@ -83,11 +91,14 @@ def evaluate(
         "data": [str(path) for path in data],
         "mirror_average": mirror_average,
         **({"by_face": True} if by_face else {}),
+        **({"align": True} if align else {}),
     }
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:
         found = _predict(network, stores, batch, mirror_average, device, advance)
+    if align:
+        found = [_aligned(network, part, store) for part, store in zip(found, stores, strict=True)]
     if by_face:
         found = [_joined(part, store) for part, store in zip(found, stores, strict=True)]
     what = "faces" if by_face else "eyes"
@@ -114,9 +125,19 @@ def _predict(
     return [predict(fn, store, batch, device, advance, turned) for store in stores]
 
 
+def _aligned(network: Regressor, part: Predicted, store: Store) -> Predicted:
+    from gazegan.predict import aligned
+
+    if network.target != "angles":
+        raise UserError("--align: this network answers directions; it shifts pitch and yaw only")
+    try:
+        return aligned(part)
+    except ValueError as fault:
+        raise UserError(f"--align, --data {store.path}: {fault}; leave it out") from None
+
+
 def _joined(part: Predicted, store: Store) -> Predicted:
     from gazegan.data.faces import face_numbers
-    from gazegan.errors import UserError
     from gazegan.predict import by_face
 
     try:
@@ -147,9 +168,7 @@ def _score(target: str, found: list[Predicted], stores: list[Store], weights: Pa
 
 
 def _heads(part: Predicted) -> Any:
-    import torch
-
-    return torch.full_like(part.output, torch.nan) if part.head is None else part.head
+    return part.output * float("nan") if part.head is None else part.head
 
 
 def _subjects(part: Predicted, store: Store, names: list[str]) -> Any:

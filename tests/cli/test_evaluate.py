@@ -209,3 +209,24 @@ def test_by_face_scores_the_mean_of_both_eyes(places, gazegan, fault_of, tmp_pat
     plain = plan.model_copy(update={"names": tuple(f"{n}_L.png" for n in range(8))})
     write_store(tmp_path / "single", plain, lambda indices: batch[list(indices)])
     assert "no face has both eyes" in fault_of(*start, tmp_path / "single").message
+
+
+def test_align_shifts_each_eye_and_says_where_it_cannot(gazegan, fault_of, places, tmp_path):
+    batch = open_store(places / "labelled").read(range(20))
+    plan = Manifest(
+        kind="real", count=20, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS,
+        subjects=("ann", "bob"),
+    )  # fmt: skip
+    known, batch = tmp_path / "known", replace(batch, subject=torch.arange(20) % 2)
+    write_store(known, plan, lambda indices: batch[list(indices)])
+    start = ("evaluate", "--align", "--data", known, "--out", tmp_path / "out", "--weights")
+    gazegan(*start, places / "angles.safetensors")
+    rows = rows_of(tmp_path / "out")
+    for axis in ("predicted_pitch_deg", "predicted_yaw_deg"):
+        answers = ([float(r[axis]) for r in rows if r["subject"] == n] for n in ("ann", "bob"))
+        means = [sum(values) / 10 for values in answers]
+        assert means[0] == pytest.approx(means[1], abs=1e-4)
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["settings"]["align"]
+    assert "--align" in fault_of(*start[:4], "--weights", places / "direction.safetensors").message
+    some = ("evaluate", "--align", "--data", places / "labelled", "--weights")
+    assert "whose each eye is" in fault_of(*some, places / "angles.safetensors").message
