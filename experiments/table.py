@@ -62,8 +62,9 @@ def tables(records: Records) -> str:
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
-    # Both eyes together have the biases and slopes of each.
-    parts.append(_details([r for r in errors if "both eyes" not in r["column"]]))
+    # Both eyes together have the biases and slopes of each; aligned ones have those, less an offset.
+    single = [r for r in errors if not {"both eyes", "aligned"} & set(r["column"].split(", "))]
+    parts.append(_details(single))
     parts += _shots([r for r in records if "shots" in r])
     if drift:
         median, p95 = (spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
