@@ -62,7 +62,7 @@ def tables(records: Records) -> str:
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
-    # Both eyes together have the biases and slopes of each; aligned ones have those, less an offset.
+    # Both eyes together have the biases and slopes of each; aligned ones have the slopes.
     single = [r for r in errors if not {"both eyes", "aligned"} & set(r["column"].split(", "))]
     parts.append(_details(single))
     parts += _shots([r for r in records if "shots" in r])
