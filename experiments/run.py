@@ -33,7 +33,8 @@ KEPT = (
     "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
     "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
     "horizontal_slope", "vertical_wasserstein_deg", "horizontal_wasserstein_deg",
-    "vertical_constant_wasserstein_deg", "horizontal_constant_wasserstein_deg", "median_px", "p95_px", "located",
+    "vertical_constant_wasserstein_deg", "horizontal_constant_wasserstein_deg",
+    "median_px", "p95_px", "located",
     "pupil_shift/median_px", "pupil_shift/p95_px", "pupil_shift/located",
     *(f"likeness/{side}_{measure}" for side in ("raw", "refined")
       for measure in ("sliced_wasserstein", "kernel_distance", "auc")),
