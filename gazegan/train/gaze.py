@@ -21,7 +21,7 @@ from gazegan.geometry import (
 )
 from gazegan.losses import gaze as losses
 from gazegan.modes import evaluating
-from gazegan.nets.regressor import LEAST_SIDE, Answer, Regressor, RegressorConfig
+from gazegan.nets.regressor import Answer, Regressor, RegressorConfig
 from gazegan.optim import (
     OptimiserConfig,
     ScheduleConfig,
@@ -40,7 +40,7 @@ from gazegan.train.adversary import AdversaryConfig, embitter
 from gazegan.train.augment import AugmentConfig, augment
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
-from gazegan.train.sources import by_source, split
+from gazegan.train.sources import by_source, check_learnable, split
 
 _CHUNK = 256
 
@@ -248,13 +248,7 @@ def gaze_stage(
     """
     if real is not None:
         check_adaptable(cfg, data, real)
-    if min(data.size) < (least := LEAST_SIDE[cfg.network.kind]):
-        raise UserError(
-            f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
-            f" {cfg.network.kind!r}, which needs {least}; take another kind"
-        )
-    if cfg.network.head_yaw and data.read([0]).head is None:
-        raise UserError("--data: does not say how heads are turned; leave --head-yaw out")
+    check_learnable(cfg.network, data)
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")

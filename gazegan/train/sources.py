@@ -9,6 +9,7 @@ from torch import Tensor
 from gazegan import rng
 from gazegan.data.stream import JoinedSamples, Samples
 from gazegan.errors import UserError
+from gazegan.nets.regressor import LEAST_SIDE, RegressorConfig
 
 
 def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -31,3 +32,14 @@ def by_source(shares: Sequence[float], data: Samples, train: Tensor) -> list[Ten
         raise UserError(f"--share: {len(shares)} shares for {len(parts)} --data; give one for each")
     ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
     return [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]
+
+
+def check_learnable(network: RegressorConfig, data: Samples) -> None:
+    """Raise UserError where a network cannot learn from images of this size, or lacks the heads."""
+    if min(data.size) < (least := LEAST_SIDE[network.kind]):
+        raise UserError(
+            f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
+            f" {network.kind!r}, which needs {least}; take another kind"
+        )
+    if network.head_yaw and data.read([0]).head is None:
+        raise UserError("--data: does not say how heads are turned; leave --head-yaw out")
