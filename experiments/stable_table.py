@@ -37,4 +37,4 @@ def usable(record: dict[str, float]) -> bool:
 
 
 def _extent(records: Records, key: str) -> str:
-    return extent([{"value": r[key]} for r in records], 3)
+    return extent([{"value": r[key]} for r in records])

@@ -224,7 +224,7 @@ def stable(**changes: float) -> dict[str, object]:
 def test_a_refiner_that_fails_in_one_way_is_not_counted_as_usable(fault: dict[str, float]) -> None:
     text = table.tables([stable(), stable(**fault)])
     assert "**1 of 2 seeds end in a usable refiner.**" in text
-    assert "| kernel distance, times 1000 | 90.000 (90.000 to 90.000) | 9.000" in text
+    assert "| kernel distance, times 1000 | 90.0 (90.0 to 90.0) | 9.00" in text
 
 
 def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
