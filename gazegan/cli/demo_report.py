@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gazegan.cli import pages
+from gazegan.cli import gaze, pages
 from gazegan.cli.road import Stop, Target
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def read_results(out: Path, target: Target, quick: bool, seed: int) -> Results:
     from gazegan.data.store import open_store
 
     results = out / "results"
-    raw, refined = (_read(results / f"evaluate-{n}/evaluation.json") for n in ("raw", "refined"))
+    raw, refined = (
+        gaze.read_json(results / f"evaluate-{n}/evaluation.json") for n in ("raw", "refined")
+    )
     constant = {
         "mean_deg": raw["constant_deg"],
         "median_deg": raw["constant_median_deg"],
@@ -90,16 +92,9 @@ def read_results(out: Path, target: Target, quick: bool, seed: int) -> Results:
         },
         _heads(raw["heads"], refined["heads"]),
         open_store(out / "stores" / "refined").manifest.notes.get("pupil_shift", {}),
-        _read(results / "explain" / "explain.json"),
-        _read(results / "attack" / "attack.json"),
+        gaze.read_json(results / "explain" / "explain.json"),
+        gaze.read_json(results / "attack" / "attack.json"),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from gazegan.data.files import parse_json, read_bytes
-
-    values: dict[str, Any] = parse_json(read_bytes(path, 1 << 28), path)
-    return values
 
 
 def _score(name: str, values: Mapping[str, float]) -> Score:
@@ -157,8 +152,6 @@ def _told(results: Results, raw: float, refined: float) -> str:
 
 def text(results: Results) -> str:
     """Return the table and the verdict as text for a terminal."""
-    from gazegan.cli import gaze
-
     names = {"constant": "constant predictor", "raw": "raw renders", "refined": "refined renders"}
     rows = [
         [names[s.name], *(f"{v:.2f}" for v in (s.mean_deg, s.median_deg, s.p95_deg))]

@@ -134,6 +134,17 @@ def save_json(path: Path, values: dict[str, Any]) -> None:
     write_atomic(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read results that a command has left; raises DataError where they are damaged."""
+    from gazegan.data.files import parse_json, read_bytes
+    from gazegan.errors import DataError
+
+    values = parse_json(read_bytes(path, 1 << 28), path)
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: damaged; make it again")
+    return values
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> str:
     """Lay out text in columns under a rule; the first is flush left, the others flush right."""
     grid = [list(columns), *map(list, rows)]

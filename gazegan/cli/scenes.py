@@ -13,10 +13,10 @@ from gazegan.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gazegan.chain import Chain
     from gazegan.explain import Fn
     from gazegan.plots import Moves
     from gazegan.render.prior import Recipe
-    from gazegan.train.chain import Chain
 
 _AT_ONCE, _DRAWN, _TOLD = 16, 8, 15
 """Eyes moved at a time, eyes drawn each by itself, and parameters told in text."""
@@ -50,8 +50,8 @@ def explain(
     as_json: bool,
 ) -> tuple[dict[str, Any], str]:
     """Differentiate answers by the parameters of scenes; returns results and what to say."""
+    from gazegan.chain import spreads
     from gazegan.render.prior import load_recipe
-    from gazegan.train.chain import spreads
 
     loaded = load_recipe(recipe)
     chain, target = _open(loaded, weights, refiner, device)
@@ -74,7 +74,7 @@ def explain(
 
 def _open(recipe: Recipe, weights: Path, refiner: Path | None, device: str) -> tuple[Chain, str]:
     """Load the networks and put them behind the renderer; also returns the network's target."""
-    from gazegan.train.chain import chain
+    from gazegan.chain import chain
     from gazegan.train.checkpoint import load_weights
 
     options.check_device(device)
@@ -104,8 +104,8 @@ def _moved(
     """Draw scenes and see how they move the answers; `picks` are of answer and truth."""
     import torch
 
+    from gazegan.chain import scenes
     from gazegan.render.scene import chunk
-    from gazegan.train.chain import scenes
 
     period = 360.0 if settings["output"] == "direction" else None
     parts: list[tuple[Tensor, ...]] = []
@@ -128,8 +128,8 @@ def _some_moved(
 ) -> tuple[Tensor, ...]:
     import torch
 
+    from gazegan.chain import possible
     from gazegan.explain import slopes, swing
-    from gazegan.train.chain import possible
 
     def answer(scenes: Tensor) -> Tensor:
         return pick(chain.answer(scenes, textures))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gazegan.cli import gaze
 from gazegan.cli.tables import Table, tables, words
 from gazegan.errors import UserError
 
-_RUN, _STORE = "config.json", "manifest.json"
 _KINDS = {
     "evaluation": ("Evaluation", "How far answers are from the truth. The constant predictor"
         " never sees an image: it always answers the mean. Slope is that of answer on truth."),
@@ -81,8 +81,20 @@ def find(path: Path) -> list[Path]:
     return found
 
 
+def _is_run(folder: Path) -> bool:
+    from gazegan.train.rundir import CONFIG
+
+    return (folder / CONFIG).is_file()
+
+
+def _is_store(folder: Path) -> bool:
+    from gazegan.data.manifest import MANIFEST
+
+    return (folder / MANIFEST).is_file()
+
+
 def _walk(path: Path, depth: int) -> Iterator[Path]:
-    if (path / _RUN).is_file() or (path / _STORE).is_file():
+    if _is_run(path) or _is_store(path):
         yield path
         return
     if _results(path):
@@ -98,16 +110,16 @@ def _results(folder: Path) -> list[Path]:
 
 def read(folder: Path) -> Section:
     """Return the section of a folder that `find` found; raises DataError where it is damaged."""
-    if (folder / _RUN).is_file():
+    if _is_run(folder):
         return _run(folder)
-    if (folder / _STORE).is_file():
+    if _is_store(folder):
         return _store(folder)
     return _result(folder)
 
 
 def _result(folder: Path) -> Section:
     (path, *_) = _results(folder)
-    values = _read(path)
+    values = gaze.read_json(path)
     settings = values.pop("settings", {})
     kind, about = _KINDS[path.stem]
     pictures = [_picture(file) for file in sorted(folder.glob("*.png"))]
@@ -132,8 +144,9 @@ def _run(folder: Path) -> Section:
     from gazegan.cli.pages import inline
     from gazegan.plots import training_curves
     from gazegan.train.log import read_log
+    from gazegan.train.rundir import CONFIG
 
-    record, log = _read(folder / _RUN), read_log(folder)
+    record, log = gaze.read_json(folder / CONFIG), read_log(folder)
     last: dict[str, Any] = {}
     for line in log:
         last |= line
@@ -216,13 +229,3 @@ def _picture(path: Path) -> Picture:
     from gazegan.data.files import read_bytes
 
     return Picture(inline(read_bytes(path, 1 << 26)), path.stem)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from gazegan.data.files import parse_json, read_bytes
-    from gazegan.errors import DataError
-
-    values = parse_json(read_bytes(path, 1 << 28), path)
-    if not isinstance(values, dict):
-        raise DataError(f"{path}: damaged; make it again")
-    return values

@@ -227,6 +227,8 @@ def gaze(
     from gazegan.data.stream import JoinedSamples, open_samples
     from gazegan.train.gaze import GazeTraining, gaze_stage
 
+    if epochs is not None and steps is not None:
+        raise click.UsageError("--epochs and --steps exclude each other; give one")
     values = {
         "steps": steps,
         "batch": batch,
@@ -245,8 +247,6 @@ def gaze(
     if real is not None:
         eyes = open_samples(real, size=samples.size, channels=samples.channels)
     if epochs is not None:
-        if steps is not None:
-            raise click.UsageError("--epochs and --steps exclude each other; give one")
         cfg = cfg.model_copy(update={"steps": _steps(epochs, len(samples), cfg)})
     _run(gaze_stage(cfg, samples, device, eyes), out, as_json)
 

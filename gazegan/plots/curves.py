@@ -1,18 +1,16 @@
 """Figures with axes: error curves, errors under attack, scatter, the course of training."""
 
-import io
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from gazegan.plots.axes import dress, legend, new_figure, png_of, styles
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES, Floats, floats
 
-Corner = Literal["upper left", "lower right", "best"]
 _MOST_PANELS = 3
 """Side by side."""
 
@@ -25,18 +23,18 @@ def error_curve(
     `errors` maps a name to the errors `[N]` in degrees of one predictor; `constant` holds those
     of the constant predictor.
     """
-    figure, axes = _figure(title, "angular error (degrees)", "share of eyes (%)")
+    figure, axes = new_figure(title, "angular error (degrees)", "share of eyes (%)")
     named = {name: floats(values) for name, values in errors.items()}
     named["constant predictor"] = floats(constant)
-    for (name, values), style in zip(named.items(), _styles(len(errors)), strict=True):
+    for (name, values), style in zip(named.items(), styles(len(errors)), strict=True):
         share = np.r_[0, 100 * np.arange(1, len(values) + 1) / len(values), 100]
         label = f"{name}: median {np.median(values):.1f}°, mean {values.mean():.1f}°"
         axes.step(np.r_[0, np.sort(values), 180], share, where="post", label=label, **style)
     farthest = max(1.0, *(float(np.quantile(values, 0.98)) for values in named.values()))
     axes.axhline(50, color=GRID, linewidth=1.6, zorder=0)
     axes.set(xlim=(0, 1.04 * farthest), ylim=(0, 101))
-    _legend(axes, loc="lower right")
-    return _png(figure)
+    legend(axes, loc="lower right")
+    return png_of(figure)
 
 
 def epsilon_curve(
@@ -55,25 +53,25 @@ def epsilon_curve(
     `errors` maps a name to `[E]` degrees of `value`. `constant_deg` is the error of the constant
     predictor, which no attack can reach.
     """
-    figure, axes = _figure(title, size, value)
+    figure, axes = new_figure(title, size, value)
     x = np.r_[0, unit * floats(epsilons)]
     order = np.argsort(x, kind="stable")
-    for (name, values), style in zip(errors.items(), _styles(len(errors)), strict=False):
+    for (name, values), style in zip(errors.items(), styles(len(errors)), strict=False):
         y = np.r_[clean_deg, floats(values)]
         axes.plot(x[order], y[order], marker="o", markersize=4.5, label=name, **style)
     axes.axhline(clean_deg, color=FAINT, linestyle=(0, (1, 2)), linewidth=1.6, label="unchanged")
     if constant_deg is not None:
-        axes.axhline(constant_deg, label="constant predictor", **_styles(0)[-1])
+        axes.axhline(constant_deg, label="constant predictor", **styles(0)[-1])
     axes.set(xlim=(0, 1.03 * float(x.max()) or 1.0), ylim=(0, None))
-    _legend(axes, loc="upper left" if constant_deg is not None else "best")
-    return _png(figure)
+    legend(axes, loc="upper left" if constant_deg is not None else "best")
+    return png_of(figure)
 
 
 def bars(values: Mapping[str, float], lines: Mapping[str, float], x: str, title: str) -> bytes:
     """Draw named values as bars, the first at the top, and named levels across them, as PNG."""
     figure = Figure(figsize=(7.2, 1.4 + 0.24 * len(values)), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    _dress(axes, title, x, "")
+    dress(axes, title, x, "")
     axes.barh(range(len(values)), list(values.values()), color=SERIES[0], height=0.66)
     axes.set_yticks(range(len(values)), list(values))
     axes.invert_yaxis()
@@ -85,7 +83,7 @@ def bars(values: Mapping[str, float], lines: Mapping[str, float], x: str, title:
         axes.axvline(level, color=colour, linewidth=1.8, linestyle=dashes, label=label)
     axes.set(xlim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(lines), fontsize=9.5, frameon=False)
-    return _png(figure)
+    return png_of(figure)
 
 
 def shots_curve(
@@ -95,15 +93,15 @@ def shots_curve(
 
     `constant_deg` is the error of the constant predictor.
     """
-    figure, axes = _figure(
+    figure, axes = new_figure(
         "Gaze error after calibration", "labelled samples of a person", "mean error (degrees)"
     )
-    x, (line, baseline) = floats(shots), _styles(1)
+    x, (line, baseline) = floats(shots), styles(1)
     axes.errorbar(x, floats(mean_deg), floats(se_deg), marker="o", capsize=3, label="mean", **line)
     axes.axhline(constant_deg, label="constant predictor", **baseline)
     axes.set(ylim=(0, None))
-    _legend(axes, loc="lower right")
-    return _png(figure)
+    legend(axes, loc="lower right")
+    return png_of(figure)
 
 
 def reliability_diagram(nominal: ArrayLike, inside: Mapping[str, ArrayLike]) -> bytes:
@@ -115,15 +113,15 @@ def reliability_diagram(nominal: ArrayLike, inside: Mapping[str, ArrayLike]) -> 
     figure = Figure(figsize=(5.4, 5.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     x, y = "nominal share of the central interval (%)", "truths inside (%)"
-    _dress(axes, "Reliability of predicted spreads", x, y)
-    *lines, diagonal = _styles(len(inside))
+    dress(axes, "Reliability of predicted spreads", x, y)
+    *lines, diagonal = styles(len(inside))
     for (name, shares), style in zip(inside.items(), lines, strict=True):
         across, up = 100 * floats(nominal), 100 * floats(shares)
         axes.plot(across, up, marker="o", markersize=4.5, label=name, **style)
     axes.plot((0, 100), (0, 100), label="calibrated", **diagonal)
     axes.set(xlim=(0, 101), ylim=(0, 101), aspect="equal")
-    _legend(axes, loc="upper left")
-    return _png(figure)
+    legend(axes, loc="upper left")
+    return png_of(figure)
 
 
 def truth_scatter(predicted_deg: ArrayLike, true_deg: ArrayLike) -> bytes:
@@ -133,9 +131,9 @@ def truth_scatter(predicted_deg: ArrayLike, true_deg: ArrayLike) -> bytes:
     columns = zip(names, floats(true_deg).T, floats(predicted_deg).T, strict=True)
     for place, (name, x, y) in enumerate(columns, start=1):
         axes = figure.add_subplot(1, 2, place)
-        _dress(axes, name, "true (degrees)", "predicted (degrees)")
+        dress(axes, name, "true (degrees)", "predicted (degrees)")
         _scatter(axes, x, y)
-    return _png(figure)
+    return png_of(figure)
 
 
 def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> bytes:
@@ -148,22 +146,22 @@ def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike
     figure = Figure(figsize=(3.5 * columns, 3.0 * rows), dpi=110, layout="constrained")
     for place, (title, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        _dress(axes, title, "step", "")
-        for (name, (steps, values)), style in zip(lines.items(), _styles(len(lines)), strict=False):
+        dress(axes, title, "step", "")
+        for (name, (steps, values)), style in zip(lines.items(), styles(len(lines)), strict=False):
             axes.plot(floats(steps), floats(values), label=name, **{**style, "linewidth": 1.5})
         if len(lines) > 1:
-            _legend(axes, loc="best")
-    return _png(figure)
+            legend(axes, loc="best")
+    return png_of(figure)
 
 
 def schedule_curve(
     epochs: ArrayLike, rates: ArrayLike, title: str = "Learning rate, as planned"
 ) -> bytes:
     """Draw learning rates `[N]` at ascending `epochs` `[N]` of a training, as PNG."""
-    figure, axes = _figure(title, "epoch", "learning rate")
-    axes.plot(floats(epochs), floats(rates), **_styles(1)[0])
+    figure, axes = new_figure(title, "epoch", "learning rate")
+    axes.plot(floats(epochs), floats(rates), **styles(1)[0])
     axes.set(xlim=(0, None), ylim=(0, None))
-    return _png(figure)
+    return png_of(figure)
 
 
 def receptive_fields(
@@ -180,12 +178,12 @@ def receptive_fields(
     low, high = edges[:, :2].min(0), edges[:, 2:].max(0)
     figure = Figure(figsize=(8.6, 5.0), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    _dress(axes, title, "column (px)", "row (px)")
+    dress(axes, title, "column (px)", "row (px)")
     axes.grid(visible=False)
     axes.set_facecolor(GRID)
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
     for (name, (top, left, bottom, right)), style in zip(
-        boxes.items(), _styles(len(boxes)), strict=False
+        boxes.items(), styles(len(boxes)), strict=False
     ):
         across, down = (left, right, right, left, left), (top, top, bottom, bottom, top)
         axes.plot(across, down, label=name, **style)
@@ -194,7 +192,7 @@ def receptive_fields(
     figure.legend(
         loc="outside right upper", fontsize=9.5, labelcolor=INK, edgecolor="none", frameon=False
     )
-    return _png(figure)
+    return png_of(figure)
 
 
 def _scatter(axes: Axes, x: Floats, y: Floats) -> None:
@@ -209,45 +207,4 @@ def _scatter(axes: Axes, x: Floats, y: Floats) -> None:
         fitted = y.mean() + slope * (limits - x.mean())
         axes.plot(limits, fitted, color=SERIES[1], linewidth=2, label=f"fit, slope {slope:.2f}")
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-    _legend(axes, loc="upper left")
-
-
-def _styles(count: int) -> list[dict[str, Any]]:
-    """Line styles of `count` series, and the dashed one of a baseline last."""
-    colours = len(SERIES)
-    lines: list[dict[str, Any]] = [
-        {"color": SERIES[i % colours], "linewidth": 2.2, "linestyle": "-" if i < colours else "-."}
-        for i in range(count)
-    ]
-    return [*lines, {"color": FAINT, "linewidth": 1.8, "linestyle": (0, (4, 3))}]
-
-
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 4.6), dpi=110, layout="constrained")
-    axes = figure.add_subplot()
-    _dress(axes, title, x, y)
-    return figure, axes
-
-
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=10)
-    axes.set_xlabel(x, color=INK, fontsize=10.5)
-    axes.set_ylabel(y, color=INK, fontsize=10.5)
-    axes.grid(color=GRID, linewidth=0.9)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9.5)
-
-
-def _legend(axes: Axes, loc: Corner) -> None:
-    axes.legend(
-        loc=loc, fontsize=9.5, labelcolor=INK, facecolor="white", framealpha=0.9, edgecolor="none"
-    )
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    legend(axes, loc="upper left")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from gazegan.plots.curves import _dress, _legend, _png, _styles
+from gazegan.plots.axes import dress, legend, png_of, styles
 from gazegan.plots.palette import FAINT, INK, SERIES, Floats, floats
 
 _BARS, _COLUMNS = 12, 3
@@ -46,16 +46,16 @@ def curve_panels(panels: Sequence[Panel]) -> bytes:
     figure = Figure(figsize=(4.3 * len(panels), 3.6), dpi=110, layout="constrained")
     for place, panel in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), place)
-        _dress(axes, panel.title, panel.x, panel.y)
+        dress(axes, panel.title, panel.x, panel.y)
         names = [name for name in panel.lines if name != panel.baseline]
-        styles = dict(zip([*names, panel.baseline], _styles(len(names)), strict=True))
+        drawn = dict(zip([*names, panel.baseline], styles(len(names)), strict=True))
         for name, (x, y) in panel.lines.items():
-            axes.plot(floats(x), floats(y), label=name, **styles[name])
+            axes.plot(floats(x), floats(y), label=name, **drawn[name])
         lowest = min(float(floats(y).min()) for _, y in panel.lines.values())
         axes.set(xlim=(0, 100), ylim=(None if lowest < 0 else 0, None))
         if place == 1:
-            _legend(axes, loc="lower right")
-    return _png(figure)
+            legend(axes, loc="lower right")
+    return png_of(figure)
 
 
 def move_bars(panels: Sequence[Moves], names: Sequence[str], marked: Sequence[str]) -> bytes:
@@ -71,7 +71,7 @@ def move_bars(panels: Sequence[Moves], names: Sequence[str], marked: Sequence[st
         above, below = cell.subplots(2, 1, height_ratios=(1, 3.6))
         _head(above, panel, marked)
         _bars(below, panel, names, marked)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _head(axes: Axes, panel: Moves, marked: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ def _bars(axes: Axes, panel: Moves, names: Sequence[str], marked: Sequence[str])
     slope, swing, truth = (floats(part) for part in (panel.slope, panel.swing, panel.truth))
     chosen = _strongest(slope, [names.index(name) for name in marked])
     rows = np.arange(len(chosen))[::-1]
-    _dress(axes, "", "degrees for one standard deviation", "")
+    dress(axes, "", "degrees for one standard deviation", "")
     axes.grid(visible=False, axis="y")
     colours = [SERIES[1] if names[k] in marked else SERIES[0] for k in chosen]
     axes.barh(rows, slope[chosen], height=0.7, color=colours)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from gazegan.plots.curves import _png
+from gazegan.plots.axes import png_of
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES, Floats, floats
 
 _MARKERS = ("o", "s", "^", "D")
@@ -62,7 +62,7 @@ def embedding_map(places: ArrayLike, panels: Sequence[Kinds | Directions], note:
             _draw_directions(axes, x, y, panel)
             _draw_wheel(figure, left + _SIDE / width / 2, _full_deg(panel))
     figure.text(0.2 / width, 0.12 / height, note, color=FAINT, fontsize=9.5)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _draw_kinds(axes: Axes, x: Floats, y: Floats, names: Sequence[str]) -> None:

@@ -125,3 +125,17 @@ def fault_of() -> Callable[..., Fault]:
         return Fault(result.exit_code, last)
 
     return run
+
+
+@pytest.fixture
+def taken_by(gazegan: Run, tmp_path: Path) -> Callable[[str, Path, Path], None]:
+    """Run explain, attack or calibrate on a network and a store; it must leave results."""
+    more = {"attack": ["--count", 4, "--steps", 2], "explain": ["--count", 4]}
+    more["calibrate"] = ["--shots", 0, "--shots", 1]
+
+    def run(command: str, weights: Path, store: Path) -> None:
+        out = tmp_path / command
+        gazegan(command, "--weights", weights, "--data", store, "--out", out, *more[command])
+        assert list(out.glob("*.json"))
+
+    return run

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gazegan import explain
+from gazegan.chain import chain, scenes, spreads
 from gazegan.cli import main
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.render.params import PARAM_NAMES
 from gazegan.render.prior import load_recipe
-from gazegan.train.chain import chain, scenes, spreads
 from gazegan.train.checkpoint import load_weights, save_weights
 
 SIZE = (16, 24)

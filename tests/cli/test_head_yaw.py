@@ -88,14 +88,8 @@ def gaze_step(places):
 
 
 @pytest.mark.parametrize("command", ["explain", "attack", "calibrate"])
-def test_the_other_commands_take_such_a_network(turned, gazegan, tmp_path, command):
-    run, store = turned
-    more = {"explain": ["--count", 4], "attack": ["--count", 4, "--steps", 2], "calibrate": []}
-    shots = ["--shots", 0, "--shots", 1] if command == "calibrate" else []
-    gazegan(
-        command, "--weights", run, "--data", store, "--out", tmp_path / "x", *more[command], *shots
-    )
-    assert list((tmp_path / "x").glob("*.json"))
+def test_the_other_commands_take_such_a_network(turned, taken_by, command):
+    taken_by(command, *turned)
 
 
 def test_eyes_of_unknown_heads_are_refused_by_name(turned, places, fault_of, tmp_path):

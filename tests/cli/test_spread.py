@@ -91,14 +91,8 @@ def test_plain_networks_are_evaluated_as_before(places, gazegan, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["explain", "attack", "calibrate"])
-def test_the_other_commands_take_such_a_network(unsure, gazegan, tmp_path, command):
-    run, store = unsure
-    more = {"explain": ["--count", 4], "attack": ["--count", 4, "--steps", 2], "calibrate": []}
-    shots = ["--shots", 0, "--shots", 1] if command == "calibrate" else []
-    gazegan(
-        command, "--weights", run, "--data", store, "--out", tmp_path / "x", *more[command], *shots
-    )
-    assert list((tmp_path / "x").glob("*.json"))
+def test_the_other_commands_take_such_a_network(unsure, taken_by, command):
+    taken_by(command, *unsure)
 
 
 def test_such_a_network_judges_a_refiner_and_adapts_to_photographs(places, gazegan, tmp_path):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import learned
 from scipy import integrate
 from timm.layers import ScaledStdConv2d
 from timm.models.nfnet import _nonlin_gamma
@@ -113,14 +114,7 @@ def test_a_free_resnet_learns():
     config = RegressorConfig(kind="resnet", norm="free", widths=(8, 8, 16, 16, 16), hidden=16)
     regressor = Regressor(config, 1)
     image, wanted = torch.rand(8, 1, 16, 24), 0.3 * torch.rand(8, 2) - 0.15
-    optimiser = torch.optim.Adam(regressor.parameters(), 3e-3)
-    losses = []
-    for _ in range(30):
-        loss = (regressor(image) - wanted).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = learned(regressor, image, wanted, 30)
     assert losses[-1] < 0.3 * losses[0]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in regressor.parameters())
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from gazegan import explain
+from gazegan.chain import chain, possible, scenes, spreads
 from gazegan.errors import UserError
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.render.params import PARAM_NAMES, SPECS
 from gazegan.render.prior import load_recipe, sample
 from gazegan.render.scene import render_indices
-from gazegan.train.chain import chain, possible, scenes, spreads
 
 SIZE = (16, 26)
 RECIPE = load_recipe("webcam", ("image.height=16", "image.width=26"))
