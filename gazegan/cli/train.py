@@ -127,6 +127,13 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     help="Share of each --data in a batch, in their order; else as many as each holds.",
 )
 @click.option(
+    "--axes",
+    type=click.Choice(["both", "pitch", "yaw"]),
+    multiple=True,
+    help="Which angles of each --data's labels are learned, in their order, with --share; else"
+    " both.",
+)
+@click.option(
     "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to; no labels used."
 )
 @out("Run folder; resumed if it holds this run.")
@@ -181,6 +188,7 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 def gaze(
     data: tuple[Path, ...],
     shares: tuple[float, ...],
+    axes: tuple[str, ...],
     real: Path | None,
     out: Path,
     steps: int | None,
@@ -208,6 +216,8 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/gaze --epochs 6
       gazegan train gaze --data stores/a --data stores/b --out runs/both --set held_out=0.1
       gazegan train gaze --data webcam --share 3 --data stores/labelled --share 1 --out runs/mixed
+      gazegan train gaze --data webcam --share 2 --axes both --data stores/ahead --share 1 \\
+          --axes pitch --out runs/gap
       gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05 \\
           --lr-cut 0.3 --lr-every 2
       gazegan train gaze --data stores/renders --out runs/cosine --schedule cosine \\
@@ -234,6 +244,7 @@ def gaze(
         "batch": batch,
         "seed": seed,
         "shares": shares or None,
+        "axes": axes or None,
         "network": {"target": target, "kind": network, "head_yaw": head_yaw, "spread": spread},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},

@@ -166,13 +166,18 @@ def shared_indices(
     `sources` are `[N_k]` int64 each; `shares` are positive and need no sum of 1. A source is gone
     through in its own, endless and reshuffled order. Shares are met to one image in each batch.
     """
-    ends = (torch.tensor([0.0, *shares]).double().cumsum(0) / sum(shares) * batch_size).round()
-    parts = []
-    for k, (source, count) in enumerate(zip(sources, ends.diff().int().tolist(), strict=True)):
+    parts, counts = [], share_counts(shares, batch_size)
+    for k, (source, count) in enumerate(zip(sources, counts, strict=True)):
         if count:
             chosen = batch_indices(len(source), count, step, seed, f"share-{k}")
             parts.append(source[chosen])
     return torch.cat(parts)
+
+
+def share_counts(shares: Sequence[float], batch_size: int) -> list[int]:
+    """Return how many images of a batch come from each source, one source after the other."""
+    ends = (torch.tensor([0.0, *shares]).double().cumsum(0) / sum(shares) * batch_size).round()
+    return [int(count) for count in ends.diff()]
 
 
 @lru_cache(maxsize=8)

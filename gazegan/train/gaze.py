@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
@@ -40,7 +40,7 @@ from gazegan.train.adversary import AdversaryConfig, embitter
 from gazegan.train.augment import AugmentConfig, augment
 from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
-from gazegan.train.sources import by_source, check_learnable, split
+from gazegan.train.sources import Axes, by_source, check_learnable, split, taught
 
 _CHUNK = 256
 
@@ -64,12 +64,23 @@ class GazeTraining(LoopConfig):
     augment: AugmentConfig = AugmentConfig()
     shares: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
     """How much of each batch comes from each of several sources; as many as they hold if empty."""
+    axes: tuple[Axes, ...] = ()
+    """Which angles of each source's labels are learned; both of all if empty. Real eyes that look
+    ahead only may teach pitch, and leave yaw to renders that look farther."""
     held_out: float = Field(0.0, ge=0, le=0.9)
     """Share of the images that is kept from training to measure the error on."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weight average that is evaluated and kept as the result; 0 for none."""
     adapt: AdaptConfig = AdaptConfig()
     adversary: AdversaryConfig = AdversaryConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "GazeTraining":
+        if self.axes and len(self.axes) != len(self.shares):
+            raise ValueError("axes and shares belong together; give both once for each source")
+        if self.axes and (self.network.target != "angles" or self.network.spread):
+            raise ValueError("axes need network.target 'angles' and no network.spread")
+        return self
 
     @property
     def adapts_from(self) -> int:
@@ -154,7 +165,12 @@ def learn(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Scal
     """
     scalars = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean().item()}
     if answer.spread is None:
-        return loss_of(cfg)(answer.output, gaze).mean(), scalars
+        output = answer.output
+        if cfg.axes:
+            # What is not taught counts as right.
+            known = taught(cfg.axes, cfg.shares, cfg.batch).to(gaze.device)
+            output = torch.where(known, output, gaze)
+        return loss_of(cfg)(output, gaze).mean(), scalars
     scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
     return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.data.stream import JoinedSamples, Samples
+from gazegan.data.stream import JoinedSamples, Samples, share_counts
 from gazegan.errors import UserError
 from gazegan.nets.regressor import LEAST_SIDE, RegressorConfig
 
@@ -32,6 +33,16 @@ def by_source(shares: Sequence[float], data: Samples, train: Tensor) -> list[Ten
         raise UserError(f"--share: {len(shares)} shares for {len(parts)} --data; give one for each")
     ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
     return [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]
+
+
+Axes = Literal["both", "pitch", "yaw"]
+"""Which angles of a source's labels are learned."""
+
+
+def taught(axes: Sequence[Axes], shares: Sequence[float], batch_size: int) -> Tensor:
+    """Return which angles `[batch_size, 2]` (pitch, yaw) of a batch in `shares` are learned."""
+    rows = torch.tensor([[one != "yaw", one != "pitch"] for one in axes])
+    return rows.repeat_interleave(torch.tensor(share_counts(shares, batch_size)), dim=0)
 
 
 def check_learnable(network: RegressorConfig, data: Samples) -> None:

@@ -145,8 +145,16 @@ def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
     assert config["optimiser"]["lr"] == 0.01
     expected = {"kind": "cosine", "cut": 0.5, "every": 3.0, "warm_up": 0.0}
     assert config["schedule"] == expected
-    assert config["shares"] == [1, 2.5]
+    assert (config["shares"], config["axes"]) == ([1, 2.5], [])
     assert load_weights(stores / "run", "gaze")[0].target == "direction"
+
+
+def test_axes_arrive_and_go_with_shares(stores):
+    both = ("--data", stores / "renders", "--share", "1", "--axes", "pitch")
+    train = ("train", "gaze", *both, "--steps", "1", "--batch", "8")
+    gazegan(*train, "--out", stores / "run")
+    assert json.loads((stores / "run" / "config.json").read_text())["config"]["axes"] == ["pitch"]
+    assert "axes and shares belong" in fault(*train, "--axes", "yaw", "--out", stores / "x")
 
 
 def test_json_prints_one_object(stores):
