@@ -59,8 +59,9 @@ def fit(
     their light; where a store knows how far heads are turned, by that too. With --gaze labelled
     photographs show how that goes along with the gaze: of some people of whom labels are at hand,
     for others of whom they are not. Ranges keep their width: a few people show less variety than
-    all people have (--set narrow=true matches it). Prints the sliced Wasserstein distance before and after, beside that between two halves of the
-    photographs. A command that was stopped goes on where it was.
+    all people have (--set narrow=true matches it). Prints the sliced Wasserstein distance before
+    and after, beside that between two halves of the photographs. A command that was stopped goes
+    on where it was.
 
     \b
     gazegan fit --real photographs/ --recipe webcam --out mine.toml
