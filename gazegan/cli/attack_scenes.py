@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from gazegan.cli import gaze, options
+from gazegan.cli.scene_search import ALONE, KINDS, Parts, search
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 
     from gazegan.attack import Box
     from gazegan.cli.scene_judge import Scenes
-    from gazegan.nets.regressor import Regressor
+    from gazegan.cli.scene_search import Searched
     from gazegan.render.prior import Recipe
     from gazegan.schema import EyeBatch
 
-_ALONE, _POINTS = 16, 4
-"""Scenes in which every parameter is moved alone, and how many places each is tried at."""
 _SHOWN, _ACROSS, _LISTED = 16, 8, 20
-_KINDS = {"nominal": "nominal", "drawn": "worst of random draws", "worst": "found"}
 RESULT, STORE = "scenes.json", "store"
 
 
@@ -82,7 +79,8 @@ def attack_scenes(
     out than 99% of its scenes. The search climbs through the differentiable renderer, and draws at
     random where there is no slope. Beside it stand the nominal scene, the worst of as many random
     draws at the same gaze, and what each parameter does alone. The found scenes are a labelled
-    store to train on; for that, ask for many scenes and few renders.
+    store to train on; for that, ask for many scenes and few renders. A command that was stopped
+    goes on with the scenes that it had not finished.
 
     \b
     gazegan attack-scenes webcam --weights runs/gaze --out results/scenes
@@ -99,10 +97,12 @@ def attack_scenes(
     from gazegan.cli.scene_judge import begun, draw, movable
     from gazegan.modes import evaluating, one_thread
     from gazegan.render.prior import load_recipe
+    from gazegan.train.checkpoint import load_weights
 
     network, _ = gaze.open_network(weights, [], device)
+    info = load_weights(weights, "gaze")[1]
     loaded = load_recipe(recipe, overrides)
-    _check(loaded, network, weights)
+    _check(loaded, weights, info["data"])
     box = Box(within, movable(loaded, only, hold))
     settings = {
         "recipe": loaded.model_dump(mode="json", exclude_none=True), "weights": str(weights),
@@ -110,22 +110,21 @@ def attack_scenes(
         "only": list(only), "hold": list(hold), "seed": seed,
     }  # fmt: skip
     gaze.claim(out, RESULT, settings)
+    parts = Parts(out, {**settings, "sha256": info["sha256"]})
     with one_thread(), evaluating(network):
         drawn = draw(loaded, network, count, seed, device)
         scenes = begun(drawn, box.project(drawn.latent), visible)
-        found = _search(scenes, box, renders, seed, as_json)
+        found = search(scenes, box, renders, seed, parts, as_json)
     values = {**_results(found, scenes, box), "settings": settings}
     _save(out, found, scenes, values)
+    parts.drop()
     options.say(as_json, values, _text(values, out))
 
 
-def _check(recipe: Recipe, network: Regressor, weights: Path) -> None:
+def _check(recipe: Recipe, weights: Path, trained: dict[str, Any]) -> None:
     """Raise UserError where the network cannot be shown the recipe's images."""
-    from gazegan.train.checkpoint import load_weights
-
     if recipe.image.framing == "scene":
         raise UserError(f"{recipe.name}: makes scenes of many eyes; name a recipe of single eyes")
-    trained = load_weights(weights, "gaze")[1]["data"]
     wanted = (trained["height"], trained["width"], trained["channels"])
     if (recipe.image.height, recipe.image.width, recipe.image.channels) != wanted:
         height, width, channels = wanted
@@ -133,74 +132,25 @@ def _check(recipe: Recipe, network: Regressor, weights: Path) -> None:
         raise UserError(f"--weights {weights} was trained on other images; --set {cure}")
 
 
-@dataclass(frozen=True)
-class Searched:
-    """What was found, all by scene; errors are those on the images of the store."""
-
-    batches: dict[str, EyeBatch]
-    """By kind: nominal, drawn, worst."""
-    degrees: dict[str, Tensor]
-    """[N] each."""
-    alone: Tensor
-    """[P, S] worst error of the first scenes with one parameter moved."""
-
-
-def _search(scenes: Scenes, box: Box, renders: int, seed: int, quiet: bool) -> Searched:
-    import torch
-
-    from gazegan.attack import alone
-    from gazegan.render.scene import chunk
-
-    some = scenes[:_ALONE]
-    total = 2 * renders * len(scenes) + (1 + _POINTS * int(box.free.sum())) * len(some)
-    latents: dict[str, list[Tensor]] = {kind: [] for kind in _KINDS}
-    with options.progress("searching", total, quiet) as advance:
-        step = chunk(scenes.recipe.image)
-        for at in range(0, len(scenes), step):
-            part = _search_some(scenes[at : at + step], box, renders, (seed, at), advance)
-            for kind, latent in part.items():
-                latents[kind].append(latent)
-        each = alone(some.degrees, some.latent, box, _POINTS, advance)
-    batches = {kind: scenes.photograph(torch.cat(parts)) for kind, parts in latents.items()}
-    return Searched(batches, {kind: scenes.judge(b) for kind, b in batches.items()}, each)
-
-
-def _search_some(
-    scenes: Scenes, box: Box, renders: int, seed: tuple[int, int], advance: Any
-) -> dict[str, Tensor]:
-    """Return latents by kind of a few scenes at once; the draws know nothing of the search."""
-    from gazegan import rng
-    from gazegan.attack import Plan, worst_drawn, worst_scenes
-
-    start, plan = scenes.latent, Plan(renders, box.within)
-    first, at = seed
-    beside, search = (rng.stream(first, "scenes", name, at) for name in ("beside", "search"))
-    return {
-        "nominal": start,
-        "drawn": worst_drawn(scenes.degrees, start, box, renders, beside, advance).latent,
-        "worst": worst_scenes(scenes.degrees, start, box, plan, search, advance).latent,
-    }
-
-
 def _results(found: Searched, scenes: Scenes, box: Box) -> dict[str, Any]:
     import torch
 
     from gazegan.metrics import Errors
 
-    errors = {kind: Errors(found.degrees[kind].double()) for kind in _KINDS}
+    errors = {kind: Errors(found.degrees[kind].double()) for kind in KINDS}
     look = found.batches["nominal"].gaze
     assert look is not None
-    columns = (found.degrees[kind].tolist() for kind in _KINDS)
+    columns = (found.degrees[kind].tolist() for kind in KINDS)
     rows = zip(torch.rad2deg(look).tolist(), *columns, strict=True)
-    keys = ("gaze_pitch_deg", "gaze_yaw_deg", *(f"{kind}_deg" for kind in _KINDS))
+    keys = ("gaze_pitch_deg", "gaze_yaw_deg", *(f"{kind}_deg" for kind in KINDS))
     return {
         "recipe": scenes.recipe.name,
         "target": scenes.network.target,
         "count": len(scenes),
         "moved": int(box.free.sum()),
-        **{f"{kind}_deg": errors[kind].mean_deg for kind in _KINDS},
-        **{f"{kind}_median_deg": errors[kind].median_deg for kind in _KINDS},
-        **{f"{kind}_p95_deg": errors[kind].p95_deg for kind in _KINDS},
+        **{f"{kind}_deg": errors[kind].mean_deg for kind in KINDS},
+        **{f"{kind}_median_deg": errors[kind].median_deg for kind in KINDS},
+        **{f"{kind}_p95_deg": errors[kind].p95_deg for kind in KINDS},
         "constant_deg": gaze.constant_deg(look, scenes.network.target),
         "parameters": _parameters(found.alone, scenes, box),
         "scenes": [dict(zip(keys, (*angles, *each), strict=True)) for angles, *each in rows],
@@ -234,11 +184,11 @@ def _save(out: Path, found: Searched, scenes: Scenes, values: dict[str, Any]) ->
 
     _write_store(out / STORE, found.batches["worst"], scenes, values["settings"])
     write_atomic(out / "sheet.png", png(_sheet(found, scenes.recipe.name)))
-    shown = min(_ALONE, values["count"])
+    shown = min(ALONE, values["count"])
     harmful = [one for one in values["parameters"] if one["gain_deg"] > 0][:_LISTED]
     chart = bars(
         {one["name"]: one["worst_deg"] for one in harmful},
-        {words: float(found.degrees[kind][:shown].mean()) for kind, words in _KINDS.items()},
+        {words: float(found.degrees[kind][:shown].mean()) for kind, words in KINDS.items()},
         "mean of the worst errors (degrees)",
         f"One parameter moved alone, {shown} scenes of {values['recipe']}",
     )
@@ -274,7 +224,7 @@ def _sheet(found: Searched, recipe: str) -> Any:
     rows = []
     for start in range(0, min(_SHOWN, len(found.degrees["worst"])), _ACROSS):
         chosen = slice(start, start + _ACROSS)
-        for kind, name in zip(_KINDS, ("nominal", "worst drawn", "found"), strict=True):
+        for kind, name in zip(KINDS, ("nominal", "worst drawn", "found"), strict=True):
             captions = [f"{e:.1f}° off" for e in found.degrees[kind][chosen].tolist()]
             rows.append(Row(name, list(found.batches[kind].image[chosen]), captions))
     note = "each column one gaze: as drawn, the worst of random draws, and what the search found"
@@ -288,7 +238,7 @@ def _text(values: dict[str, Any], out: Path) -> str:
     )
     rows = [
         [words, *(f"{values[f'{k}{part}']:.2f}" for part in ("_deg", "_median_deg", "_p95_deg"))]
-        for k, words in _KINDS.items()
+        for k, words in KINDS.items()
     ]
     alone = [
         [one["name"], one["group"], *(f"{one[k]:.2f}" for k in ("worst_deg", "gain_deg"))]

@@ -93,6 +93,26 @@ def test_the_same_seed_finds_the_same_and_other_settings_are_refused(found, gaze
     assert "other settings" in fault_of(*words, "--seed", 5, "--out", out).message
 
 
+def test_what_was_found_before_a_stop_is_not_searched_again(found, monkeypatch, tmp_path):
+    _, values, words = found
+    start = [str(w) for w in (*words, "--out", tmp_path / "out", "--json")]
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gazegan.attack.alone", fail)
+        assert CliRunner().invoke(main, start).exit_code
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["part-000000.safetensors"]
+    with monkeypatch.context() as patched:
+        patched.setattr("gazegan.attack.worst_scenes", fail)
+        # Another search does not take what this one left.
+        assert CliRunner().invoke(main, [*start, "--seed", "5"]).exit_code
+        done = CliRunner().invoke(main, start)
+    assert json.loads(done.stdout) == values
+    assert not list((tmp_path / "out").glob("part-*"))
+
+
 def test_training_takes_the_found_scenes(found, places, gazegan, tmp_path):
     out, _, _ = found
     data = ("--data", places / "labelled", "--share", 3, "--data", out / "store", "--share", 1)
