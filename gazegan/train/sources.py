@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.data.stream import JoinedSamples, Samples, share_counts
+from gazegan.data.stream import JoinedSamples, Samples, check_alike, share_counts
 from gazegan.errors import UserError
 from gazegan.nets.regressor import LEAST_SIDE, RegressorConfig
+from gazegan.train.adapt.settings import AdaptConfig
 
 
 def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -54,3 +55,29 @@ def check_learnable(network: RegressorConfig, data: Samples) -> None:
         )
     if network.head_yaw and data.read([0]).head is None:
         raise UserError("--data: does not say how heads are turned; leave --head-yaw out")
+
+
+def check_adaptable(
+    network: RegressorConfig, how: AdaptConfig, averages: bool, data: Samples, real: Samples
+) -> None:
+    """Raise UserError where a network cannot be adapted to photographs.
+
+    `averages` says whether there is an average of its weights.
+    """
+    check_alike(data, real)
+    if network.head_yaw and real.read([0]).head is None:
+        raise UserError(
+            "--real: does not say how heads are turned, which --head-yaw reads; import photographs"
+            " whose heads' pose is known, or leave --head-yaw out"
+        )
+    if how.method in ("adversarial", "fourier"):
+        return
+    if network.target != "angles":
+        raise UserError(
+            f"--real: of --target direction nothing can be taught by --adapt {how.method}; leave"
+            " --target direction out, or take --adapt adversarial or fourier"
+        )
+    if not averages:
+        raise UserError(
+            f"--real: --adapt {how.method} needs the average of the weights; set average above 0"
+        )

@@ -9,7 +9,9 @@ from gazegan.nets.refiner import RefinerConfig
 from gazegan.nets.regressor import RegressorConfig
 from gazegan.optim import OptimiserConfig
 from gazegan.schema import MASKS, EyeBatch
-from gazegan.train.gaze import GazeTraining, gaze_stage
+from gazegan.train.adapt.settings import AdaptConfig
+from gazegan.train.gaze import gaze_stage
+from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.refiner import RefinerTraining, refiner_stage
 
 
@@ -69,11 +71,22 @@ def _gaze(samples=None, real=None, **changes):
     return gaze_stage(cfg, _eyes() if samples is None else samples, real=real)
 
 
+def _adapted(method, real=None, **changes):
+    """A gaze stage that one method adapts; settings of `adapt` may stand among the others."""
+    names = set(AdaptConfig.model_fields) - set(GazeTraining.model_fields)
+    how = {name: changes.pop(name) for name in names & set(changes)}
+    real = _eyes(30, 1, labelled=False) if real is None else real
+    return _gaze(real=real, adapt=AdaptConfig(method=method, **how), **changes)
+
+
 STAGES = {
     "refiner": _refiner,
     "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
     "gaze": _gaze,
     "gaze-adapted": lambda **c: _gaze(real=_eyes(30, 1, labelled=False), **c),
+    "gaze-adversarial": lambda **c: _adapted(method="adversarial", units=4, begin=0.2, **c),
+    "gaze-fourier": lambda **c: _adapted(method="fourier", **c),
+    "gaze-ensemble": lambda **c: _adapted(method="ensemble", members=2, **c),
     "gaze-free": lambda **c: _gaze(
         network=RegressorConfig(
             kind="resnet", norm="free", head="vector", widths=(4, 4, 8, 8, 8), hidden=8
@@ -109,3 +122,9 @@ def refiner_of():
 def gaze_of():
     """Builds a tiny gaze stage with other samples or changed settings."""
     return _gaze
+
+
+@pytest.fixture
+def adapted_of():
+    """Builds a tiny gaze stage that a method adapts to unlabelled eyes."""
+    return _adapted

@@ -10,9 +10,9 @@ from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.losses import gaze as losses
 from gazegan.nets.regressor import Answer
-from gazegan.train import gaze as gaze_module
+from gazegan.train import gaze_losses
 from gazegan.train import refiner as refiner_module
-from gazegan.train.gaze import GazeTraining
+from gazegan.train.gaze_settings import GazeTraining
 
 
 def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
@@ -38,7 +38,7 @@ def test_only_the_axes_named_for_a_source_are_learned():
     cfg = GazeTraining(batch=8, shares=(3.0, 1.0), axes=("both", "pitch"))
     gaze = torch.rand(8, 2)
     output = torch.rand(8, 2, requires_grad=True)
-    loss, _ = gaze_module.learn(cfg, Answer(output, None), gaze)
+    loss, _ = gaze_losses.answer_loss(cfg, Answer(output, None), gaze)
     loss.backward()
     assert (output.grad == 0).tolist() == 6 * [[False, False]] + 2 * [[False, True]]
     whole = (
