@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gazegan.geometry import mirror_angles
+from gazegan.geometry import direction_deg, mirror_angles
 from gazegan.modes import evaluating
 from gazegan.schema import EyeBatch
 
@@ -121,6 +121,12 @@ def aligned(found: Predicted) -> Predicted:
     sums = found.output.new_zeros(len(eyes), 2).index_add(0, which, found.output)
     means = sums / which.bincount()[:, None]
     return replace(found, output=found.output - means[which] + means.mean(0))
+
+
+def as_directions(found: Predicted) -> Predicted:
+    """Turn answers in pitch and yaw into (cos, sin) of the direction in which they point."""
+    theta = torch.deg2rad(direction_deg(found.output))
+    return replace(found, output=torch.stack((theta.cos(), theta.sin()), dim=1), spread=None)
 
 
 def _labels_alone(batch: EyeBatch) -> EyeBatch:

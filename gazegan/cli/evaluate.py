@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import gaze, options
+from gazegan.cli.answers import changed
 from gazegan.cli.uncertainty import save_diagram, score_spread, spread_text, with_spread
-from gazegan.errors import UserError
 
 if TYPE_CHECKING:
     from gazegan.data.store import Store
@@ -49,6 +49,10 @@ RESULT = "evaluation.json"
     help="Shift the answers of each eye so that the means of all agree: needs no labels, but"
     " supposes that everyone looks at the same places.",
 )  # fmt: skip
+@click.option(
+    "--direction", is_flag=True,
+    help="Score the direction in 0..360 degrees of answers in pitch and yaw.",
+)  # fmt: skip
 @options.DEVICE
 @options.JSON
 def evaluate(
@@ -59,6 +63,7 @@ def evaluate(
     mirror_average: bool,
     by_face: bool,
     align: bool,
+    direction: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -82,6 +87,7 @@ def evaluate(
     gazegan evaluate --weights runs/gaze --data stores/test --out results/test
     gazegan evaluate --weights runs/gaze --data stores/test --mirror-average --by-face
     gazegan evaluate --weights runs/gaze --data stores/test --align --by-face
+    gazegan evaluate --weights runs/gaze --data stores/test --direction
     gazegan evaluate --weights runs/gaze --data stores/test --json
     """
     network, stores = gaze.open_network(weights, data, device)
@@ -92,17 +98,15 @@ def evaluate(
         "mirror_average": mirror_average,
         **({"by_face": True} if by_face else {}),
         **({"align": True} if align else {}),
+        **({"direction": True} if direction else {}),
     }
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:
         found = _predict(network, stores, batch, mirror_average, device, advance)
-    if align:
-        found = [_aligned(network, part, store) for part, store in zip(found, stores, strict=True)]
-    if by_face:
-        found = [_joined(part, store) for part, store in zip(found, stores, strict=True)]
+    found = changed(network.target, found, stores, align, by_face, direction)
     what = "faces" if by_face else "eyes"
-    report = _score(network.target, found, stores, weights)
+    report = _score("direction" if direction else network.target, found, stores, weights)
     apart = _distances(report, found)
     unsure = score_spread(found)
     told = {"uncertainty": unsure.to_dict()} if unsure else {}
@@ -123,27 +127,6 @@ def _predict(
     fn = mirror_average(fn, network.target) if mirrored else fn
     turned = network.config.head_yaw
     return [predict(fn, store, batch, device, advance, turned) for store in stores]
-
-
-def _aligned(network: Regressor, part: Predicted, store: Store) -> Predicted:
-    from gazegan.predict import aligned
-
-    if network.target != "angles":
-        raise UserError("--align: this network answers directions; it shifts pitch and yaw only")
-    try:
-        return aligned(part)
-    except ValueError as fault:
-        raise UserError(f"--align, --data {store.path}: {fault}; leave it out") from None
-
-
-def _joined(part: Predicted, store: Store) -> Predicted:
-    from gazegan.data.faces import face_numbers
-    from gazegan.predict import by_face
-
-    try:
-        return by_face(part, face_numbers(store))
-    except ValueError as fault:
-        raise UserError(f"--by-face, --data {store.path}: {fault}") from None
 
 
 def _score(target: str, found: list[Predicted], stores: list[Store], weights: Path) -> Report:

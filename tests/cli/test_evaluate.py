@@ -142,6 +142,23 @@ def test_directions_are_scored_around_the_circle(places, gazegan, tmp_path):
     assert "direction" in gazegan("evaluate", "--weights", weights, "--data", store).stdout
 
 
+def test_answers_in_angles_are_scored_by_their_direction(places, gazegan, tmp_path, fault_of):
+    start = ("evaluate", "--direction", "--data", places / "labelled", "--out", tmp_path / "out")
+    values = json.loads(
+        gazegan(*start, "--weights", places / "angles.safetensors", "--json").stdout
+    )
+    output, batch = direct(places, "angles")
+    pitch, yaw = output.double().numpy().T
+    ahead = np.stack((-np.cos(pitch) * np.sin(yaw), np.sin(pitch)))  # right and up in the image
+    said = np.degrees(np.arctan2(ahead[1], ahead[0]))
+    kept = geometry.eccentricity_deg(batch.gaze).numpy() >= metrics.MIN_ECCENTRICITY_DEG
+    off = (said - geometry.direction_deg(batch.gaze).numpy() + 180) % 360 - 180
+    assert values["mean_deg"] == pytest.approx(np.abs(off[kept]).mean(), rel=1e-4)
+    assert values["target"] == "direction" and values["settings"]["direction"]
+    start = (*start[:4], "--weights", places / "direction.safetensors")
+    assert "--direction: this network answers directions" in fault_of(*start).message
+
+
 @pytest.mark.parametrize(
     ("weights", "store", "code", "said"),
     [
