@@ -151,8 +151,9 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 )
 @click.option(
     "--network",
-    type=click.Choice(["small", "lenet", "resnet", "resnet18"]),
-    help="Kind of network; default: small.",
+    type=click.Choice(["small", "lenet", "resnet", "resnet18", "landmarks"]),
+    help="Kind of network; default: small. landmarks reads gaze from those it finds, by a"
+    " perceptron: the cheap baseline; it needs renders.",
 )
 @click.option(
     "--head-yaw", is_flag=True, default=None, help="Read the head's yaw beside the image."
@@ -233,6 +234,7 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/free --network resnet \\
           --set network.norm=free --set clip_adaptive=0.02
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw
+      gazegan train gaze --data stores/renders --out runs/perceptron --network landmarks
       gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
       gazegan train gaze --data stores/renders --real photographs/ --out runs/alike \\

@@ -33,7 +33,14 @@ from gazegan.train.adapt.fourier import restyle
 from gazegan.train.adapt.teacher import teach
 from gazegan.train.adversary import embitter
 from gazegan.train.augment import augment, augment_eyes
-from gazegan.train.gaze_losses import Lesson, constant_output, errors_deg, labels, learn
+from gazegan.train.gaze_losses import (
+    Lesson,
+    constant_output,
+    errors_deg,
+    labels,
+    landmark_error_px,
+    learn,
+)
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.loop import Batches, Images, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
@@ -207,11 +214,16 @@ def evaluate(cfg: GazeTraining, state: GazeState, held_out: EyeBatch, constant: 
     network, gaze = result(cfg, state), labels(held_out)
     with evaluating(network), torch.no_grad():
         images, turns = (torch.split(x, _CHUNK) for x in (held_out.image, head_turn(held_out)))
-        output = torch.cat([network(x, turn) for x, turn in zip(images, turns, strict=True)])
-    return {
+        answers = [network.answer(x, turn) for x, turn in zip(images, turns, strict=True)]
+    output = torch.cat([answer.output for answer in answers])
+    told = {
         "held_out_deg": float(errors_deg(cfg, output, gaze).mean()),
         "constant_deg": float(errors_deg(cfg, constant.expand_as(output), gaze).mean()),
     }
+    if cfg.network.kind == "landmarks":
+        points = torch.cat([answer.points for answer in answers if answer.points is not None])
+        told["held_out_px"] = float(landmark_error_px(points, held_out).mean())
+    return told
 
 
 def gaze_stage(

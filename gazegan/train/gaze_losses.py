@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gazegan.errors import UserError
@@ -14,6 +15,7 @@ from gazegan.geometry import (
     direction_from_cos_sin,
 )
 from gazegan.losses import gaze as losses
+from gazegan.nets.landmarks import by_image, in_widths
 from gazegan.nets.regressor import Answer, Regressor
 from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
@@ -42,6 +44,10 @@ def learn(
     seen = eyes if taught is None else EyeBatch.cat((eyes, taught.eyes))
     answer = network.answer(seen.image, head_turn(seen))
     loss, scalars = answer_loss(cfg, answer[: len(eyes)], labels(eyes))
+    if answer.points is not None and eyes.landmarks is not None:
+        found = answer.points[: len(eyes)]
+        loss = loss + landmark_loss(found, eyes)
+        scalars["landmarks_px"] = landmark_error_px(found, eyes).mean().item()
     if taught is not None and taught.eyes.gaze is not None:
         apart = loss_of(cfg)(answer.output[len(eyes) :], taught.eyes.gaze)
         apart = (apart if taught.weight is None else taught.weight * apart).mean()
@@ -64,6 +70,25 @@ def answer_loss(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor
         return loss_of(cfg)(output, gaze).mean(), scalars
     scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
     return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
+
+
+def landmark_loss(points: Tensor, eyes: EyeBatch) -> Tensor:
+    """Return the loss `[]` of landmarks found, in widths of the image, `[B, len(READ), 2]`.
+
+    Smooth L1 of every coordinate, a parabola where it is off by less than a hundredth.
+    """
+    return F.smooth_l1_loss(points, _read(eyes), beta=0.01)
+
+
+def landmark_error_px(points: Tensor, eyes: EyeBatch) -> Tensor:
+    """Return the mean distance `[B]` px of landmarks found, in widths, from those of the eyes."""
+    off: Tensor = (points.detach() - _read(eyes)).norm(dim=-1).mean(1)
+    return off * eyes.size[1]
+
+
+def _read(eyes: EyeBatch) -> Tensor:
+    assert eyes.landmarks is not None
+    return in_widths(by_image(eyes.landmarks), eyes.size)
 
 
 def labels(batch: EyeBatch) -> Tensor:

@@ -47,7 +47,7 @@ def taught(axes: Sequence[Axes], shares: Sequence[float], batch_size: int) -> Te
 
 
 def check_learnable(network: RegressorConfig, data: Samples) -> None:
-    """Raise UserError where a network cannot learn from images of this size, or lacks the heads."""
+    """Raise UserError where a network cannot learn from images of this size or of such labels."""
     if min(data.size) < (least := LEAST_SIDE[network.kind]):
         raise UserError(
             f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
@@ -55,6 +55,11 @@ def check_learnable(network: RegressorConfig, data: Samples) -> None:
         )
     if network.head_yaw and data.read([0]).head is None:
         raise UserError("--data: does not say how heads are turned; leave --head-yaw out")
+    if network.kind == "landmarks" and data.read([0]).landmarks is None:
+        raise UserError(
+            "--data: has no landmarks, which --network landmarks learns to find; render eyes"
+            " (`gazegan render`), or take another --network"
+        )
 
 
 def check_adaptable(
@@ -69,6 +74,11 @@ def check_adaptable(
         raise UserError(
             "--real: does not say how heads are turned, which --head-yaw reads; import photographs"
             " whose heads' pose is known, or leave --head-yaw out"
+        )
+    if network.kind == "landmarks" and how.method == "adversarial":
+        raise UserError(
+            "--adapt adversarial: --network landmarks keeps all but landmarks from its trunk; take"
+            " another --network or another --adapt"
         )
     if how.method in ("adversarial", "fourier"):
         return

@@ -8,7 +8,7 @@ from gazegan.nets.critic import CriticConfig
 from gazegan.nets.refiner import RefinerConfig
 from gazegan.nets.regressor import RegressorConfig
 from gazegan.optim import OptimiserConfig
-from gazegan.schema import MASKS, EyeBatch
+from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 from gazegan.train.adapt.settings import AdaptConfig
 from gazegan.train.gaze import gaze_stage
 from gazegan.train.gaze_settings import GazeTraining
@@ -43,8 +43,17 @@ def _eyes(count=40, seed=0, size=(16, 20), labelled=True, channels=1):
             origin=torch.zeros(count, dtype=torch.int64),
             gaze=gaze if labelled else None,
             masks=masks if labelled else None,
+            landmarks=_landmarks(cx, cy) if labelled else None,
         )
     )
+
+
+def _landmarks(cx, cy):
+    """Canthi that stay, and all other points on the disc [B, L, 2]."""
+    points = torch.stack((cx, cy), dim=1)[:, None].repeat(1, len(LANDMARKS), 1)
+    for name, place in (("lid_00", (1.0, 8.0)), ("lid_08", (19.0, 8.0))):
+        points[:, LANDMARKS.index(name)] = torch.tensor(place)
+    return points
 
 
 def _refiner(**changes):
@@ -96,6 +105,9 @@ STAGES = {
     "gaze-adversary": lambda **c: _gaze(adversary={"epsilon_255": 4}, **c),
     "gaze-spread": lambda **c: _gaze(
         network=RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8, spread=True), **c
+    ),
+    "gaze-landmarks": lambda **c: _gaze(
+        network=RegressorConfig(kind="landmarks", widths=(4, 4, 8, 8, 8), hidden=8), **c
     ),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
