@@ -20,6 +20,9 @@ _ACROSS = [
 _LEAST = 0.1
 """Of the canthi's distance, in widths of the image: a network that knows nothing says 0."""
 
+_REACH = 1.2
+"""Of the sides of the image: landmarks may lie a little beyond."""
+
 
 def by_image(landmarks: Tensor) -> Tensor:
     """Return those of landmarks `[B, len(LANDMARKS), 2]` that are read, `[B, len(READ), 2]`.
@@ -40,6 +43,22 @@ def across(points: Tensor) -> Tensor:
 def in_widths(points: Tensor, size: tuple[int, int]) -> Tensor:
     """Turn px `[..., 2]` in images of (height, width) px into widths from the image's middle."""
     return (points - points.new_tensor((size[1] / 2, size[0] / 2))) / size[1]
+
+
+def expected_place(heat: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return where maps `[B, L, h, w]` lie on average, as points `[B, L, 2]` in widths.
+
+    Maps are log probabilities up to a constant, of an image of (height, width) px: integral
+    regression (Sun et al., ECCV 2018, equation 2). They reach a tenth beyond the image's sides.
+    """
+    rows, columns = (
+        _REACH * ((torch.arange(n, device=heat.device, dtype=heat.dtype) + 0.5) / n - 0.5)
+        for n in heat.shape[-2:]
+    )
+    x, y = torch.meshgrid(columns, rows * (size[0] / size[1]), indexing="xy")
+    places = torch.stack((x.flatten(), y.flatten()), dim=1)
+    found: Tensor = heat.flatten(2).softmax(2) @ places
+    return found
 
 
 def normalise(points: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gazegan.config import Config
 from gazegan.geometry import angles_from_vector, vector_from_angles
-from gazegan.nets.landmarks import READ, normalise
+from gazegan.nets.landmarks import READ, expected_place, normalise
 from gazegan.nets.layers import PreActivation, channels_last, equalise, standardise
 from gazegan.nets.normaliser_free import FreePreActivation, StandardisedConv
 
@@ -50,7 +50,8 @@ class RegressorConfig(Config):
     """Of resnet: batch normalisation, or standardised weights and scaled blocks in its stead
     (`nets.normaliser_free`), in which eyes of a batch do not act on each other."""
     grid: tuple[Width, Width] = (3, 5)
-    """Rows and columns that the features keep: gaze is a matter of where things are."""
+    """Rows and columns that the features keep: gaze is a matter of where things are. Not of
+    landmarks."""
     hidden: Width = 64
     head: Literal["angles", "vector"] = "angles"
     """vector: the last layer points where the eye looks, and its pitch and yaw are the output."""
@@ -153,20 +154,8 @@ def _last(config: RegressorConfig) -> nn.Linear:
     return last
 
 
-_LOCATOR = 128
-"""Hidden units between the features and the landmarks."""
-
 _UNITS = 4.0
 """What landmarks are multiplied by: logistic units are straight where little comes in."""
-
-
-def _locator(features: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(features, _LOCATOR, bias=False),
-        nn.BatchNorm1d(_LOCATOR),
-        nn.ReLU(),
-        nn.Linear(_LOCATOR, 2 * len(READ)),
-    )
 
 
 def _perceptron(config: RegressorConfig) -> nn.Sequential:
@@ -194,8 +183,9 @@ class Answer:
 class Regressor(nn.Module):
     """A trunk of convolutions, a pooled grid and two linear layers.
 
-    With kind landmarks, the features find landmarks, and the linear layers read those alone. What
-    they learn is kept from what finds the landmarks: in training mode no gradient passes.
+    With kind landmarks, the features find landmarks instead, and the linear layers read those
+    alone. What they learn is kept from what finds the landmarks: in training mode no gradient
+    passes.
     """
 
     def __init__(self, config: RegressorConfig, channels: int) -> None:
@@ -204,7 +194,7 @@ class Regressor(nn.Module):
         self.trunk, maps = trunk(config, channels)
         features, free = maps * math.prod(config.grid), config.norm == "free"
         if config.kind == "landmarks":
-            self.locator = _locator(features)
+            self.locator = nn.Conv2d(maps, len(READ), 1)
             self.head = _perceptron(config)
         else:
             self.head = nn.Sequential(
@@ -238,10 +228,10 @@ class Regressor(nn.Module):
         else:
             even = standardise(image, self.config.epsilon)
         features = self.trunk(even)
-        pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
         if self.config.kind != "landmarks":
+            pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
             return self._answer(pooled, turn)
-        points = self.locator(pooled).view(len(image), len(READ), 2)
+        points = expected_place(self.locator(features), (image.shape[-2], image.shape[-1]))
         return self.look(points.detach() if self.training else points, turn, points)
 
     def look(self, points: Tensor, turn: Tensor | None, found: Tensor | None = None) -> Answer:

@@ -11,7 +11,14 @@ from learning import images
 
 from gazegan.data.stream import RenderedSamples
 from gazegan.geometry import angular_error_deg
-from gazegan.nets.landmarks import READ, across, by_image, in_widths, normalise
+from gazegan.nets.landmarks import (
+    READ,
+    across,
+    by_image,
+    expected_place,
+    in_widths,
+    normalise,
+)
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.render.prior import load_recipe
 from gazegan.schema import LANDMARKS
@@ -72,6 +79,27 @@ def test_widths_are_counted_from_the_middle():
     points = torch.tensor([[[20.0, 12.0], [40.0, 0.0], [0.0, 24.0]]])
     expected = torch.tensor([[[0.0, 0.0], [0.5, -0.3], [-0.5, 0.3]]])
     torch.testing.assert_close(in_widths(points, SIZE), expected)
+
+
+def test_expected_places_against_a_slow_loop():
+    heat = 3 * images(2, 3, 4, 5).double()
+    found = expected_place(heat, (30, 40))
+    for b in range(2):
+        for k in range(3):
+            total, mean = 0.0, np.zeros(2)
+            for i in range(4):
+                for j in range(5):
+                    mass = math.exp(heat[b, k, i, j])
+                    total += mass
+                    # px, stretched about the middle so that the maps reach beyond the borders.
+                    place = np.array([(j + 0.5) * 8, (i + 0.5) * 7.5]) - [20, 15]
+                    mean += mass * 1.2 * place / 40
+            np.testing.assert_allclose(found[b, k], mean / total)
+    one = torch.full((1, 1, 4, 5), -1e3).double()
+    one[0, 0, 3, 4] = 0
+    torch.testing.assert_close(
+        expected_place(one, (30, 40))[0, 0], 1.2 * torch.tensor([16 / 40, 11.25 / 40]).double()
+    )
 
 
 def test_the_perceptron_answers_from_exact_landmarks(eyes):
