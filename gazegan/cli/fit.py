@@ -21,7 +21,7 @@ _SHOWN = 10
 @click.command()
 @click.option(
     "--real", type=options.PATH, required=True, metavar="DIR|STORE",
-    help="Store or folder of real eyes; labels are not used.",
+    help="Store or folder of real eyes; labels are not used, except with --gaze.",
 )  # fmt: skip
 @click.option("--recipe", required=True, metavar="IN", help="Recipe to begin with: name or file.")
 @options.out("The fitted recipe, a .toml file; its sheet and its rounds lie beside it.")
@@ -30,6 +30,10 @@ _SHOWN = 10
 @click.option(
     "--hold", multiple=True, metavar="PARAMETER",
     help="Leave a parameter of eyes as it is; repeatable. The gaze always is.",
+)  # fmt: skip
+@click.option(
+    "--gaze", is_flag=True, default=None,
+    help="Use where labelled photographs look: shows how lids and head go along with the gaze.",
 )  # fmt: skip
 @options.SEED
 @options.OVERRIDES
@@ -41,6 +45,7 @@ def fit(
     rounds: int | None,
     steps: int | None,
     hold: tuple[str, ...],
+    gaze: bool | None,
     seed: int,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -51,15 +56,18 @@ def fit(
     for the gaze, which no unlabelled photograph tells, and choices, such as who wears glasses.
     The ranges go down the slope, through the renderer, of the distance between what renders and
     photographs look like on average: principal components of where they are dark and bright, and
-    their light; where a store knows how far heads are turned, by that too. Ranges keep their
-    width: a few people show less variety than all people have (--set narrow=true matches it).
-    Prints the sliced Wasserstein distance before and after, beside that between two halves of the
-    photographs. A command that was stopped goes on where it was.
+    their light; where a store knows how far heads are turned, by that too. With --gaze labelled
+    photographs show how that goes along with the gaze: of some people of whom labels are at hand,
+    for others of whom they are not. Ranges keep their width: a few people show less variety than
+    all people have (--set narrow=true matches it). Prints the sliced Wasserstein distance before
+    and after, beside that between two halves of the photographs. A command that was stopped goes
+    on where it was.
 
     \b
     gazegan fit --real photographs/ --recipe webcam --out mine.toml
     gazegan fit --real stores/columbia --recipe columbia --hold head_yaw --out fitted.toml
     gazegan fit --real stores/lab --recipe near_eye --set narrow=true --out lab.toml
+    gazegan fit --real stores/labelled --recipe columbia --gaze --out followed.toml
     gazegan fit --real mpiigaze/ --recipe laptop --set light=false --out laptop.toml  # equalised
     gazegan render mine.toml --count 10000 --out stores/mine
     """
@@ -67,7 +75,8 @@ def fit(
     from gazegan.fit import distance, summarise, within
     from gazegan.render.prior import load_recipe
 
-    cfg = _config(rounds, steps, hold, seed, overrides)
+    given = {"rounds": rounds, "steps": steps, "seed": seed, "hold": hold, "gaze": gaze}
+    cfg = _config(given, overrides)
     if out.suffix != ".toml":
         raise UserError(f"--out {out}: a recipe's name ends in .toml")
     begin = load_recipe(recipe)
@@ -89,17 +98,10 @@ def fit(
     options.say(as_json, values, _text(values, begin, found))
 
 
-def _config(
-    rounds: int | None,
-    steps: int | None,
-    hold: tuple[str, ...],
-    seed: int,
-    overrides: tuple[str, ...],
-) -> FitConfig:
+def _config(given: dict[str, Any], overrides: tuple[str, ...]) -> FitConfig:
     from gazegan.config import apply_overrides, validate
     from gazegan.fit import FitConfig
 
-    given = {"rounds": rounds, "steps": steps, "seed": seed, "hold": hold}
     plain = {name: value for name, value in given.items() if value is not None}
     return validate(FitConfig, apply_overrides(plain, overrides), "--set")
 
@@ -133,8 +135,8 @@ def _settings(begin: Recipe, photographs: Fitted, cfg: FitConfig) -> dict[str, A
     import hashlib
 
     known = hashlib.sha256((255 * photographs.image).round().byte().numpy().tobytes())
-    if photographs.heads is not None:
-        known.update(photographs.heads.numpy().tobytes())
+    for values in photographs.known.values():
+        known.update(values.contiguous().numpy().tobytes())
     return {
         "recipe": begin.model_dump(mode="json", exclude_none=True),
         "photographs": known.hexdigest(),
@@ -205,7 +207,7 @@ def _sheet(begin: Recipe, found: Recipe, photographs: Fitted, cfg: FitConfig) ->
     from gazegan.plots import Row, contact_sheet, png
 
     order = torch.randperm(len(photographs.image), generator=rng.stream(cfg.seed, "fit", "sheet"))
-    how = (torch.arange(1000), photographs.sided, photographs.heads)
+    how = (torch.arange(1000), photographs.sided, photographs.known)
     rows = {
         "photographs": photographs.image[order],
         "before": renders(begin, cfg.seed, *how),

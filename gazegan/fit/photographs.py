@@ -10,10 +10,18 @@ from torch import Tensor
 from gazegan import rng
 from gazegan.config import Config
 from gazegan.errors import UserError
-from gazegan.fit.statistics import Statistics, by_turn, learn, one_side, sides_known, turned
+from gazegan.fit.statistics import (
+    Statistics,
+    by_circumstance,
+    circumstances,
+    learn,
+    one_side,
+    sides_known,
+)
 from gazegan.losses.transport import sliced_wasserstein
 from gazegan.render import effects
 from gazegan.render.params import SPECS, EyeParams
+from gazegan.render.population import GAZE
 from gazegan.render.prior import Recipe, sample
 from gazegan.render.scene import chunk, expose
 from gazegan.schema import UNKNOWN, EyeBatch
@@ -22,8 +30,10 @@ LEAST = 64
 """Photographs below which their spread says little."""
 _LOOKED = 2000
 """Renders, at most, that help to choose the statistics."""
-_TURNED = math.radians(3)
-"""Spread of the heads' yaw below which all count as turned alike."""
+_VARIES = math.radians(3)
+"""Spread of the heads' yaw, or of the gaze, below which it counts as the same for all."""
+_MIRRORED = ("head_yaw", "gaze_yaw")
+"""Circumstances whose sign a mirror image has the other way round."""
 
 
 class FitConfig(Config):
@@ -49,6 +59,9 @@ class FitConfig(Config):
     """Match what eyes look like by how far heads are turned, where photographs come with that."""
     measured: int = Field(4000, ge=64)
     """Renders by which the distances before and after are measured."""
+    gaze: bool = False
+    """Match what eyes look like by where they look, where photographs are labelled: how lids and
+    heads go along with the gaze then shows, which it does not without."""
     hold: tuple[str, ...] = ()
     """Parameters that stay as they are, beside the gaze."""
     seed: int = Field(0, ge=0)
@@ -62,8 +75,8 @@ class Fitted:
     """[N, C, H, W]; eyes of one side alone, where sides are known."""
     sided: bool
     statistics: Statistics
-    heads: Tensor | None
-    """[N] yaw of the heads, rad, as in the images; None where it does not count."""
+    known: dict[str, Tensor]
+    """[N] rad each, what counts of `circumstances`, as in the images."""
     values: Tensor
     """[V, N, M] statistics of the photographs, and of their mirror images where sides mix."""
 
@@ -85,67 +98,97 @@ def summarise(recipe: Recipe, photographs: EyeBatch, cfg: FitConfig) -> Fitted:
     sided = sides_known(photographs)
     if not sided:
         photographs = replace(photographs, side=torch.full_like(photographs.id, UNKNOWN))
-    image, turn = one_side(photographs), turned(photographs)
-    known = cfg.turns and bool(turn.isfinite().all()) and float(turn.std()) >= _TURNED
-    heads = turn if known else None
-    looked = renders(recipe, cfg.seed, torch.arange(_LOOKED), sided, heads)
+    image, known = one_side(photographs), _counting(circumstances(photographs), cfg)
+    looked = renders(recipe, cfg.seed, torch.arange(_LOOKED), sided, known)
     mine, theirs = (x if sided else torch.cat((x, x.flip(-1))) for x in (image, looked))
     statistics = learn(mine, theirs, min(cfg.components, len(photographs) // 4), cfg.light)
-    return Fitted(image, sided, statistics, heads, _views(image, turn, sided, statistics, heads))
+    return Fitted(image, sided, statistics, known, _views(image, known, sided, statistics, known))
+
+
+def _counting(found: dict[str, Tensor], cfg: FitConfig) -> dict[str, Tensor]:
+    """Leave out what does not vary, or is not to be used; of the gaze both angles count or none."""
+    varies = {name: values for name, values in found.items() if float(values.std()) >= _VARIES}
+    used = {"head_yaw"} if cfg.turns else set()
+    if cfg.gaze:
+        if not set(GAZE) <= set(varies):
+            raise UserError(
+                "--gaze: these photographs do not say where eyes look; leave it out, or import"
+                " them with their labels"
+            )
+        used |= set(GAZE)
+    return {name: values for name, values in varies.items() if name in used}
 
 
 def scenes(
-    recipe: Recipe, seed: int, indices: Tensor, sided: bool, heads: Tensor | None
+    recipe: Recipe, seed: int, indices: Tensor, sided: bool, known: dict[str, Tensor]
 ) -> tuple[EyeParams, Tensor]:
     """Draw scenes `indices` `[B]` of a recipe and the seeds of their textures.
 
-    Where photographs tell how far `heads` `[N]` rad are turned, heads are turned as in those.
+    What is `known` of photographs, `[N]` rad, is as in one of them, drawn for each scene.
     """
-    drawn, textures = sample(recipe, seed, indices), rng.bits(indices, seed, "texture")
-    if heads is not None:
-        place = (rng.uniform(indices, seed, "head of a photograph") * len(heads)).long()
-        yaw = torch.rad2deg(heads[place])
-        mirrored = sided & (drawn.side < 0)
-        drawn = replace(drawn, head_yaw=torch.where(mirrored, -yaw, yaw).to(drawn.side.dtype))
-    return drawn, textures
+    textures = rng.bits(indices, seed, "texture")
+    drawn = sample(recipe, seed, indices)
+    if not known:
+        return drawn, textures
+    count = len(next(iter(known.values())))
+    place = (rng.uniform(indices, seed, "head of a photograph") * count).long()
+    mirrored = sided & (drawn.side < 0)
+    given = {}
+    for name, values in known.items():
+        angle = torch.rad2deg(values[place])
+        there = torch.where(mirrored, -angle, angle) if name in _MIRRORED else angle
+        given[name] = there.to(drawn.side.dtype)
+    return sample(recipe, seed, indices, given), textures
 
 
-def shown(recipe: Recipe, drawn: EyeParams, textures: Tensor, sided: bool) -> tuple[Tensor, Tensor]:
-    """Render scenes; images, and heads' yaws `[B]` rad, of one side where `sided`."""
+def shown(
+    recipe: Recipe, drawn: EyeParams, textures: Tensor, sided: bool
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Render scenes; images, and circumstances `[B]` rad, of one side where `sided`."""
     needs, step = effects.of_recipe(recipe), chunk(recipe.image)
     parts = [
         expose(drawn[at : at + step], textures[at : at + step], recipe.image, needs).image
         for at in range(0, len(textures), step)
     ]
-    image, turn = torch.cat(parts), torch.deg2rad(drawn.head_yaw)
-    mirrored = sided & (drawn.side < 0)
+    image, mirrored = torch.cat(parts), sided & (drawn.side < 0)
     image = torch.where(mirrored[:, None, None, None], image.flip(-1), image)
-    return image, torch.where(mirrored, -turn, turn)
+    way, found = torch.where(mirrored, -1.0, 1.0), {}
+    for name in ("head_yaw", *GAZE):
+        angle = torch.deg2rad(getattr(drawn, name))
+        found[name] = way * angle if name in _MIRRORED else angle
+    return image, found
 
 
 def renders(
-    recipe: Recipe, seed: int, indices: Tensor, sided: bool, heads: Tensor | None
+    recipe: Recipe, seed: int, indices: Tensor, sided: bool, known: dict[str, Tensor]
 ) -> Tensor:
     """Render images of `scenes`, without gradients."""
     with torch.no_grad():
-        return shown(recipe, *scenes(recipe, seed, indices, sided, heads), sided)[0]
+        return shown(recipe, *scenes(recipe, seed, indices, sided, known), sided)[0]
 
 
 def seen(recipe: Recipe, drawn: EyeParams, textures: Tensor, photographs: Fitted) -> Tensor:
     """Return statistics `[V, B, M]` of scenes, seen as the photographs are."""
-    image, turn = shown(recipe, drawn, textures, photographs.sided)
-    return _views(image, turn, photographs.sided, photographs.statistics, photographs.heads)
+    image, found = shown(recipe, drawn, textures, photographs.sided)
+    known, statistics = photographs.known, photographs.statistics
+    return _views(image, found, photographs.sided, statistics, known)
 
 
 def _views(
-    image: Tensor, turn: Tensor, sided: bool, statistics: Statistics, heads: Tensor | None
+    image: Tensor,
+    found: dict[str, Tensor],
+    sided: bool,
+    statistics: Statistics,
+    known: dict[str, Tensor],
 ) -> Tensor:
-    views = ((image, turn),) if sided else ((image, turn), (image.flip(-1), -turn))
-    found = [(statistics(view), way) for view, way in views]
-    if heads is None:
-        return torch.stack([values for values, _ in found])
-    unit = float(heads.square().mean().sqrt())
-    return torch.stack([by_turn(values, way, unit) for values, way in found])
+    """Return the statistics of images, by those circumstances `found` that `known` names."""
+    if not known:
+        return torch.stack([statistics(x) for x in (image, image.flip(-1))[: 2 - sided]])
+    units = [float(values.square().mean().sqrt()) for values in known.values()]
+    along = torch.stack([found[name] / u for name, u in zip(known, units, strict=True)], dim=1)
+    way = along.new_tensor([-1.0 if name in _MIRRORED else 1.0 for name in known])
+    views = ((image, along),) if sided else ((image, along), (image.flip(-1), way * along))
+    return torch.stack([by_circumstance(statistics(view), how) for view, how in views])
 
 
 def distance(recipe: Recipe, photographs: Fitted, cfg: FitConfig) -> float:
@@ -154,7 +197,7 @@ def distance(recipe: Recipe, photographs: Fitted, cfg: FitConfig) -> float:
     The sliced Wasserstein distance of their statistics, in spreads of the photographs' own.
     """
     seed = rng.mix(cfg.seed, "fit", "measure")
-    drawn = scenes(recipe, seed, torch.arange(cfg.measured), photographs.sided, photographs.heads)
+    drawn = scenes(recipe, seed, torch.arange(cfg.measured), photographs.sided, photographs.known)
     with torch.no_grad():
         values = seen(recipe, *drawn, photographs)
     return _apart(values.flatten(0, 1), photographs.values.flatten(0, 1), cfg.seed)

@@ -101,7 +101,7 @@ def _slope(
 
     The eyes are rendered twice, so that only a chunk's steps are remembered at a time.
     """
-    drawn, textures = scenes(recipe, seed, indices, photographs.sided, photographs.heads)
+    drawn, textures = scenes(recipe, seed, indices, photographs.sided, photographs.known)
     goal = _moments(photographs.values, cfg).mean(0)
 
     def look(rows: slice) -> Tensor:

@@ -98,22 +98,31 @@ def one_side(batch: EyeBatch) -> Tensor:
     return torch.where(other[:, None, None, None], batch.image.flip(-1), batch.image)
 
 
-def turned(batch: EyeBatch) -> Tensor:
-    """Return the head's yaw `[B]` rad, of left eyes as in the mirrored image; NaN if unknown."""
-    assert batch.side is not None
-    yaw = head_turn(batch)
-    return torch.where(batch.side == SIDES.index("R"), -yaw, yaw)
+def circumstances(batch: EyeBatch) -> dict[str, Tensor]:
+    """Return what is known of eyes beside their images, `[B]` rad, of left eyes as if mirrored.
 
-
-def by_turn(values: Tensor, turn: Tensor, unit: float) -> Tensor:
-    """Return statistics `[B, M]` and how they go with the head's turn `[B]` rad, `[B, 3 M + 2]`.
-
-    Beside them stand their products with the turn and with its square, and these alone, in units
-    of `unit` rad: their means tell what eyes of heads turned so and so far look like.
+    The head's yaw (`head_yaw`), and where eyes look (`gaze_pitch`, `gaze_yaw`), each where the
+    batch has it for all.
     """
-    along = (turn / unit)[:, None]
-    aside = along.square() - 1
-    return torch.cat((values, values * along, values * aside, along, aside), dim=1)
+    assert batch.side is not None
+    way = torch.where(batch.side == SIDES.index("R"), -1.0, 1.0)
+    found = {"head_yaw": way * head_turn(batch)}
+    if batch.gaze is not None:
+        found |= {"gaze_pitch": batch.gaze[:, 0], "gaze_yaw": way * batch.gaze[:, 1]}
+    return {name: values for name, values in found.items() if bool(values.isfinite().all())}
+
+
+def by_circumstance(values: Tensor, along: Tensor) -> Tensor:
+    """Return statistics `[B, M]` and how they go with K circumstances `along` `[B, K]`.
+
+    Beside them stand their products with each circumstance and with its square, and these alone:
+    `[B, M + K (2 M + 2)]`. Circumstances are to have a root mean square of about 1.
+    """
+    parts = [values]
+    for one in along.T[:, :, None]:
+        aside = one.square() - 1
+        parts += [values * one, values * aside, one, aside]
+    return torch.cat(parts, dim=1)
 
 
 def sides_known(batch: EyeBatch) -> bool:

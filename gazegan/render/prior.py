@@ -142,8 +142,13 @@ def _folds(k1: float, k2: float, reach: float) -> bool:
     return False
 
 
-def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
-    """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone."""
+def sample(
+    recipe: Recipe, seed: int, indices: Tensor, known: Mapping[str, Tensor] | None = None
+) -> EyeParams:
+    """Draw the parameters of eyes `indices` `[B]` of a recipe, each from i and seed alone.
+
+    Those that `known` `[B]` names are what it says, and others follow them.
+    """
     who = pairs.faces(indices) if recipe.pairs else indices
     room = torch.div(who, recipe.scene.most, rounding_mode="floor")
 
@@ -155,7 +160,7 @@ def sample(recipe: Recipe, seed: int, indices: Tensor) -> EyeParams:
     ):
         rows = rng.uniforms(whose, seed, [("eye", name) for name in names])
         drawn.update(zip(names, rows, strict=True))
-    params = quantiles(recipe, drawn.__getitem__)
+    params = quantiles(recipe, drawn.__getitem__, known)
     if recipe.image.whole_faces:
         params = pairs.share_camera(params, indices)
     return pairs.converge(params, indices) if recipe.pairs else params

@@ -72,23 +72,61 @@ def test_how_heads_are_turned_tells_where_the_lids_lie() -> None:
     eyes = render_indices(truth, 5, torch.arange(400))
     cfg = CFG.model_copy(update={"hold": tuple(n for n in SPECS if n != "orbit_depth")})
     seen = summarise(begin, eyes, cfg)
-    assert seen.heads is not None
+    assert set(seen.known) == {"head_yaw"}
     *_, last = fit(begin, seen, cfg)
     assert sum(last.recipe.bounds("orbit_depth")) / 2 < 1.5
     assert last.recipe.bounds("head_yaw") == (-30, 30)
     unknown = summarise(begin, replace(eyes, head=None), cfg)
-    assert unknown.heads is None
+    assert unknown.known == {}
     assert unknown.values.shape[2] < seen.values.shape[2]
 
 
 def test_heads_are_turned_as_in_the_photographs() -> None:
     begin = recipe()
-    heads = torch.deg2rad(torch.tensor([10.0, 20.0]))
-    drawn, _ = scenes(begin, 0, torch.arange(200), True, heads)
+    known = {"head_yaw": torch.deg2rad(torch.tensor([10.0, 20.0]))}
+    drawn, _ = scenes(begin, 0, torch.arange(200), True, known)
     turn = (drawn.side * drawn.head_yaw).round()
     assert set(turn.tolist()) == {10.0, 20.0}
-    as_seen, _ = scenes(begin, 0, torch.arange(200), False, heads)
+    as_seen, _ = scenes(begin, 0, torch.arange(200), False, known)
     assert set(as_seen.head_yaw.round().tolist()) == {10.0, 20.0}
+
+
+def test_where_eyes_look_tells_how_lids_follow() -> None:
+    """All gazes together hide it: lids high and low by turns are lids that follow, or not."""
+    looking = {"gaze_pitch": [-15, 15], "upper_lid": [5, 8]}
+    truth = recipe(**looking, upper_follow=[0.95, 1.05])
+    begin = recipe(**looking, upper_follow=[0.2, 0.7])
+    eyes = render_indices(truth, 5, torch.arange(400))
+    held = tuple(n for n in SPECS if n != "upper_follow")
+    cfg = CFG.model_copy(update={"hold": held, "gaze": True, "narrow": False})
+    seen = summarise(begin, eyes, cfg)
+    assert {"gaze_pitch", "gaze_yaw"} <= set(seen.known)
+    *_, last = fit(begin, seen, cfg)
+    assert sum(last.recipe.bounds("upper_follow")) / 2 > 0.6
+    blind = cfg.model_copy(update={"gaze": False})
+    seen = summarise(begin, eyes, blind)
+    assert seen.known == {}
+    *_, last = fit(begin, seen, blind)
+    assert sum(last.recipe.bounds("upper_follow")) / 2 < 0.5
+    with pytest.raises(UserError, match="--gaze: these photographs do not say where eyes look"):
+        summarise(begin, replace(eyes, gaze=None), cfg)
+
+
+def test_what_follows_the_gaze_follows_that_of_the_photograph() -> None:
+    nod = {"of": "gaze_pitch", "slope": 0.5, "offset": 1, "sd": 0.01, "low": -20, "high": 20}
+    known = {
+        "gaze_pitch": torch.deg2rad(torch.tensor([10.0, -6.0])),
+        "gaze_yaw": torch.deg2rad(torch.tensor([4.0, -8.0])),
+    }
+    drawn, _ = scenes(recipe(head_pitch=nod), 0, torch.arange(100), True, known)
+    pairs = {
+        (p.item(), y.item())
+        for p, y in zip(
+            drawn.gaze_pitch.round(), (drawn.side * drawn.gaze_yaw).round(), strict=True
+        )
+    }
+    assert pairs == {(10.0, 4.0), (-6.0, -8.0)}
+    torch.testing.assert_close(drawn.head_pitch, 0.5 * drawn.gaze_pitch + 1, atol=0.1, rtol=0)
 
 
 def test_slopes_are_those_of_the_distance() -> None:
