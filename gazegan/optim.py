@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from math import cos, floor, pi
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -66,7 +66,7 @@ class NormRMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float,
         smoothing: float = 0.99,
         epsilon: float = 1e-6,
@@ -92,8 +92,10 @@ class NormRMSprop(Optimizer):
                 weight.sub_(length * gradient)
 
 
-def make_optimiser(config: OptimiserConfig, parameters: Iterable[Tensor]) -> Optimizer:
-    """Return the configured optimiser over `parameters`."""
+def make_optimiser(
+    config: OptimiserConfig, parameters: Iterable[Tensor] | Iterable[dict[str, Any]]
+) -> Optimizer:
+    """Return the configured optimiser over `parameters`, or over PyTorch's groups of them."""
     c, lr, decay = config, config.initial_lr, config.weight_decay
     match config.kind:
         case "rmsprop":

@@ -15,7 +15,7 @@ from gazegan.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-REGRESSORS = ("small", "lenet", "resnet", "resnet18")
+REGRESSORS = ("small", "lenet", "resnet", "resnet18", "landmarks")
 NETWORKS = (*REGRESSORS, "refiner", "critic")
 _SIZE = (36, 60)
 _POINTS = 720
@@ -83,9 +83,9 @@ def network(
 ) -> None:
     """Tell the layers of one of our networks, or of a trained one.
 
-    NETWORK is small, lenet, resnet, resnet18, refiner or critic; RUN is a run folder or a
-    .safetensors file of it. Multiply-adds are of one image. A receptive field is what one place of
-    a map can see, its stride how many pixels two neighbours are apart; what adds several paths
+    NETWORK is small, lenet, resnet, resnet18, landmarks, refiner or critic; RUN is a run folder or
+    a .safetensors file of it. Multiply-adds are of one image. A receptive field is what one place
+    of a map can see, its stride how many pixels two neighbours are apart; what adds several paths
     sees what any of them sees.
 
     \b

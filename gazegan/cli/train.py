@@ -1,12 +1,11 @@
 """`gazegan train refiner` and `gazegan train gaze`."""
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from gazegan.cli import training
 from gazegan.cli.options import (
     DEVICE,
     JSON,
@@ -16,12 +15,9 @@ from gazegan.cli.options import (
     check_device,
     out,
     progress,
-    say,
 )
 
 if TYPE_CHECKING:
-    from gazegan.train.gaze import GazeTraining
-    from gazegan.train.loop import Stage
     from gazegan.train.refiner import Judge
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
@@ -88,7 +84,9 @@ def refiner(
     from gazegan.train.refiner import RefinerTraining, refiner_stage
     from gazegan.train.setup import hold
 
-    cfg = _config(RefinerTraining, {"steps": steps, "batch": batch, "seed": seed}, overrides)
+    cfg = training.configure(
+        RefinerTraining, {"steps": steps, "batch": batch, "seed": seed}, overrides
+    )
     check_device(device)
     renders = open_samples(synthetic, seed=seed, count=count)
     eyes = open_samples(real, size=renders.size, channels=renders.channels)
@@ -96,7 +94,7 @@ def refiner(
         with progress("render", len(renders), quiet=as_json) as advance:
             renders = hold(renders, advance)
     kept = None if judge is None else _judge(judge, renders.channels, device)
-    _run(refiner_stage(cfg, renders, eyes, device, kept), out, as_json)
+    training.train_into(refiner_stage(cfg, renders, eyes, device, kept), out, as_json)
 
 
 def _judge(run: Path, channels: int, device: str) -> "Judge":
@@ -136,6 +134,12 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 @click.option(
     "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to; no labels used."
 )
+@click.option(
+    "--adapt",
+    type=click.Choice(["teacher", "adversarial", "fourier", "ensemble"]),
+    help="How to adapt to --real: the network's average teaches (default), features are not to tell"
+    " domains apart, renders take on low frequencies, or several networks teach. --set adapt.*",
+)
 @out("Run folder; resumed if it holds this run.")
 @STEPS
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
@@ -147,8 +151,9 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 )
 @click.option(
     "--network",
-    type=click.Choice(["small", "lenet", "resnet", "resnet18"]),
-    help="Kind of network; default: small.",
+    type=click.Choice(["small", "lenet", "resnet", "resnet18", "landmarks"]),
+    help="Kind of network; default: small. landmarks reads gaze from those it finds, by a"
+    " perceptron: the cheap baseline; it needs renders.",
 )
 @click.option(
     "--head-yaw", is_flag=True, default=None, help="Read the head's yaw beside the image."
@@ -190,6 +195,7 @@ def gaze(
     shares: tuple[float, ...],
     axes: tuple[str, ...],
     real: Path | None,
+    adapt: str | None,
     out: Path,
     steps: int | None,
     epochs: float | None,
@@ -228,14 +234,19 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/free --network resnet \\
           --set network.norm=free --set clip_adaptive=0.02
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw
+      gazegan train gaze --data stores/renders --out runs/perceptron --network landmarks
       gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
+      gazegan train gaze --data stores/renders --real photographs/ --out runs/alike \\
+          --adapt adversarial --set adapt.weight=0.5
       gazegan train gaze --data stores/renders --out runs/firm --adversary-epsilon 2
       gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
           --set adversary.steps=5 --set adversary.share=1
     """
     from gazegan.data.stream import JoinedSamples, open_samples
-    from gazegan.train.gaze import GazeTraining, gaze_stage
+    from gazegan.train.adapt.settings import AdaptConfig
+    from gazegan.train.gaze import gaze_stage
+    from gazegan.train.gaze_settings import GazeTraining
 
     if epochs is not None and steps is not None:
         raise click.UsageError("--epochs and --steps exclude each other; give one")
@@ -248,9 +259,15 @@ def gaze(
         "network": {"target": target, "kind": network, "head_yaw": head_yaw, "spread": spread},
         "optimiser": {"kind": optimiser, "lr": lr},
         "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
+        "adapt": {"method": adapt},
         "adversary": {"epsilon_255": adversary_epsilon},
     }
-    cfg = _config(GazeTraining, values, overrides)
+    cfg = training.configure(GazeTraining, values, overrides)
+    if real is None and (adapt or cfg.adapt != AdaptConfig()):
+        raise click.UsageError(
+            "--adapt without --real has nothing to adapt to; name photographs by --real, or leave"
+            " --adapt and settings of adapt out"
+        )
     check_device(device)
     parts = tuple(open_samples(path, seed=seed) for path in data)
     samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
@@ -258,41 +275,5 @@ def gaze(
     if real is not None:
         eyes = open_samples(real, size=samples.size, channels=samples.channels)
     if epochs is not None:
-        cfg = cfg.model_copy(update={"steps": _steps(epochs, len(samples), cfg)})
-    _run(gaze_stage(cfg, samples, device, eyes), out, as_json)
-
-
-def _steps(epochs: float, count: int, cfg: "GazeTraining") -> int:
-    """Return how many steps see those of `count` images that are not held out so often."""
-    taught = count - round(count * cfg.held_out)
-    return max(1, math.ceil(epochs * taught / cfg.batch))
-
-
-def _config(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:
-    from gazegan.config import apply_overrides, validate
-
-    return validate(model, apply_overrides(_given(values), overrides), "settings")
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop what was not given on the command line, so that the defaults stand."""
-    nested = {k: _given(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-    return {key: value for key, value in nested.items() if value is not None and value != {}}
-
-
-def _run(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
-    from gazegan.train.log import read_log
-    from gazegan.train.loop import run
-
-    images = stage.config.steps * stage.config.batch
-    with progress(f"train {stage.name}", images, quiet=as_json) as advance:
-        run(stage, run_dir, advance, _notify)
-    last: dict[str, Any] = {"run": str(run_dir)}
-    for line in read_log(run_dir):
-        last |= line
-    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
-    say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
-
-
-def _notify(message: str) -> None:
-    click.echo(message, err=True)
+        cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
+    training.train_into(gaze_stage(cfg, samples, device, eyes), out, as_json)

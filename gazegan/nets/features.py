@@ -1,5 +1,7 @@
 """Features of images: of a network that is never trained, and of a gaze network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -45,15 +47,22 @@ class RandomFeatures(nn.Module):
         return torch.cat((x.mean((2, 3)), x.std((2, 3))), dim=1)
 
 
+@contextmanager
+def hidden_of(network: Regressor) -> Iterator[list[Tensor]]:
+    """Collect inside what a gaze network's last layer reads, `[B, hidden]` for each call."""
+    seen: list[Tensor] = []
+    handle = network.head[-1].register_forward_pre_hook(lambda layer, given: seen.append(given[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
 def last_hidden(network: Regressor, image: Tensor, turn: Tensor | None = None) -> Tensor:
     """Return what a gaze network's last layer reads of images `[B, C, H, W]`, `[B, hidden]`.
 
     `turn` as in its `forward`.
     """
-    seen: list[Tensor] = []
-    handle = network.head[-1].register_forward_pre_hook(lambda layer, given: seen.append(given[0]))
-    try:
+    with hidden_of(network) as seen:
         network(image, turn)
-    finally:
-        handle.remove()
     return seen[0]

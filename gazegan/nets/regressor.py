@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -13,18 +13,21 @@ from torch import Tensor, nn
 
 from gazegan.config import Config
 from gazegan.geometry import angles_from_vector, vector_from_angles
+from gazegan.nets.landmarks import READ, expected_place, normalise
 from gazegan.nets.layers import PreActivation, channels_last, equalise, standardise
 from gazegan.nets.normaliser_free import FreePreActivation, StandardisedConv
 
 Target = Literal["angles", "direction"]
 """angles: (pitch, yaw) rad. direction: (cos, sin) of the direction in 0..360 degrees."""
 
-Kind = Literal["small", "lenet", "resnet", "resnet18"]
+Kind = Literal["small", "lenet", "resnet", "resnet18", "landmarks"]
 """small: five convolutions. lenet: two with 5x5 kernels and pooling (Zhang et al., CVPR 2015).
 resnet: pre-activation blocks (He et al., ECCV 2016). resnet18: torchvision's (He et al., CVPR
-2016), without trained weights. All but lenet are batch-normalised, resnet by choice."""
+2016), without trained weights. All but lenet are batch-normalised, resnet by choice. landmarks:
+the convolutions of small find landmarks, from which a perceptron of one hidden layer of logistic
+units answers."""
 
-LEAST_SIDE = {"small": 1, "lenet": 16, "resnet": 1, "resnet18": 1}
+LEAST_SIDE = {"small": 1, "lenet": 16, "resnet": 1, "resnet18": 1, "landmarks": 1}
 """Sides of images, px, below which a kind has no features left."""
 
 SPREAD_DEG = (0.2, 45.0)
@@ -39,15 +42,16 @@ class RegressorConfig(Config):
     kind: Kind = "small"
     target: Target = "angles"
     widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 64, 96, 128)
-    """Of small; every convolution but the first and the fourth halves the sides. resnet takes the
-    first four as its stages, lenet and resnet18 have their own."""
+    """Of small and landmarks; every convolution but the first and the fourth halves the sides.
+    resnet takes the first four as its stages, lenet and resnet18 have their own."""
     blocks: int = Field(1, ge=1, le=16)
     """Blocks of each stage of resnet."""
     norm: Literal["batch", "free"] = "batch"
     """Of resnet: batch normalisation, or standardised weights and scaled blocks in its stead
     (`nets.normaliser_free`), in which eyes of a batch do not act on each other."""
     grid: tuple[Width, Width] = (3, 5)
-    """Rows and columns that the features keep: gaze is a matter of where things are."""
+    """Rows and columns that the features keep: gaze is a matter of where things are. Not of
+    landmarks."""
     hidden: Width = 64
     head: Literal["angles", "vector"] = "angles"
     """vector: the last layer points where the eye looks, and its pitch and yaw are the output."""
@@ -89,7 +93,7 @@ def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 def trunk(config: RegressorConfig, channels: int) -> tuple[nn.Module, int]:
     """Return what maps images `[B, channels, H, W]` to features, and how many maps these have."""
     match config.kind:
-        case "small":
+        case "small" | "landmarks":
             w = (channels, *config.widths)
             parts = (_conv(a, b, s) for (a, b), s in zip(pairwise(w), _STRIDES, strict=True))
             return nn.Sequential(*parts), w[-1]
@@ -150,6 +154,15 @@ def _last(config: RegressorConfig) -> nn.Linear:
     return last
 
 
+_UNITS = 4.0
+"""What landmarks are multiplied by: logistic units are straight where little comes in."""
+
+
+def _perceptron(config: RegressorConfig) -> nn.Sequential:
+    first = nn.Linear(2 * len(READ) + config.head_yaw, config.hidden)
+    return nn.Sequential(first, nn.Sigmoid(), _last(config))
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a network says of B images."""
@@ -158,25 +171,38 @@ class Answer:
     """[B, 2] (pitch, yaw) rad, or (cos, sin) of the direction."""
     spread: Tensor | None
     """[B, 2] standard deviations of pitch and yaw, rad, of networks that answer them."""
+    points: Tensor | None = None
+    """[B, len(READ), 2] landmarks found, in widths of the image from its middle, by networks of
+    kind landmarks; `nets.landmarks` has their order."""
 
     def __getitem__(self, rows: slice) -> "Answer":
-        return Answer(self.output[rows], None if self.spread is None else self.spread[rows])
+        parts = (self.output, self.spread, self.points)
+        return Answer(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 class Regressor(nn.Module):
-    """A trunk of convolutions, a pooled grid and two linear layers."""
+    """A trunk of convolutions, a pooled grid and two linear layers.
+
+    With kind landmarks, the features find landmarks instead, and the linear layers read those
+    alone. What they learn is kept from what finds the landmarks: in training mode no gradient
+    passes.
+    """
 
     def __init__(self, config: RegressorConfig, channels: int) -> None:
         super().__init__()
         self.config = config
         self.trunk, maps = trunk(config, channels)
-        features, free = maps * math.prod(config.grid) + config.head_yaw, config.norm == "free"
-        self.head = nn.Sequential(
-            nn.Linear(features, config.hidden, bias=free),
-            nn.Identity() if free else nn.BatchNorm1d(config.hidden),
-            nn.ReLU(),
-            _last(config),
-        )
+        features, free = maps * math.prod(config.grid), config.norm == "free"
+        if config.kind == "landmarks":
+            self.locator = nn.Conv2d(maps, len(READ), 1)
+            self.head = _perceptron(config)
+        else:
+            self.head = nn.Sequential(
+                nn.Linear(features + config.head_yaw, config.hidden, bias=free),
+                nn.Identity() if free else nn.BatchNorm1d(config.hidden),
+                nn.ReLU(),
+                _last(config),
+            )
         channels_last(self)
 
     @property
@@ -197,23 +223,32 @@ class Regressor(nn.Module):
 
         Spreads lie in SPREAD_DEG; halfway of their logarithm is where the last layer says 0.
         """
-        out = self._raw(image, turn)
-        if not self.config.spread:
-            return Answer(self._output(out), None)
-        return Answer(self._output(out[:, :-2]), _spread(out[:, -2:]))
-
-    def _raw(self, image: Tensor, turn: Tensor | None) -> Tensor:
         if self.config.knots > 1:
             even = equalise(image, self.config.knots)
         else:
             even = standardise(image, self.config.epsilon)
         features = self.trunk(even)
-        pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
+        if self.config.kind != "landmarks":
+            pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
+            return self._answer(pooled, turn)
+        points = expected_place(self.locator(features), (image.shape[-2], image.shape[-1]))
+        return self.look(points.detach() if self.training else points, turn, points)
+
+    def look(self, points: Tensor, turn: Tensor | None, found: Tensor | None = None) -> Answer:
+        """Return what a network of kind landmarks says of `points` `[B, len(READ), 2]`, in widths.
+
+        `found`, the same with its gradient, is handed on.
+        """
+        return replace(self._answer(_UNITS * normalise(points), turn), points=found)
+
+    def _answer(self, read: Tensor, turn: Tensor | None) -> Answer:
         if self.config.head_yaw:
-            ahead = pooled.new_zeros(len(pooled)) if turn is None else turn.nan_to_num(0.0)
-            pooled = torch.cat((pooled, ahead[:, None].to(pooled.dtype)), dim=1)
-        out: Tensor = self.head(pooled)
-        return out
+            ahead = read.new_zeros(len(read)) if turn is None else turn.nan_to_num(0.0)
+            read = torch.cat((read, ahead[:, None].to(read.dtype)), dim=1)
+        out: Tensor = self.head(read)
+        if not self.config.spread:
+            return Answer(self._output(out), None)
+        return Answer(self._output(out[:, :-2]), _spread(out[:, -2:]))
 
     def _output(self, out: Tensor) -> Tensor:
         if self.target == "direction":

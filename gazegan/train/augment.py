@@ -1,5 +1,7 @@
 """Changes of an eye image that leave its gaze as it is, or change it in a known way."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -8,6 +10,7 @@ from torch import Generator, Tensor
 from gazegan.config import Config
 from gazegan.geometry import mirror_angles
 from gazegan.nets.layers import gaussian_blur
+from gazegan.schema import EyeBatch
 
 
 class AugmentConfig(Config):
@@ -30,12 +33,57 @@ class AugmentConfig(Config):
     """Share of images that are mirrored left to right, with the yaw negated."""
 
 
+@dataclass(frozen=True)
+class Move:
+    """How each of B images was moved; what else is varied moves nothing."""
+
+    mirrored: Tensor
+    """[B] bool, left to right, before all else."""
+    scale: Tensor
+    """[B] enlargement about the middle, after the shift."""
+    shift: Tensor
+    """[B, 2] (x, y) in units of half a side."""
+
+    def angles(self, angles: Tensor) -> Tensor:
+        """Return (pitch, yaw) rad `[B, 2]`, or `[B, K, 2]`, of the moved images."""
+        mirrored = self.mirrored.view(-1, *[1] * (angles.dim() - 1))
+        return torch.where(mirrored, mirror_angles(angles), angles)
+
+    def points(self, points: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return where points (x, y) px `[B, L, 2]` of images of (height, width) px now are."""
+        half = points.new_tensor((size[1] / 2, size[0] / 2))
+        place = points / half - 1
+        across = torch.where(self.mirrored[:, None], -place[..., 0], place[..., 0])
+        place = torch.stack((across, place[..., 1]), dim=-1)
+        return ((place + self.shift[:, None]) * self.scale[:, None, None] + 1) * half
+
+
+def augment_eyes(config: AugmentConfig, eyes: EyeBatch, generator: Generator) -> EyeBatch:
+    """Return varied eyes with their gaze, head and landmarks; other labels are left out."""
+    image, move = vary(config, eyes.image, generator)
+    return EyeBatch(
+        image,
+        eyes.id,
+        eyes.origin,
+        gaze=None if eyes.gaze is None else move.angles(eyes.gaze),
+        head=None if eyes.head is None else move.angles(eyes.head),
+        landmarks=None if eyes.landmarks is None else move.points(eyes.landmarks, eyes.size),
+    )
+
+
 def augment(
     config: AugmentConfig, image: Tensor, gaze: Tensor, generator: Generator
 ) -> tuple[Tensor, Tensor]:
     """Return varied images `[B, C, H, W]` in 0..1 and their gazes `[B, 2]` (pitch, yaw) rad.
 
     Gazes may be several angles of each image, `[B, K, 2]`.
+    """
+    image, move = vary(config, image, generator)
+    return image, move.angles(gaze)
+
+
+def vary(config: AugmentConfig, image: Tensor, generator: Generator) -> tuple[Tensor, Move]:
+    """Return varied images `[B, C, H, W]` in 0..1, and how they were moved.
 
     Draws on the CPU, so that every device sees the same images.
     """
@@ -46,11 +94,12 @@ def augment(
 
     mirrored = draw(0, 1) < config.mirror
     image = torch.where(mirrored.view(-1, 1, 1, 1), image.flip(-1), image)
-    gaze = torch.where(mirrored.view(-1, *[1] * (gaze.dim() - 1)), mirror_angles(gaze), gaze)
+    scale, shift = image.new_ones(len(image)), image.new_zeros(len(image), 2)
     if config.shift or config.scale:
         scale = 1 + draw(-config.scale, config.scale)
         # Grids run from -1 to 1, so a share of the side is twice as much there.
-        image = reframe(image, scale, 2 * draw(-config.shift, config.shift, 2))
+        shift = 2 * draw(-config.shift, config.shift, 2)
+        image = reframe(image, scale, shift)
     if config.blur:
         image = gaussian_blur(image, draw(0, config.blur))
     bias = draw(-config.brightness, config.brightness, 1, 1, 1)
@@ -60,7 +109,7 @@ def augment(
     if config.noise:
         white = torch.randn(image.shape, generator=generator).to(image.device)
         image = (image + draw(0, config.noise, 1, 1, 1) * white).clamp(0, 1)
-    return image, gaze
+    return image, Move(mirrored, scale, shift)
 
 
 def reframe(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -1,30 +1,21 @@
 """The gaze stage: a network learns where an eye looks from labelled images."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
-from pydantic import Field, model_validator
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import Samples, batch_indices, check_alike, shared_indices
+from gazegan.data.stream import Samples, batch_indices, shared_indices
 from gazegan.errors import UserError
-from gazegan.geometry import (
-    angular_error_deg,
-    circular_difference_deg,
-    direction_deg,
-    direction_from_cos_sin,
-)
-from gazegan.losses import gaze as losses
 from gazegan.modes import evaluating
-from gazegan.nets.regressor import Answer, Regressor, RegressorConfig
+from gazegan.nets.features import hidden_of
+from gazegan.nets.regressor import Regressor
 from gazegan.optim import (
-    OptimiserConfig,
-    ScheduleConfig,
     all_but,
     clip_adaptively,
     clip_gradients,
@@ -35,57 +26,27 @@ from gazegan.optim import (
 )
 from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
-from gazegan.train.adapt import AdaptConfig, align, remember, teach
-from gazegan.train.adversary import AdversaryConfig, embitter
-from gazegan.train.augment import AugmentConfig, augment
-from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
+from gazegan.train.adapt.adversarial import domain_classifier, domain_loss, ramp
+from gazegan.train.adapt.alignment import align, remember
+from gazegan.train.adapt.ensemble import agreement
+from gazegan.train.adapt.fourier import restyle
+from gazegan.train.adapt.teacher import teach
+from gazegan.train.adversary import embitter
+from gazegan.train.augment import augment, augment_eyes
+from gazegan.train.gaze_losses import (
+    Lesson,
+    constant_output,
+    errors_deg,
+    labels,
+    landmark_error_px,
+    learn,
+)
+from gazegan.train.gaze_settings import GazeTraining
+from gazegan.train.loop import Batches, Images, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
-from gazegan.train.sources import Axes, by_source, check_learnable, split, taught
+from gazegan.train.sources import by_source, check_adaptable, check_learnable, split
 
 _CHUNK = 256
-
-
-class GazeTraining(LoopConfig):
-    """Configuration of the gaze stage."""
-
-    batch: int = Field(64, ge=2, le=65536)
-    network: RegressorConfig = RegressorConfig()
-    loss: Literal["smooth_l1", "cosine", "angular"] = "smooth_l1"
-    """For the target angles; directions always take the circular loss. With `network.spread`,
-    labelled eyes take the likelihood in its stead, and it is left for photographs."""
-    spread_beta: float = Field(0.5, ge=0, le=1)
-    """Of the likelihood's weights with `network.spread` (`losses.gaze.beta_nll`)."""
-    optimiser: OptimiserConfig = OptimiserConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    clip: float = Field(0.0, ge=0)
-    """Largest norm of a step's gradient; 0 for any."""
-    clip_adaptive: float = Field(0.0, ge=0)
-    """Largest norm of a unit's gradient as a share of its weights', the last layer left out."""
-    augment: AugmentConfig = AugmentConfig()
-    shares: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
-    """How much of each batch comes from each of several sources; as many as they hold if empty."""
-    axes: tuple[Axes, ...] = ()
-    """Which angles of each source's labels are learned; both of all if empty. Real eyes that look
-    ahead only may teach pitch, and leave yaw to renders that look farther."""
-    held_out: float = Field(0.0, ge=0, le=0.9)
-    """Share of the images that is kept from training to measure the error on."""
-    average: float = Field(0.99, ge=0, lt=1)
-    """Decay of the weight average that is evaluated and kept as the result; 0 for none."""
-    adapt: AdaptConfig = AdaptConfig()
-    adversary: AdversaryConfig = AdversaryConfig()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "GazeTraining":
-        if self.axes and len(self.axes) != len(self.shares):
-            raise ValueError("axes and shares belong together; give both once for each source")
-        if self.axes and (self.network.target != "angles" or self.network.spread):
-            raise ValueError("axes need network.target 'angles' and no network.spread")
-        return self
-
-    @property
-    def adapts_from(self) -> int:
-        """The first step in which photographs, where there are any, take part."""
-        return round(self.adapt.begin * self.steps)
 
 
 @dataclass
@@ -95,23 +56,53 @@ class GazeState:
     regressor: Regressor
     average: Regressor
     optimiser: Optimizer
+    """Of the regressor and of whatever is trained beside it, each a parameter group."""
     answered: Tensor
-    """[2, 2] running mean and mean square of the average's answers on photographs."""
+    """[2, 2] running mean and mean square of the answers on photographs."""
     labelled: Tensor
     """[2, 2] those of the labels."""
+    members: nn.ModuleList
+    """The other networks of an ensemble; none for other methods."""
+    averages: nn.ModuleList
+    """The averages of their weights."""
+    domain: nn.Sequential
+    """What tells photographs from labelled eyes; empty unless it is adversarial."""
     step: int = 0
 
+    @property
+    def learners(self) -> list[Regressor]:
+        """The regressor and the other networks that learn with it."""
+        return [self.regressor, *cast("Iterable[Regressor]", self.members)]
 
-def init(cfg: GazeTraining, channels: int, device: str) -> GazeState:
-    """Return the state before the first step."""
+    @property
+    def teachers(self) -> list[Regressor]:
+        """The averages of the learners' weights."""
+        return [self.average, *cast("Iterable[Regressor]", self.averages)]
+
+
+def init(cfg: GazeTraining, channels: int, device: str, adapts: bool = False) -> GazeState:
+    """Return the state before the first step; `adapts` where there will be photographs."""
+    method = cfg.adapt.method if adapts else None
     with seeded(cfg.seed, "gaze"):
         regressor = Regressor(cfg.network, channels).to(device)
+    members, domain = nn.ModuleList(), nn.Sequential()
+    for k in range(1, cfg.adapt.members if method == "ensemble" else 1):
+        with seeded(cfg.seed, "gaze", "member", str(k)):
+            members.append(Regressor(cfg.network, channels).to(device))
+    if method == "adversarial":
+        with seeded(cfg.seed, "gaze", "domain"):
+            domain = domain_classifier(cfg.network.hidden, cfg.adapt.units).to(device)
+    trained = [regressor, *members, *([domain] if len(domain) else [])]
+    groups = [{"params": list(network.parameters())} for network in trained]
     return GazeState(
         regressor=regressor,
         average=copy.deepcopy(regressor).requires_grad_(False),
-        optimiser=make_optimiser(cfg.optimiser, regressor.parameters()),
+        optimiser=make_optimiser(cfg.optimiser, groups),
         answered=torch.zeros(2, 2, device=device),
         labelled=torch.zeros(2, 2, device=device),
+        members=members,
+        averages=copy.deepcopy(members).requires_grad_(False),
+        domain=domain,
     )
 
 
@@ -129,50 +120,48 @@ def step(
     """
     rate = rate_at(cfg, epochs, state.step)
     set_learning_rate(state.optimiser, rate)
-    turn = head_turn(batch)
-    angles = torch.stack((labels(batch), torch.stack((turn, turn), dim=1)), dim=1)
-    image, angles = augment(cfg.augment, batch.image, angles, generator)
-    gaze, turn = angles[:, 0], angles[:, 1, 1]
-    image = embitter(cfg.adversary, state.regressor, image, gaze, turn, generator)
-    state.regressor.train()
-    seen, scalars = image, Scalars()
+    if photographs is not None and cfg.adapt.method == "fourier":
+        batch, photographs = in_their_style(cfg, batch, photographs, generator), None
+    eyes = augment_eyes(cfg.augment, batch, generator)
+    gaze, turn = labels(eyes), head_turn(eyes)
+    image = embitter(cfg.adversary, state.regressor, eyes.image, gaze, turn, generator)
+    eyes, taught = replace(eyes, image=image), None
     if photographs is not None:
-        strange, told = lesson(cfg, state, gaze, photographs.image, generator)
-        # In one batch, so that both share the batch's statistics.
-        seen = torch.cat((image, strange))
-    beside = (turn,) if cfg.network.head_yaw else ()
-    said = state.regressor.answer(seen, *beside)
-    labelled, answer = said[: len(image)], said[len(image) :]
-    loss, more = learn(cfg, labelled, gaze)
-    if photographs is not None:
-        apart = loss_of(cfg)(answer.output, told).mean()
-        loss = loss + cfg.adapt.weight * apart
-        scalars = {"photographs": apart.item()}
+        taught = lesson(cfg, state, gaze, photographs, generator)
+    loss, scalars = lose(cfg, state, eyes, taught)
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = clip_gradients(state.regressor.parameters(), cfg.clip)
-    clip_adaptively(all_but(state.regressor, state.regressor.head[-1]), cfg.clip_adaptive)
+    norms = [curb(cfg, network) for network in state.learners]
     state.optimiser.step()
-    update_average(state.average, state.regressor, cfg.average, state.step)
-    scalars |= {"loss": loss.item(), **more, "gradient": norm, "lr": rate}
-    return scalars
+    for average, network in zip(state.teachers, state.learners, strict=True):
+        update_average(average, network, cfg.average, state.step)
+    return {**scalars, "gradient": norms[0], "lr": rate}
 
 
-def learn(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Scalars]:
-    """Return the loss `[]` of answers on labelled eyes of `gaze` `[B, 2]` rad, and what to log.
+def lose(
+    cfg: GazeTraining, state: GazeState, eyes: EyeBatch, taught: Lesson | None
+) -> tuple[Tensor, Scalars]:
+    """Return the loss `[]` of all networks that learn, and what to log of the regressor's."""
+    state.regressor.train()
+    with hidden_of(state.regressor) as hidden:
+        loss, scalars = learn(cfg, state.regressor, eyes, taught)
+    scalars["loss"] = loss.item()
+    for other in state.learners[1:]:
+        loss = loss + learn(cfg, other.train(), eyes, taught)[0]
+    if taught is not None and cfg.adapt.method == "adversarial":
+        done = (state.step - cfg.adapts_from) / max(1, cfg.steps - cfg.adapts_from)
+        strength = cfg.adapt.weight * ramp(done)
+        own, strange = hidden[0][: len(eyes)], hidden[0][len(eyes) :]
+        apart, scalars["domain_accuracy"] = domain_loss(state.domain, own, strange, strength)
+        loss, scalars["domain"] = loss + apart, apart.item()
+    return loss, scalars
 
-    Where spreads are answered, they and the gaze are learned from one likelihood.
-    """
-    scalars = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean().item()}
-    if answer.spread is None:
-        output = answer.output
-        if cfg.axes:
-            # What is not taught counts as right.
-            known = taught(cfg.axes, cfg.shares, cfg.batch).to(gaze.device)
-            output = torch.where(known, output, gaze)
-        return loss_of(cfg)(output, gaze).mean(), scalars
-    scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
-    return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
+
+def curb(cfg: GazeTraining, network: Regressor) -> float:
+    """Clip a network's gradient as configured; returns its norm before."""
+    norm = clip_gradients(network.parameters(), cfg.clip)
+    clip_adaptively(all_but(network, network.head[-1]), cfg.clip_adaptive)
+    return norm
 
 
 def rate_at(cfg: GazeTraining, epochs: float, step: int) -> float:
@@ -180,44 +169,39 @@ def rate_at(cfg: GazeTraining, epochs: float, step: int) -> float:
     return learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs, step / cfg.steps)
 
 
+def in_their_style(
+    cfg: GazeTraining, batch: EyeBatch, photographs: EyeBatch, generator: Generator
+) -> EyeBatch:
+    """Return labelled eyes, each with the low frequencies of a photograph drawn for it."""
+    drawn = torch.randint(len(photographs), (len(batch),), generator=generator)
+    style = photographs.image[drawn.to(batch.image.device)]
+    return replace(batch, image=restyle(batch.image, style, cfg.adapt.beta))
+
+
 def lesson(
-    cfg: GazeTraining, state: GazeState, gaze: Tensor, image: Tensor, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Return varied copies of photographs `[B, C, H, W]`, and what is to be answered `[B, 2]`.
+    cfg: GazeTraining,
+    state: GazeState,
+    gaze: Tensor,
+    photographs: EyeBatch,
+    generator: Generator,
+) -> Lesson:
+    """Return varied copies of photographs, and what is to be answered on them.
 
     `gaze` `[N, 2]` are labels of this step, whose running mean and spread the answers get. Nothing
     is mirrored where `cfg.augment` mirrors nothing.
     """
     count, how, mirror = max(0, state.step - cfg.adapts_from), cfg.adapt, cfg.augment.mirror > 0
-    answers = teach(state.average, image, mirror)
+    if how.method == "adversarial":
+        unlabelled = replace(photographs, gaze=None)
+        return Lesson(augment_eyes(cfg.augment, unlabelled, generator), None)
+    image, turn = photographs.image, head_turn(photographs)
+    said = torch.stack([teach(network, image, turn, mirror) for network in state.teachers])
+    answers, weight = agreement(said)
     remember(state.answered, answers, count, how.decay, mirror)
     remember(state.labelled, gaze, count, how.decay, mirror)
     told = align(answers, state.answered, state.labelled, how.spread)
     varied = how.augment if mirror else how.augment.model_copy(update={"mirror": 0.0})
-    return augment(varied, image, told, generator)
-
-
-def labels(batch: EyeBatch) -> Tensor:
-    """Return the gazes `[B, 2]` of a batch; raises UserError where it has none."""
-    if batch.gaze is None:
-        raise UserError("--data: these images have no gaze labels; name a labelled store")
-    return batch.gaze
-
-
-def loss_of(cfg: GazeTraining) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the configured loss: (output, gaze) `[B, 2]` -> `[B]`."""
-    if cfg.network.target == "direction":
-        return losses.circular
-    return {"smooth_l1": losses.smooth_l1, "cosine": losses.cosine, "angular": losses.angular}[
-        cfg.loss
-    ]
-
-
-def errors_deg(cfg: GazeTraining, output: Tensor, gaze: Tensor) -> Tensor:
-    """Return the errors `[B]` in degrees of outputs `[B, 2]`: 3-D angle, or angle of direction."""
-    if cfg.network.target == "angles":
-        return angular_error_deg(output, gaze)
-    return circular_difference_deg(direction_from_cos_sin(output), direction_deg(gaze)).abs()
+    return Lesson(augment_eyes(varied, replace(photographs, gaze=told), generator), weight)
 
 
 def result(cfg: GazeTraining, state: GazeState) -> Regressor:
@@ -225,34 +209,21 @@ def result(cfg: GazeTraining, state: GazeState) -> Regressor:
     return state.average if cfg.average else state.regressor
 
 
-def constant_output(cfg: GazeTraining, gaze: Tensor) -> Tensor:
-    """Return the output `[1, 2]` that suits the gazes `[N, 2]` best without seeing an image."""
-    if cfg.network.target == "angles":
-        return gaze.mean(0, keepdim=True)
-    return losses.direction_vector(gaze).mean(0, keepdim=True)
-
-
 def evaluate(cfg: GazeTraining, state: GazeState, held_out: EyeBatch, constant: Tensor) -> Scalars:
     """Return the mean error on held-out eyes beside that of a constant, both in degrees."""
     network, gaze = result(cfg, state), labels(held_out)
     with evaluating(network), torch.no_grad():
         images, turns = (torch.split(x, _CHUNK) for x in (held_out.image, head_turn(held_out)))
-        output = torch.cat([network(x, turn) for x, turn in zip(images, turns, strict=True)])
-    return {
+        answers = [network.answer(x, turn) for x, turn in zip(images, turns, strict=True)]
+    output = torch.cat([answer.output for answer in answers])
+    told = {
         "held_out_deg": float(errors_deg(cfg, output, gaze).mean()),
         "constant_deg": float(errors_deg(cfg, constant.expand_as(output), gaze).mean()),
     }
-
-
-def check_adaptable(cfg: GazeTraining, data: Samples, real: Samples) -> None:
-    """Raise UserError where a network cannot be adapted to photographs."""
-    check_alike(data, real)
-    if cfg.network.target != "angles":
-        raise UserError("--real: only pitch and yaw are adapted; leave --target direction out")
-    if cfg.network.head_yaw:
-        raise UserError("--real: no network that reads the head's yaw is adapted; leave one out")
-    if not cfg.average:
-        raise UserError("--real: needs the average of the weights; set average above 0")
+    if cfg.network.kind == "landmarks":
+        points = torch.cat([answer.points for answer in answers if answer.points is not None])
+        told["held_out_px"] = float(landmark_error_px(points, held_out).mean())
+    return told
 
 
 def gaze_stage(
@@ -263,7 +234,7 @@ def gaze_stage(
     Raises UserError where the data hold no gaze or are too few, or cannot be adapted.
     """
     if real is not None:
-        check_adaptable(cfg, data, real)
+        check_adaptable(cfg.network, cfg.adapt, bool(cfg.average), data, real)
     check_learnable(cfg.network, data)
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
@@ -299,7 +270,7 @@ def gaze_stage(
         name="gaze",
         config=cfg,
         data={**describe(data), **({"real": describe(real)} if real is not None else {})},
-        init=lambda: init(cfg, data.channels, device),
+        init=lambda: init(cfg, data.channels, device, real is not None),
         batches=batches,
         step=lambda state, b, g: step(cfg, state, b["data"], epochs(state.step), g, b.get("real")),
         plan=lambda at: {"lr_planned": rate_at(cfg, epochs(at), at)},

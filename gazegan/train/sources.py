@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.data.stream import JoinedSamples, Samples, share_counts
+from gazegan.data.stream import JoinedSamples, Samples, check_alike, share_counts
 from gazegan.errors import UserError
 from gazegan.nets.regressor import LEAST_SIDE, RegressorConfig
+from gazegan.train.adapt.settings import AdaptConfig
 
 
 def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -46,7 +47,7 @@ def taught(axes: Sequence[Axes], shares: Sequence[float], batch_size: int) -> Te
 
 
 def check_learnable(network: RegressorConfig, data: Samples) -> None:
-    """Raise UserError where a network cannot learn from images of this size, or lacks the heads."""
+    """Raise UserError where a network cannot learn from images of this size or of such labels."""
     if min(data.size) < (least := LEAST_SIDE[network.kind]):
         raise UserError(
             f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
@@ -54,3 +55,39 @@ def check_learnable(network: RegressorConfig, data: Samples) -> None:
         )
     if network.head_yaw and data.read([0]).head is None:
         raise UserError("--data: does not say how heads are turned; leave --head-yaw out")
+    if network.kind == "landmarks" and data.read([0]).landmarks is None:
+        raise UserError(
+            "--data: has no landmarks, which --network landmarks learns to find; render eyes"
+            " (`gazegan render`), or take another --network"
+        )
+
+
+def check_adaptable(
+    network: RegressorConfig, how: AdaptConfig, averages: bool, data: Samples, real: Samples
+) -> None:
+    """Raise UserError where a network cannot be adapted to photographs.
+
+    `averages` says whether there is an average of its weights.
+    """
+    check_alike(data, real)
+    if network.head_yaw and real.read([0]).head is None:
+        raise UserError(
+            "--real: does not say how heads are turned, which --head-yaw reads; import photographs"
+            " whose heads' pose is known, or leave --head-yaw out"
+        )
+    if network.kind == "landmarks" and how.method == "adversarial":
+        raise UserError(
+            "--adapt adversarial: --network landmarks keeps all but landmarks from its trunk; take"
+            " another --network or another --adapt"
+        )
+    if how.method in ("adversarial", "fourier"):
+        return
+    if network.target != "angles":
+        raise UserError(
+            f"--real: of --target direction nothing can be taught by --adapt {how.method}; leave"
+            " --target direction out, or take --adapt adversarial or fourier"
+        )
+    if not averages:
+        raise UserError(
+            f"--real: --adapt {how.method} needs the average of the weights; set average above 0"
+        )

@@ -13,6 +13,7 @@ from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.predict import head_turn, mirror_average, predict
 from gazegan.train import gaze
 from gazegan.train.checkpoint import load_weights
+from gazegan.train.gaze_settings import GazeTraining
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def gaze_step(places):
 
     def take() -> torch.Tensor:
         seen = []
-        cfg = gaze.GazeTraining(network=RegressorConfig(head_yaw=True), steps=1)
+        cfg = GazeTraining(network=RegressorConfig(head_yaw=True), steps=1)
         state = gaze.init(cfg, 1, "cpu")
         answer = state.regressor.answer
         state.regressor.answer = lambda image, turn: seen.append(turn) or answer(image, turn)

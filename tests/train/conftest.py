@@ -8,8 +8,10 @@ from gazegan.nets.critic import CriticConfig
 from gazegan.nets.refiner import RefinerConfig
 from gazegan.nets.regressor import RegressorConfig
 from gazegan.optim import OptimiserConfig
-from gazegan.schema import MASKS, EyeBatch
-from gazegan.train.gaze import GazeTraining, gaze_stage
+from gazegan.schema import LANDMARKS, MASKS, EyeBatch
+from gazegan.train.adapt.settings import AdaptConfig
+from gazegan.train.gaze import gaze_stage
+from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.refiner import RefinerTraining, refiner_stage
 
 
@@ -41,8 +43,17 @@ def _eyes(count=40, seed=0, size=(16, 20), labelled=True, channels=1):
             origin=torch.zeros(count, dtype=torch.int64),
             gaze=gaze if labelled else None,
             masks=masks if labelled else None,
+            landmarks=_landmarks(cx, cy) if labelled else None,
         )
     )
+
+
+def _landmarks(cx, cy):
+    """Canthi that stay, and all other points on the disc [B, L, 2]."""
+    points = torch.stack((cx, cy), dim=1)[:, None].repeat(1, len(LANDMARKS), 1)
+    for name, place in (("lid_00", (1.0, 8.0)), ("lid_08", (19.0, 8.0))):
+        points[:, LANDMARKS.index(name)] = torch.tensor(place)
+    return points
 
 
 def _refiner(**changes):
@@ -69,11 +80,22 @@ def _gaze(samples=None, real=None, **changes):
     return gaze_stage(cfg, _eyes() if samples is None else samples, real=real)
 
 
+def _adapted(method, real=None, **changes):
+    """A gaze stage that one method adapts; settings of `adapt` may stand among the others."""
+    names = set(AdaptConfig.model_fields) - set(GazeTraining.model_fields)
+    how = {name: changes.pop(name) for name in names & set(changes)}
+    real = _eyes(30, 1, labelled=False) if real is None else real
+    return _gaze(real=real, adapt=AdaptConfig(method=method, **how), **changes)
+
+
 STAGES = {
     "refiner": _refiner,
     "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
     "gaze": _gaze,
     "gaze-adapted": lambda **c: _gaze(real=_eyes(30, 1, labelled=False), **c),
+    "gaze-adversarial": lambda **c: _adapted(method="adversarial", units=4, begin=0.2, **c),
+    "gaze-fourier": lambda **c: _adapted(method="fourier", **c),
+    "gaze-ensemble": lambda **c: _adapted(method="ensemble", members=2, **c),
     "gaze-free": lambda **c: _gaze(
         network=RegressorConfig(
             kind="resnet", norm="free", head="vector", widths=(4, 4, 8, 8, 8), hidden=8
@@ -83,6 +105,9 @@ STAGES = {
     "gaze-adversary": lambda **c: _gaze(adversary={"epsilon_255": 4}, **c),
     "gaze-spread": lambda **c: _gaze(
         network=RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8, spread=True), **c
+    ),
+    "gaze-landmarks": lambda **c: _gaze(
+        network=RegressorConfig(kind="landmarks", widths=(4, 4, 8, 8, 8), hidden=8), **c
     ),
     "gaze-sgd": lambda **c: _gaze(optimiser=OptimiserConfig(kind="sgd"), **c),
 }
@@ -109,3 +134,9 @@ def refiner_of():
 def gaze_of():
     """Builds a tiny gaze stage with other samples or changed settings."""
     return _gaze
+
+
+@pytest.fixture
+def adapted_of():
+    """Builds a tiny gaze stage that a method adapts to unlabelled eyes."""
+    return _adapted

@@ -14,10 +14,14 @@ from gazegan.geometry import angular_error_deg, mirror_angles
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.optim import OptimiserConfig, ScheduleConfig
 from gazegan.predict import predict
-from gazegan.train.adapt import AdaptConfig, align, remember, teach
+from gazegan.train.adapt.alignment import align, remember
+from gazegan.train.adapt.settings import AdaptConfig
+from gazegan.train.adapt.teacher import teach
 from gazegan.train.augment import AugmentConfig
 from gazegan.train.gaze import init, lesson, result
 from gazegan.train.loop import run
+
+ENSEMBLE = AdaptConfig(method="ensemble")
 
 
 def angles(count, seed, scale=(0.2, 0.3), shift=(0.1, -0.05)):
@@ -68,9 +72,11 @@ def test_the_teacher_is_true_to_mirrors_and_left_as_it_was():
     teacher = Regressor(RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8), 1).train()
     before = {key: value.clone() for key, value in teacher.state_dict().items()}
     image = torch.rand(5, 1, 16, 20, generator=torch.Generator().manual_seed(0))
-    answers = teach(teacher, image, mirror=True)
-    torch.testing.assert_close(teach(teacher, image.flip(-1), mirror=True), mirror_angles(answers))
-    assert (teach(teacher, image, mirror=False) - answers).abs().max() > 1e-4
+    turn = torch.full((5,), torch.nan)
+    answers = teach(teacher, image, turn, mirror=True)
+    back = teach(teacher, image.flip(-1), turn, mirror=True)
+    torch.testing.assert_close(back, mirror_angles(answers))
+    assert (teach(teacher, image, turn, mirror=False) - answers).abs().max() > 1e-4
     assert not answers.requires_grad
     assert teacher.training
     assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
@@ -78,6 +84,7 @@ def test_the_teacher_is_true_to_mirrors_and_left_as_it_was():
 
 def test_photographs_take_part_from_their_step_on(tmp_path, gaze_of, make_eyes):
     stage = gaze_of(real=make_eyes(30, 1, labelled=False), steps=6, adapt=AdaptConfig(begin=0.5))
+    assert stage.config.adapts_from == 3
     assert [("real" in stage.batches(at)) for at in range(6)] == [False] * 3 + [True] * 3
     assert len(stage.batches(3)["real"]) == AdaptConfig().batch
     plain = gaze_of(steps=3, adapt=AdaptConfig(begin=0.5))
@@ -122,9 +129,9 @@ def test_nothing_is_mirrored_where_augmentation_mirrors_nothing(gaze_of, make_ey
         augment=AugmentConfig(mirror=0),
         adapt=AdaptConfig(augment=AugmentConfig(mirror=0.5, **still)),
     ).config
-    state, image = init(cfg, 1, "cpu"), make_eyes(30, 1).batch.image
-    copies, _ = lesson(cfg, state, angles(30, 0), image, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(copies, image)
+    state, eyes = init(cfg, 1, "cpu"), make_eyes(30, 1).batch
+    taught = lesson(cfg, state, angles(30, 0), eyes, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(taught.eyes.image, eyes.image)
     # The mean over no mirrored labels keeps their lean to one side.
     torch.testing.assert_close(state.labelled[0], angles(30, 0).mean(0))
 
@@ -132,8 +139,11 @@ def test_nothing_is_mirrored_where_augmentation_mirrors_nothing(gaze_of, make_ey
 @pytest.mark.parametrize(
     ("changes", "cure"),
     [
-        ({"network": RegressorConfig(target="direction")}, "target direction"),
+        ({"network": RegressorConfig(target="direction")}, "leave --target direction out"),
         ({"average": 0.0}, "average"),
+        ({"network": RegressorConfig(target="direction"), "adapt": ENSEMBLE}, "adapt ensemble"),
+        ({"average": 0.0, "adapt": ENSEMBLE}, "adapt ensemble needs the average"),
+        ({"network": RegressorConfig(head_yaw=True)}, "leave --head-yaw out"),
     ],
 )
 def test_what_cannot_be_adapted_is_refused(gaze_of, make_eyes, changes, cure):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -9,10 +10,15 @@ from pydantic import ValidationError
 from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.losses import gaze as losses
-from gazegan.nets.regressor import Answer
-from gazegan.train import gaze as gaze_module
+from gazegan.nets.landmarks import by_image
+from gazegan.nets.regressor import Answer, RegressorConfig
+from gazegan.train import gaze_losses
 from gazegan.train import refiner as refiner_module
-from gazegan.train.gaze import GazeTraining
+from gazegan.train.adapt.settings import AdaptConfig
+from gazegan.train.gaze_settings import GazeTraining
+from gazegan.train.log import read_log
+from gazegan.train.loop import run
+from gazegan.train.sources import split
 
 
 def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
@@ -38,7 +44,7 @@ def test_only_the_axes_named_for_a_source_are_learned():
     cfg = GazeTraining(batch=8, shares=(3.0, 1.0), axes=("both", "pitch"))
     gaze = torch.rand(8, 2)
     output = torch.rand(8, 2, requires_grad=True)
-    loss, _ = gaze_module.learn(cfg, Answer(output, None), gaze)
+    loss, _ = gaze_losses.answer_loss(cfg, Answer(output, None), gaze)
     loss.backward()
     assert (output.grad == 0).tolist() == 6 * [[False, False]] + 2 * [[False, True]]
     whole = (
@@ -68,3 +74,33 @@ def test_likeness_to_photographs_is_measured_beside_that_of_raw_renders(refiner_
     assert same["likeness/raw_sliced_wasserstein"] == 0
     assert same["likeness/dark_sliced_wasserstein"] > 0.5
     assert refiner_module.likenesses({"raw": image[:15]}, image, 0) == {}
+
+
+def test_landmarks_are_learned_and_told_in_pixels(tmp_path, gaze_of, make_eyes):
+    network = RegressorConfig(kind="landmarks", widths=(8, 8, 8, 8, 16), hidden=16)
+    optimiser = {"kind": "adam", "lr": 5e-3}
+    stage = gaze_of(make_eyes(200), steps=80, batch=32, network=network, optimiser=optimiser)
+    state = run(stage, tmp_path)
+    lines = read_log(tmp_path)
+    trained = [line["landmarks_px"] for line in lines if "landmarks_px" in line]
+    held = [line["held_out_px"] for line in lines if "held_out_px" in line]
+    assert trained[-1] < 0.4 * trained[0]
+    eyes = make_eyes(200).batch[split(200, 0.2, 0)[1]]
+    with torch.no_grad():
+        points = state.average.eval().answer(eyes.image).points
+    truth = by_image(eyes.landmarks).double().numpy()
+    found = points.double().numpy() * 20 + np.array([10, 8])
+    slow = np.mean([np.hypot(*off) for off in (found - truth).reshape(-1, 2)])
+    assert held[-1] == pytest.approx(slow, rel=1e-4)
+    last = [line for line in lines if "held_out_deg" in line][-1]
+    assert last["held_out_deg"] < 0.6 * last["constant_deg"]
+
+
+def test_eyes_without_landmarks_are_refused_with_the_cure(gaze_of, make_eyes):
+    bare = MemorySamples(replace(make_eyes().batch, landmarks=None))
+    network = RegressorConfig(kind="landmarks", widths=(4, 4, 8, 8, 8), hidden=8)
+    with pytest.raises(UserError, match=r"no landmarks.*gazegan render.*another --network"):
+        gaze_of(bare, network=network)
+    with pytest.raises(UserError, match="--adapt adversarial: --network landmarks"):
+        how = {"network": network, "adapt": AdaptConfig(method="adversarial")}
+        gaze_of(real=make_eyes(30, 1), **how)

@@ -10,8 +10,8 @@ from gazegan.data.stream import MemorySamples
 from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
-from gazegan.train import gaze as gaze_module
-from gazegan.train.gaze import GazeTraining
+from gazegan.train import gaze_losses
+from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
@@ -212,7 +212,7 @@ def test_average_is_the_result_unless_switched_off(gaze_of):
 @pytest.mark.parametrize("loss", ["smooth_l1", "cosine", "angular"])
 def test_each_loss_can_be_chosen(gaze_of, loss):
     stage = gaze_of(loss=loss)
-    chosen = gaze_module.loss_of(stage.config)
+    chosen = gaze_losses.loss_of(stage.config)
     assert chosen.__name__ == loss
     assert one_step(stage)[1]["loss"] > 0
 

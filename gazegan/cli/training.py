@@ -1,0 +1,52 @@
+"""What the training commands share: options into a configuration, and a stage into a folder."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from gazegan.cli.options import progress, say
+
+if TYPE_CHECKING:
+    from gazegan.train.gaze_settings import GazeTraining
+    from gazegan.train.loop import Stage
+
+
+def steps_of(epochs: float, count: int, cfg: "GazeTraining") -> int:
+    """Return how many steps see those of `count` images that are not held out so often."""
+    taught = count - round(count * cfg.held_out)
+    return max(1, math.ceil(epochs * taught / cfg.batch))
+
+
+def configure(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:
+    """Return a stage's configuration from options, None where one was not given, and `--set`."""
+    from gazegan.config import apply_overrides, validate
+
+    return validate(model, apply_overrides(_given(values), overrides), "settings")
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop what was not given on the command line, so that the defaults stand."""
+    nested = {k: _given(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}
+
+
+def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
+    """Train with a progress bar, and say what was logged last."""
+    from gazegan.train.log import read_log
+    from gazegan.train.loop import run
+
+    images = stage.config.steps * stage.config.batch
+    with progress(f"train {stage.name}", images, quiet=as_json) as advance:
+        run(stage, run_dir, advance, _notify)
+    last: dict[str, Any] = {"run": str(run_dir)}
+    for line in read_log(run_dir):
+        last |= line
+    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
+    say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
+
+
+def _notify(message: str) -> None:
+    click.echo(message, err=True)

@@ -1,0 +1,25 @@
+"""Fourier domain adaptation: labelled eyes with the low frequencies of photographs.
+
+Yang & Soatto, "FDA: Fourier domain adaptation for semantic segmentation", CVPR 2020.
+"""
+
+import torch
+from torch import Tensor
+
+
+def restyle(image: Tensor, style: Tensor, beta: float) -> Tensor:
+    """Give images `[B, C, H, W]` in 0..1 the low frequencies' amplitude of others of this shape.
+
+    Those of fewer than `beta` H periods in the height and `beta` W in the width (there equation 3,
+    with -beta..beta the open interval, so that 0 changes nothing); phases stay. What leaves 0..1
+    is cut off.
+    """
+    height, width = image.shape[-2:]
+    rows = torch.fft.fftfreq(height, device=image.device).abs()
+    columns = torch.fft.rfftfreq(width, device=image.device)
+    low = (rows[:, None] < beta) & (columns < beta)
+    own, other = torch.fft.rfft2(image), torch.fft.rfft2(style)
+    # Where an amplitude is 0 its phase is 0 too.
+    mixed = torch.where(low, torch.polar(other.abs(), own.angle()), own)
+    made: Tensor = torch.fft.irfft2(mixed, s=(height, width)).clamp(0, 1)
+    return made
