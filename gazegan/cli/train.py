@@ -1,7 +1,8 @@
 """`gazegan train refiner` and `gazegan train gaze`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ def train() -> None:
     \b
     A run is resumed by repeating its command; Ctrl-C saves first. Watch it with
       tensorboard --logdir RUN
+    Several processes share the work of each batch, to the same result, when torchrun starts them:
+      torchrun --nproc-per-node 2 -m gazegan train gaze ...
     """
 
 
@@ -89,14 +92,14 @@ def refiner(
     from gazegan.train.setup import hold
 
     cfg = _config(RefinerTraining, {"steps": steps, "batch": batch, "seed": seed}, overrides)
-    check_device(device)
-    renders = open_samples(synthetic, seed=seed, count=count)
-    eyes = open_samples(real, size=renders.size, channels=renders.channels)
-    if not isinstance(renders, Store):
-        with progress("render", len(renders), quiet=as_json) as advance:
-            renders = hold(renders, advance)
-    kept = None if judge is None else _judge(judge, renders.channels, device)
-    _run(refiner_stage(cfg, renders, eyes, device, kept), out, as_json)
+    with _together(device) as own:
+        renders = open_samples(synthetic, seed=seed, count=count)
+        eyes = open_samples(real, size=renders.size, channels=renders.channels)
+        if not isinstance(renders, Store):
+            with progress("render", len(renders), quiet=as_json) as advance:
+                renders = hold(renders, advance)
+        kept = None if judge is None else _judge(judge, renders.channels, own)
+        _run(refiner_stage(cfg, renders, eyes, own, kept), out, as_json)
 
 
 def _judge(run: Path, channels: int, device: str) -> "Judge":
@@ -251,15 +254,15 @@ def gaze(
         "adversary": {"epsilon_255": adversary_epsilon},
     }
     cfg = _config(GazeTraining, values, overrides)
-    check_device(device)
-    parts = tuple(open_samples(path, seed=seed) for path in data)
-    samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
-    eyes = None
-    if real is not None:
-        eyes = open_samples(real, size=samples.size, channels=samples.channels)
-    if epochs is not None:
-        cfg = cfg.model_copy(update={"steps": _steps(epochs, len(samples), cfg)})
-    _run(gaze_stage(cfg, samples, device, eyes), out, as_json)
+    with _together(device) as own:
+        parts = tuple(open_samples(path, seed=seed) for path in data)
+        samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
+        eyes = None
+        if real is not None:
+            eyes = open_samples(real, size=samples.size, channels=samples.channels)
+        if epochs is not None:
+            cfg = cfg.model_copy(update={"steps": _steps(epochs, len(samples), cfg)})
+        _run(gaze_stage(cfg, samples, own, eyes), out, as_json)
 
 
 def _steps(epochs: float, count: int, cfg: "GazeTraining") -> int:
@@ -280,13 +283,28 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in nested.items() if value is not None and value != {}}
 
 
+@contextmanager
+def _together(device: str) -> Iterator[str]:
+    """Join the processes of torchrun, if any; yields this one's device. Only the first is heard."""
+    from gazegan.train.processes import ToldElsewhere, together
+
+    try:
+        with together(check_device(device)) as own:
+            yield own
+    except ToldElsewhere as fault:
+        raise SystemExit(fault.exit_code) from None
+
+
 def _run(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
     from gazegan.train.log import read_log
     from gazegan.train.loop import run
+    from gazegan.train.processes import rank
 
     images = stage.config.steps * stage.config.batch
-    with progress(f"train {stage.name}", images, quiet=as_json) as advance:
-        run(stage, run_dir, advance, _notify)
+    with progress(f"train {stage.name}", images, quiet=as_json or rank() > 0) as advance:
+        run(stage, run_dir, advance, _notify if rank() == 0 else lambda _: None)
+    if rank():
+        return
     last: dict[str, Any] = {"run": str(run_dir)}
     for line in read_log(run_dir):
         last |= line

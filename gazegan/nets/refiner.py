@@ -42,7 +42,7 @@ def add_soft(image: Tensor, change: Tensor) -> Tensor:
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    return gaussian_blur(image, image.new_full((len(image),), sigma))
+    return gaussian_blur(image, image.new_full((len(image),), sigma), sigma)
 
 
 class Refiner(nn.Module):

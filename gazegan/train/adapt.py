@@ -14,6 +14,7 @@ from gazegan.config import Config
 from gazegan.geometry import mirror_angles
 from gazegan.modes import evaluating
 from gazegan.predict import mirror_average
+from gazegan.train import processes
 from gazegan.train.augment import AugmentConfig
 
 
@@ -54,7 +55,7 @@ def remember(moments: Tensor, angles: Tensor, count: int, decay: float, mirror: 
     """
     if mirror:
         angles = torch.cat((angles, mirror_angles(angles)))
-    fresh = torch.stack((angles.mean(0), angles.square().mean(0)))
+    fresh = processes.averaged(torch.stack((angles.mean(0), angles.square().mean(0))))
     moments.lerp_(fresh, 1 - min(decay, count / (count + 1)))
 
 

@@ -35,10 +35,12 @@ from gazegan.optim import (
 )
 from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
+from gazegan.train import processes
 from gazegan.train.adapt import AdaptConfig, align, remember, teach
 from gazegan.train.adversary import AdversaryConfig, embitter
 from gazegan.train.augment import AugmentConfig, augment
-from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
+from gazegan.train.joint_norm import join_norms
+from gazegan.train.loop import Batches, Images, LoopConfig, Measured, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
 from gazegan.train.sources import Axes, by_source, check_learnable, split, taught
 
@@ -106,6 +108,7 @@ def init(cfg: GazeTraining, channels: int, device: str) -> GazeState:
     """Return the state before the first step."""
     with seeded(cfg.seed, "gaze"):
         regressor = Regressor(cfg.network, channels).to(device)
+    join_norms(regressor)
     return GazeState(
         regressor=regressor,
         average=copy.deepcopy(regressor).requires_grad_(False),
@@ -122,10 +125,10 @@ def step(
     epochs: float,
     generator: Generator,
     photographs: EyeBatch | None = None,
-) -> Scalars:
+) -> Measured:
     """Update the regressor once; `epochs` is how often the data were seen. Returns what to log.
 
-    Where there are photographs, it learns from them too.
+    Where there are photographs, it learns from them too. Of several processes, each has its rows.
     """
     rate = rate_at(cfg, epochs, state.step)
     set_learning_rate(state.optimiser, rate)
@@ -135,7 +138,7 @@ def step(
     gaze, turn = angles[:, 0], angles[:, 1, 1]
     image = embitter(cfg.adversary, state.regressor, image, gaze, turn, generator)
     state.regressor.train()
-    seen, scalars = image, Scalars()
+    seen, scalars = image, Measured()
     if photographs is not None:
         strange, told = lesson(cfg, state, gaze, photographs.image, generator)
         # In one batch, so that both share the batch's statistics.
@@ -147,31 +150,32 @@ def step(
     if photographs is not None:
         apart = loss_of(cfg)(answer.output, told).mean()
         loss = loss + cfg.adapt.weight * apart
-        scalars = {"photographs": apart.item()}
+        scalars = {"photographs": apart.detach()}
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    processes.average_gradients(state.regressor.parameters())
     norm = clip_gradients(state.regressor.parameters(), cfg.clip)
     clip_adaptively(all_but(state.regressor, state.regressor.head[-1]), cfg.clip_adaptive)
     state.optimiser.step()
     update_average(state.average, state.regressor, cfg.average, state.step)
-    scalars |= {"loss": loss.item(), **more, "gradient": norm, "lr": rate}
+    scalars |= {"loss": loss.detach(), **more, "gradient": norm, "lr": rate}
     return scalars
 
 
-def learn(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Scalars]:
+def learn(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Measured]:
     """Return the loss `[]` of answers on labelled eyes of `gaze` `[B, 2]` rad, and what to log.
 
     Where spreads are answered, they and the gaze are learned from one likelihood.
     """
-    scalars = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean().item()}
+    scalars: Measured = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean()}
     if answer.spread is None:
         output = answer.output
         if cfg.axes:
             # What is not taught counts as right.
-            known = taught(cfg.axes, cfg.shares, cfg.batch).to(gaze.device)
+            known = processes.share(taught(cfg.axes, cfg.shares, cfg.batch)).to(gaze.device)
             output = torch.where(known, output, gaze)
         return loss_of(cfg)(output, gaze).mean(), scalars
-    scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
+    scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean())
     return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
 
 
@@ -265,6 +269,8 @@ def gaze_stage(
     if real is not None:
         check_adaptable(cfg, data, real)
     check_learnable(cfg.network, data)
+    processes.check_batch(cfg.batch, "--batch")
+    processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
@@ -281,10 +287,10 @@ def gaze_stage(
             rows = shared_indices(sources, cfg.shares, cfg.batch, at, cfg.seed)
         else:
             rows = train[batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")]
-        read = {"data": data.read(rows).to(device)}
+        read = {"data": data.read(processes.share(rows)).to(device)}
         if real is not None and at >= cfg.adapts_from:
             some = batch_indices(len(real), cfg.adapt.batch, at, cfg.seed, "photographs")
-            read["real"] = real.read(some).to(device)
+            read["real"] = real.read(processes.share(some)).to(device)
         return read
 
     def show(state: GazeState) -> tuple[Scalars, Images]:

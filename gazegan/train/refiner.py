@@ -37,8 +37,10 @@ from gazegan.optim import (
     update_average,
 )
 from gazegan.schema import MASKS, EyeBatch
+from gazegan.train import processes
 from gazegan.train.history import mix_history
-from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
+from gazegan.train.joint_norm import join_norms
+from gazegan.train.loop import Batches, Images, LoopConfig, Measured, Scalars, Stage
 from gazegan.train.setup import describe, seeded, stack_rows
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -120,6 +122,7 @@ def init(cfg: RefinerTraining, channels: int, size: tuple[int, int], device: str
     with seeded(cfg.seed, "refiner"):
         refiner = Refiner(cfg.network, channels).to(device)
         critic = Critic(cfg.critic, channels).to(device)
+    join_norms(refiner)
     return RefinerState(
         refiner=refiner,
         critic=critic,
@@ -137,50 +140,59 @@ def step(
     real: EyeBatch,
     generator: Generator,
     judge: Regressor | None = None,
-) -> Scalars:
+) -> Measured:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
-    Both batches hold `critic_steps` times `batch` eyes, on the state's device; the generator
-    learns from the last part of the synthetic ones. `judge` is a gaze network, frozen and in
+    Both batches hold `critic_steps` times `batch` eyes, on the state's device, or of several
+    processes each its rows of every `batch`; the generator learns from the last part of the
+    synthetic ones. `judge` is a gaze network, frozen and in
     evaluation mode, whose answers the refinement is to keep.
     """
-    scalars: Scalars = {}
-    parts = torch.split(synthetic.image, cfg.batch), torch.split(real.image, cfg.batch)
+    scalars: Measured = {}
+    parts = (
+        torch.chunk(synthetic.image, cfg.critic_steps),
+        torch.chunk(real.image, cfg.critic_steps),
+    )
     for raw, true in zip(*parts, strict=True):
         scalars = _critic_step(cfg, state, raw, true, generator)
     if state.step >= cfg.critic_lead:
-        scalars |= _generator_step(cfg, state, synthetic[-cfg.batch :], judge)
+        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], judge)
         update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
     return scalars
 
 
 def _critic_step(
     cfg: RefinerTraining, state: RefinerState, raw: Tensor, real: Tensor, generator: Generator
-) -> Scalars:
+) -> Measured:
     with torch.no_grad():
-        fresh = state.refiner(raw)
-    fake, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
+        fake = state.refiner(raw)
+    if cfg.history:
+        fresh = processes.gathered(fake)
+        mixed, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
+        fake = processes.share(mixed)
     real_scores, fake_scores = state.critic(real), state.critic(fake)
-    scalars: Scalars = {}
+    scalars: Measured = {}
     if cfg.loss == "wasserstein":
         distance = -_over_heads(wasserstein_critic, real_scores, fake_scores)
-        mixing = torch.rand(len(real), generator=generator).to(real.device)
+        drawn = torch.rand(processes.count() * len(real), generator=generator)
+        mixing = processes.share(drawn).to(real.device, non_blocking=True)
         penalty, norms = gradient_penalty(state.critic.value, real, fake, mixing)
         loss = cfg.penalty * penalty - distance
-        scalars |= {"wasserstein": distance.item(), "critic/slope": norms.mean().item()}
+        scalars |= {"wasserstein": distance.detach(), "critic/slope": norms.mean()}
     else:
         loss = _over_heads(least_squares_critic, real_scores, fake_scores)
     state.critic_optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    processes.average_gradients(state.critic.parameters())
     norm = gradient_norm(state.critic.parameters())
     clip_adaptively(all_but(state.critic, state.critic.heads), cfg.clip_adaptive)
     state.critic_optimiser.step()
-    return {**scalars, "critic/loss": loss.item(), "critic/gradient": norm}
+    return {**scalars, "critic/loss": loss.detach(), "critic/gradient": norm}
 
 
 def _generator_step(
     cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None
-) -> Scalars:
+) -> Measured:
     raw = batch.image
     refined = state.refiner(raw)
     loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
@@ -191,17 +203,18 @@ def _generator_step(
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
     loss = adversarial + cfg.keep * keep
-    scalars = {"refiner/adversarial": adversarial.item(), "refiner/keep": keep.item()}
+    scalars: Measured = {"refiner/adversarial": adversarial.detach(), "refiner/keep": keep.detach()}
     if judge is not None:
         moved = gaze_moved_deg(judge, raw, refined)
         loss = loss + cfg.gaze * moved
-        scalars["refiner/gaze_deg"] = moved.item()
+        scalars["refiner/gaze_deg"] = moved.detach()
     state.refiner_optimiser.zero_grad()
     loss.backward()
+    processes.average_gradients(state.refiner.parameters())
     norm = gradient_norm(state.refiner.parameters())
     clip_adaptively(all_but(state.refiner, state.refiner.head), cfg.clip_adaptive)
     state.refiner_optimiser.step()
-    return {**scalars, "refiner/loss": loss.item(), "refiner/gradient": norm}
+    return {**scalars, "refiner/loss": loss.detach(), "refiner/gradient": norm}
 
 
 def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tensor:
@@ -271,6 +284,7 @@ def refiner_stage(
     judge: Judge | None = None,
 ) -> Stage[RefinerState]:
     """Bind the stage to its data, which must agree in size and channels."""
+    processes.check_batch(cfg.batch, "--batch")
     frozen = judge.network.requires_grad_(False).eval() if judge else None
     size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
     known = {"judge": judge.sha256} if judge else {}
@@ -280,11 +294,12 @@ def refiner_stage(
     )
 
     def batches(at: int) -> Batches:
-        sources = {"synthetic": synthetic, "real": real}
-        return {
-            name: source.read(batch_indices(len(source), images, at, cfg.seed, name)).to(device)
-            for name, source in sources.items()
-        }
+        read = {}
+        for name, source in (("synthetic", synthetic), ("real", real)):
+            chosen = batch_indices(len(source), images, at, cfg.seed, name)
+            mine = torch.cat([processes.share(part) for part in torch.split(chosen, cfg.batch)])
+            read[name] = source.read(mine).to(device)
+        return read
 
     return Stage(
         name="refiner",
