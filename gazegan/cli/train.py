@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli.options import (
+    COMPILE,
     DEVICE,
     JSON,
     OVERRIDES,
     PATH,
+    PRECISION,
     SEED,
     check_device,
     out,
@@ -62,6 +64,8 @@ def train() -> None:
 @BATCH
 @SEED
 @DEVICE
+@PRECISION
+@COMPILE
 @OVERRIDES
 @JSON
 def refiner(
@@ -74,6 +78,8 @@ def refiner(
     batch: int | None,
     seed: int,
     device: str,
+    precision: str | None,
+    compile_step: bool | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -84,6 +90,7 @@ def refiner(
       gazegan train refiner --synthetic stores/renders --real stores/columbia --out runs/refiner
       gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
       gazegan train refiner ... --judge runs/gaze --set gaze=0.1
+      gazegan train refiner ... --device cuda --precision bf16 --compile
       gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=5
     """
     from gazegan.data.store import Store
@@ -91,7 +98,9 @@ def refiner(
     from gazegan.train.refiner import RefinerTraining, refiner_stage
     from gazegan.train.setup import hold
 
-    cfg = _config(RefinerTraining, {"steps": steps, "batch": batch, "seed": seed}, overrides)
+    values = {"steps": steps, "batch": batch, "seed": seed}
+    how = {"precision": precision, "compile_step": compile_step}
+    cfg = _config(RefinerTraining, {**values, **how}, overrides)
     with _together(device) as own:
         renders = open_samples(synthetic, seed=seed, count=count)
         eyes = open_samples(real, size=renders.size, channels=renders.channels)
@@ -99,7 +108,7 @@ def refiner(
             with progress("render", len(renders), quiet=as_json) as advance:
                 renders = hold(renders, advance)
         kept = None if judge is None else _judge(judge, renders.channels, own)
-        _run(refiner_stage(cfg, renders, eyes, own, kept), out, as_json)
+        _run(refiner_stage(cfg, renders, eyes, own, kept, _notify), out, as_json)
 
 
 def _judge(run: Path, channels: int, device: str) -> "Judge":
@@ -186,6 +195,8 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 )
 @SEED
 @DEVICE
+@PRECISION
+@COMPILE
 @OVERRIDES
 @JSON
 def gaze(
@@ -209,6 +220,8 @@ def gaze(
     adversary_epsilon: float | None,
     seed: int,
     device: str,
+    precision: str | None,
+    compile_step: bool | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -233,6 +246,8 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw
       gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
+      gazegan train gaze --data stores/renders --out runs/fast --device cuda --precision bf16 \\
+          --compile
       gazegan train gaze --data stores/renders --out runs/firm --adversary-epsilon 2
       gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
           --set adversary.steps=5 --set adversary.share=1
@@ -246,6 +261,8 @@ def gaze(
         "steps": steps,
         "batch": batch,
         "seed": seed,
+        "precision": precision,
+        "compile_step": compile_step,
         "shares": shares or None,
         "axes": axes or None,
         "network": {"target": target, "kind": network, "head_yaw": head_yaw, "spread": spread},
@@ -262,7 +279,7 @@ def gaze(
             eyes = open_samples(real, size=samples.size, channels=samples.channels)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": _steps(epochs, len(samples), cfg)})
-        _run(gaze_stage(cfg, samples, own, eyes), out, as_json)
+        _run(gaze_stage(cfg, samples, own, eyes, _notify), out, as_json)
 
 
 def _steps(epochs: float, count: int, cfg: "GazeTraining") -> int:

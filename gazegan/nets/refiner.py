@@ -77,7 +77,7 @@ class Refiner(nn.Module):
         for up in reversed(self.up):
             below = levels.pop()
             x = up(x) + below if self.config.skips else up(x)
-        change: Tensor = self.head(x)[..., rows, columns]
+        change: Tensor = self.head(x)[..., rows, columns].to(image.dtype)
         if self.config.smooth:
             change = _blurred(change, self.config.smooth)
         if self.config.detail:

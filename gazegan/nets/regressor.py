@@ -213,7 +213,7 @@ class Regressor(nn.Module):
             ahead = pooled.new_zeros(len(pooled)) if turn is None else turn.nan_to_num(0.0)
             pooled = torch.cat((pooled, ahead[:, None].to(pooled.dtype)), dim=1)
         out: Tensor = self.head(pooled)
-        return out
+        return out.to(image.dtype)  # from a lower one, in which layers may run
 
     def _output(self, out: Tensor) -> Tensor:
         if self.target == "direction":

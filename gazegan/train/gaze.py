@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import Samples, batch_indices, check_alike, shared_indices
+from gazegan.data.stream import Samples, batch_indices, check_alike, only, shared_indices
 from gazegan.errors import UserError
 from gazegan.geometry import (
     angular_error_deg,
@@ -39,9 +39,10 @@ from gazegan.train import processes
 from gazegan.train.adapt import AdaptConfig, align, remember, teach
 from gazegan.train.adversary import AdversaryConfig, embitter
 from gazegan.train.augment import AugmentConfig, augment
+from gazegan.train.calls import Calls, calls
 from gazegan.train.joint_norm import join_norms
 from gazegan.train.loop import Batches, Images, LoopConfig, Measured, Scalars, Stage
-from gazegan.train.setup import describe, seeded, stack_rows
+from gazegan.train.setup import at_hand, describe, seeded, stack_rows
 from gazegan.train.sources import Axes, by_source, check_learnable, split, taught
 
 _CHUNK = 256
@@ -125,6 +126,7 @@ def step(
     epochs: float,
     generator: Generator,
     photographs: EyeBatch | None = None,
+    how: Calls = Calls(),  # noqa: B008 (frozen)
 ) -> Measured:
     """Update the regressor once; `epochs` is how often the data were seen. Returns what to log.
 
@@ -144,7 +146,7 @@ def step(
         # In one batch, so that both share the batch's statistics.
         seen = torch.cat((image, strange))
     beside = (turn,) if cfg.network.head_yaw else ()
-    said = state.regressor.answer(seen, *beside)
+    said = how.once(Regressor.answer, state.regressor, seen, *beside)
     labelled, answer = said[: len(image)], said[len(image) :]
     loss, more = learn(cfg, labelled, gaze)
     if photographs is not None:
@@ -260,7 +262,11 @@ def check_adaptable(cfg: GazeTraining, data: Samples, real: Samples) -> None:
 
 
 def gaze_stage(
-    cfg: GazeTraining, data: Samples, device: str = "cpu", real: Samples | None = None
+    cfg: GazeTraining,
+    data: Samples,
+    device: str = "cpu",
+    real: Samples | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Stage[GazeState]:
     """Bind the stage to its data, and to the unlabelled photographs it is to be adapted to.
 
@@ -268,7 +274,7 @@ def gaze_stage(
     """
     if real is not None:
         check_adaptable(cfg, data, real)
-    check_learnable(cfg.network, data)
+    check_learnable(cfg.network, data := only(data, ("gaze", "head")))
     processes.check_batch(cfg.batch, "--batch")
     processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     train, kept = split(len(data), cfg.held_out, cfg.seed)
@@ -277,7 +283,10 @@ def gaze_stage(
     validation = data.read(kept[:2048]).to(device) if len(kept) else None
     constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
 
+    known = {**describe(data), **({"real": describe(real)} if real is not None else {})}
     sources = by_source(cfg.shares, data, train)
+    data, real = at_hand(data, device), None if real is None else at_hand(real, device)
+    how = calls(cfg.precision, cfg.compile_step, device, notify)
 
     def epochs(at: int) -> float:
         return at * cfg.batch / len(train)
@@ -304,10 +313,12 @@ def gaze_stage(
     return Stage(
         name="gaze",
         config=cfg,
-        data={**describe(data), **({"real": describe(real)} if real is not None else {})},
+        data=known,
         init=lambda: init(cfg, data.channels, device),
         batches=batches,
-        step=lambda state, b, g: step(cfg, state, b["data"], epochs(state.step), g, b.get("real")),
+        step=lambda state, b, g: step(
+            cfg, state, b["data"], epochs(state.step), g, b.get("real"), how
+        ),
         plan=lambda at: {"lr_planned": rate_at(cfg, epochs(at), at)},
         evaluate=show,
         weights=lambda state: result(cfg, state),

@@ -34,6 +34,7 @@ class _JointNorm(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         pass
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, ...]` to the same shape; in evaluation mode as every batch normalisation."""
         if not self.training:

@@ -20,6 +20,7 @@ from gazegan.data.files import make_folder, only_writer
 from gazegan.errors import DataError, UserError
 from gazegan.schema import EyeBatch
 from gazegan.train import processes
+from gazegan.train.calls import Precision
 from gazegan.train.checkpoint import WEIGHTS, StageName, save_sealed, save_weights
 from gazegan.train.log import Log
 from gazegan.train.processes import ToldElsewhere
@@ -46,6 +47,10 @@ class LoopConfig(Config):
     """Images a step; the clock counts images."""
     log_every: int = Field(10, ge=1)
     """Steps between lines of the log, at which all since the one before are checked as finite."""
+    precision: Precision = "float32"
+    """Of what networks compute forward while they are trained."""
+    compile_step: bool = False
+    """Whether that is compiled; takes a minute at the start."""
     evaluate_every: int = Field(200, ge=1)
     save_every: int = Field(200, ge=1)
 

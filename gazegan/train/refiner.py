@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -10,10 +11,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from gazegan.compare import likeness
 from gazegan.config import Config
-from gazegan.data.stream import Samples, batch_indices
-from gazegan.drift import pupil_shift, summary
+from gazegan.data.stream import Samples, batch_indices, only
 from gazegan.losses.adversarial import (
     gradient_penalty,
     least_squares_critic,
@@ -23,9 +22,7 @@ from gazegan.losses.adversarial import (
 )
 from gazegan.losses.gaze import gaze_moved_deg
 from gazegan.losses.selfreg import region_weight, weighted_l1
-from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig
-from gazegan.nets.features import RandomFeatures
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import (
@@ -38,16 +35,17 @@ from gazegan.optim import (
 )
 from gazegan.schema import MASKS, EyeBatch
 from gazegan.train import processes
+from gazegan.train.assess import assess
+from gazegan.train.calls import Calls, calls
 from gazegan.train.history import mix_history
 from gazegan.train.joint_norm import join_norms
-from gazegan.train.loop import Batches, Images, LoopConfig, Measured, Scalars, Stage
-from gazegan.train.setup import describe, seeded, stack_rows
+from gazegan.train.loop import Batches, LoopConfig, Measured, Stage
+from gazegan.train.setup import at_hand, describe, seeded
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
-_SHOWN = 12
-_COMPARED, _LEAST_COMPARED = 256, 16
+_COMPARED = 256
 
 
 class Regions(Config):
@@ -140,6 +138,7 @@ def step(
     real: EyeBatch,
     generator: Generator,
     judge: Regressor | None = None,
+    how: Calls = Calls(),  # noqa: B008 (frozen)
 ) -> Measured:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
@@ -154,29 +153,38 @@ def step(
         torch.chunk(real.image, cfg.critic_steps),
     )
     for raw, true in zip(*parts, strict=True):
-        scalars = _critic_step(cfg, state, raw, true, generator)
+        scalars = _critic_step(cfg, state, raw, true, generator, how)
     if state.step >= cfg.critic_lead:
-        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], judge)
+        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], judge, how)
         update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
     return scalars
 
 
 def _critic_step(
-    cfg: RefinerTraining, state: RefinerState, raw: Tensor, real: Tensor, generator: Generator
+    cfg: RefinerTraining,
+    state: RefinerState,
+    raw: Tensor,
+    real: Tensor,
+    generator: Generator,
+    how: Calls,
 ) -> Measured:
     with torch.no_grad():
-        fake = state.refiner(raw)
+        fake = how.once(Refiner.forward, state.refiner, raw)
     if cfg.history:
         fresh = processes.gathered(fake)
         mixed, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
         fake = processes.share(mixed)
-    real_scores, fake_scores = state.critic(real), state.critic(fake)
+    real_scores, fake_scores = (
+        how.once(Critic.forward, state.critic, image) for image in (real, fake)
+    )
     scalars: Measured = {}
     if cfg.loss == "wasserstein":
         distance = -_over_heads(wasserstein_critic, real_scores, fake_scores)
         drawn = torch.rand(processes.count() * len(real), generator=generator)
         mixing = processes.share(drawn).to(real.device, non_blocking=True)
-        penalty, norms = gradient_penalty(state.critic.value, real, fake, mixing)
+        penalty, norms = gradient_penalty(
+            partial(how.twice, state.critic.value), real, fake, mixing
+        )
         loss = cfg.penalty * penalty - distance
         scalars |= {"wasserstein": distance.detach(), "critic/slope": norms.mean()}
     else:
@@ -191,14 +199,14 @@ def _critic_step(
 
 
 def _generator_step(
-    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None
+    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None, how: Calls
 ) -> Measured:
     raw = batch.image
-    refined = state.refiner(raw)
+    refined = how.once(Refiner.forward, state.refiner, raw)
     loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
     # The critic is only looked through here; its own gradients are not needed.
     state.critic.requires_grad_(False)
-    adversarial = _over_heads(loss_of, state.critic(refined))
+    adversarial = _over_heads(loss_of, how.once(Critic.forward, state.critic, refined))
     state.critic.requires_grad_(True)
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
@@ -220,41 +228,6 @@ def _generator_step(
 def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tensor:
     """Add a loss over the scores of each head of the critic."""
     return torch.stack([loss(*(s[head] for s in scores)) for head in scores[0]]).sum()
-
-
-def evaluate(
-    cfg: RefinerTraining, state: RefinerState, raw: EyeBatch, real: EyeBatch
-) -> tuple[Scalars, Images]:
-    """Refine fixed eyes: how far pupils moved, how like photographs they are, raw ones beside them.
-
-    The images are a grid of raw above refined above real eyes.
-    """
-    refiner = result(cfg, state)
-    with evaluating(refiner), torch.no_grad():
-        refined = refiner(raw.image)
-    scalars = {"change": float((refined - raw.image).abs().mean())}
-    if raw.masks is not None:
-        shift = pupil_shift(raw.image, refined, raw.masks).norm(dim=1)
-        scalars |= {f"pupil_shift/{name}": value for name, value in summary(shift).items()}
-    scalars |= likenesses({"raw": raw.image, "refined": refined}, real.image, cfg.seed)
-    shown = min(_SHOWN, len(raw), len(real))
-    rows = (image[:shown] for image in (raw.image, refined, real.image))
-    return scalars, {"raw_refined_real": stack_rows(*rows)}
-
-
-def likenesses(images: dict[str, Tensor], real: Tensor, seed: int) -> Scalars:
-    """Return the measures of `compare` for images `[N, C, H, W]` by name; none where too few."""
-    if min(len(real), *(len(image) for image in images.values())) < _LEAST_COMPARED:
-        return {}
-    network = RandomFeatures(real.shape[1]).to(real.device)
-    with torch.no_grad():
-        true = network(real).cpu()
-        found = {name: likeness(network(image).cpu(), true, seed) for name, image in images.items()}
-    return {
-        f"likeness/{name}_{measure}": getattr(one, measure)
-        for name, one in found.items()
-        for measure in ("sliced_wasserstein", "kernel_distance", "auc")
-    }
 
 
 def result(cfg: RefinerTraining, state: RefinerState) -> Refiner:
@@ -282,12 +255,14 @@ def refiner_stage(
     real: Samples,
     device: str = "cpu",
     judge: Judge | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Stage[RefinerState]:
     """Bind the stage to its data, which must agree in size and channels."""
     processes.check_batch(cfg.batch, "--batch")
+    synthetic, real = only(synthetic, ("masks",)), only(real, ())
     frozen = judge.network.requires_grad_(False).eval() if judge else None
     size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
-    known = {"judge": judge.sha256} if judge else {}
+    how = calls(cfg.precision, cfg.compile_step, device, notify)
     fixed = tuple(
         source.read(batch_indices(len(source), _looked_at(source), 0, cfg.seed, f"fixed-{name}"))
         for name, source in (("synthetic", synthetic), ("real", real))
@@ -301,13 +276,19 @@ def refiner_stage(
             read[name] = source.read(mine).to(device)
         return read
 
+    known = {**describe(synthetic), "real": describe(real)} | (
+        {"judge": judge.sha256} if judge else {}
+    )
+    synthetic, real = at_hand(synthetic, device), at_hand(real, device)
     return Stage(
         name="refiner",
         config=cfg,
-        data={**describe(synthetic), "real": describe(real), **known},
+        data=known,
         init=lambda: init(cfg, channels, size, device),
         batches=batches,
-        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen),
-        evaluate=lambda state: evaluate(cfg, state, *(eyes.to(device) for eyes in fixed)),
+        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen, how),
+        evaluate=lambda state: assess(
+            result(cfg, state), cfg.seed, *(eyes.to(device) for eyes in fixed)
+        ),
         weights=lambda state: result(cfg, state),
     )
