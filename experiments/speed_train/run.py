@@ -53,6 +53,7 @@ class Settings(Config):
     seed: int
     batches: tuple[int, ...]
     device_steps: int
+    compiled: tuple[bool, ...]
 
 
 @click.command()
