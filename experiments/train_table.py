@@ -15,15 +15,15 @@ def trainings(records: Records) -> str:
     timed = of(records, kind="training", device="cpu")
     for training in unique(timed, "training"):
         for threads in unique(of(timed, training=training), "threads"):
-            here = of(records, training=training, threads=threads, device="cpu")
-            ours, plain = (of(here, kind="training", loop=name) for name in ("ours", "plain"))
+            here = of(timed, training=training, threads=threads)
+            ours, plain = (of(here, loop=name) for name in ("ours", "plain"))
             ratios = [a["cpu_s"] / b["cpu_s"] for a, b in zip(ours, plain, strict=True)]
             whole = sum(r["cpu_s"] for r in ours) / sum(r["cpu_s"] for r in plain)
             apart = f"{statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
             rates = [extent(some, 1) for some in (ours, plain)]
             rows.append([training, threads, *rates, apart, f"{whole:.3f}", BAR])
             step = statistics.median(r["cpu_s"] / r["steps"] for r in ours)
-            for pause in of(here, kind="pause"):
+            for pause in of(records, kind="pause", training=training, threads=threads):
                 share = pause["cpu_s"] / (USUAL * step)
                 cells = [f"{pause['cpu_s']:.2f}", f"{100 * share:.1f}%"]
                 pauses.append([training, threads, pause["loop"], *cells])

@@ -182,15 +182,8 @@ def test_a_table_of_trainings_shows_ours_over_plain() -> None:
     assert "| gaze | 1 | 304.8 (290.9 to 320.0) | 320.0 (320.0 to 320.0) |" in text
     assert "| 1.050 (1.00 to 1.10) | 1.050 | at most 1.05 |" in text
     assert "| gaze | 1 | saving | 2.10 | 5.0% |" in text
-    gpu = {
-        "training": "gaze",
-        "batch": 64,
-        "loop": "bf16",
-        "device": "G",
-        "value": 9.6,
-        "busy": 0.5,
-    }
-    text = table.tables([*records, {"kind": "device", **where, **gpu}])
+    gpu = {"kind": "device", "loop": "bf16", "batch": 64, "value": 9.6, "busy": 0.5}
+    text = table.tables([*records, {**what, **gpu, "device": "G"}])
     assert "| G | gaze | 64 | bf16 | 10 | 50% |" in text
 
 

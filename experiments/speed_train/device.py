@@ -51,7 +51,8 @@ def main(work: Path, device: str, overrides: tuple[str, ...]) -> None:
         rate, busy = measured(stage, work / "run", device)
         lines.append({**told, "value": round(rate, 1), "busy": busy, "device": name})
         click.echo(str(lines[-1]), err=True)
-    keep(results, {"kind": "device"}, [{**line, **circumstances()} for line in lines])
+    where = {"threads": str(torch.get_num_threads()), **circumstances()}
+    keep(results, {"kind": "device"}, [{**line, **where} for line in lines])
 
 
 def staged(training: str, known: dict[str, Any], stores: Any, device: str) -> Stage[Any]:
