@@ -319,7 +319,7 @@ def _run(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
 
     images = stage.config.steps * stage.config.batch
     with progress(f"train {stage.name}", images, quiet=as_json or rank() > 0) as advance:
-        run(stage, run_dir, advance, _notify if rank() == 0 else lambda _: None)
+        run(stage, run_dir, advance, _notify)
     if rank():
         return
     last: dict[str, Any] = {"run": str(run_dir)}
@@ -330,4 +330,7 @@ def _run(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
 
 
 def _notify(message: str) -> None:
-    click.echo(message, err=True)
+    from gazegan.train.processes import rank
+
+    if rank() == 0:
+        click.echo(message, err=True)

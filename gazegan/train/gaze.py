@@ -273,10 +273,10 @@ def gaze_stage(
     Raises UserError where the data hold no gaze or are too few, or cannot be adapted.
     """
     if real is not None:
-        check_adaptable(cfg, data, real)
+        check_adaptable(cfg, data, real := only(real, ()))
+        processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     check_learnable(cfg.network, data := only(data, ("gaze", "head")))
     processes.check_batch(cfg.batch, "--batch")
-    processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
