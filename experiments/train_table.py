@@ -20,19 +20,19 @@ def trainings(records: Records) -> str:
             ratios = [a["cpu_s"] / b["cpu_s"] for a, b in zip(ours, plain, strict=True)]
             whole = sum(r["cpu_s"] for r in ours) / sum(r["cpu_s"] for r in plain)
             apart = f"{statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            rates = [extent(some, 1) for some in (ours, plain)]
+            rates = [extent([_rate(r) for r in some], 1) for some in (ours, plain)]
             rows.append([training, threads, *rates, apart, f"{whole:.3f}", BAR])
             step = statistics.median(r["cpu_s"] / r["steps"] for r in ours)
             for pause in of(records, kind="pause", training=training, threads=threads):
                 share = pause["cpu_s"] / (USUAL * step)
                 cells = [f"{pause['cpu_s']:.2f}", f"{100 * share:.1f}%"]
                 pauses.append([training, threads, pause["loop"], *cells])
-    head = ["training", "threads", "ours, images/s", "plain, images/s"]
+    head = ["training", "threads", "ours, images a CPU second", "plain"]
     parts = []
     if rows:
-        more = ["processor time over plain's", "of all repeats together", "bar"]
+        more = ["CPU time over plain's", "of all repeats together", "bar"]
         parts.append(markdown([*head, *more], rows))
-        beside = ["training", "threads", "pause", "processor time, s", f"share of {USUAL} steps"]
+        beside = ["training", "threads", "pause", "CPU time, s", f"share of {USUAL} steps"]
         parts.append(markdown(beside, pauses))
     parts += _devices(of(records, kind="device"))
     one, repeats = records[0], len(unique(timed, "repeat"))
@@ -41,6 +41,10 @@ def trainings(records: Records) -> str:
         f" {one['gazegan']}, torch {one['torch']}, {one['cores']} cores of {one['processor']}."
     )
     return "\n\n".join(parts)
+
+
+def _rate(record: dict[str, float]) -> dict[str, float]:
+    return {"value": record["steps"] * record["batch"] / record["cpu_s"]}
 
 
 def _devices(records: Records) -> list[str]:

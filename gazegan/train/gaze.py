@@ -146,7 +146,7 @@ def step(
         # In one batch, so that both share the batch's statistics.
         seen = torch.cat((image, strange))
     beside = (turn,) if cfg.network.head_yaw else ()
-    said = how.once(Regressor.answer, state.regressor, seen, *beside)
+    said = how.once(state.regressor.answer, seen, *beside)
     labelled, answer = said[: len(image)], said[len(image) :]
     loss, more = learn(cfg, labelled, gaze)
     if photographs is not None:

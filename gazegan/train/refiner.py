@@ -169,14 +169,12 @@ def _critic_step(
     how: Calls,
 ) -> Measured:
     with torch.no_grad():
-        fake = how.once(Refiner.forward, state.refiner, raw)
+        fake = how.once(state.refiner, raw)
     if cfg.history:
         fresh = processes.gathered(fake)
         mixed, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
         fake = processes.share(mixed)
-    real_scores, fake_scores = (
-        how.once(Critic.forward, state.critic, image) for image in (real, fake)
-    )
+    real_scores, fake_scores = (how.once(state.critic, image) for image in (real, fake))
     scalars: Measured = {}
     if cfg.loss == "wasserstein":
         distance = -_over_heads(wasserstein_critic, real_scores, fake_scores)
@@ -202,11 +200,11 @@ def _generator_step(
     cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None, how: Calls
 ) -> Measured:
     raw = batch.image
-    refined = how.once(Refiner.forward, state.refiner, raw)
+    refined = how.once(state.refiner, raw)
     loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
     # The critic is only looked through here; its own gradients are not needed.
     state.critic.requires_grad_(False)
-    adversarial = _over_heads(loss_of, how.once(Critic.forward, state.critic, refined))
+    adversarial = _over_heads(loss_of, how.once(state.critic, refined))
     state.critic.requires_grad_(True)
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
