@@ -13,6 +13,7 @@ from cells import Records, markdown, of, spread, unique
 from other_tables import recovered, speeds
 from robust_table import robustness
 from stable_table import stability
+from train_table import trainings
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
@@ -47,11 +48,14 @@ def read(results: Path) -> Records:
 def tables(records: Records) -> str:
     """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
 
-    Records of recovered eyes list an error for each eye, those of speed tell their kind, those of
-    attacks have worst scenes, those of refiners likenesses; theirs are other tables.
+    Records of recovered eyes list an error for each eye, those of speed tell their kind, and
+    of training which; those of attacks have worst scenes, those of refiners likenesses; theirs are
+    other tables.
     """
     if isinstance(records[0].get("gaze_deg"), list):
         return recovered(records)
+    if "training" in records[0]:
+        return trainings(records)
     if "kind" in records[0]:
         return speeds(records)
     if "likeness/raw_auc" in records[0]:

@@ -149,13 +149,14 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
             value.copy_(source[name])
 
 
-def clip_gradients(parameters: Iterable[Tensor], largest: float) -> float:
+def clip_gradients(parameters: Iterable[Tensor], largest: float) -> Tensor:
     """Scale all gradients together down to norm `largest`, 0 for as they are; returns their norm.
 
-    The norm is that before (Pascanu et al., ICML 2013, algorithm 1).
+    The norm `[]` is that before (Pascanu et al., ICML 2013, algorithm 1).
     """
-    norm = torch.nn.utils.clip_grad_norm_(parameters, largest or float("inf"))
-    return float(norm)
+    if not largest:
+        return gradient_norm(parameters)
+    return torch.nn.utils.clip_grad_norm_(parameters, largest)
 
 
 @torch.no_grad()
@@ -185,7 +186,7 @@ def all_but(network: nn.Module, last: nn.Module) -> list[Tensor]:
     return [p for p in network.parameters() if id(p) not in left_out]
 
 
-def gradient_norm(parameters: Iterable[Tensor]) -> float:
-    """Return the Euclidean norm of all gradients together."""
-    norms = [p.grad.norm() for p in parameters if p.grad is not None]
-    return float(torch.stack(norms).norm()) if norms else 0.0
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """Return the Euclidean norm `[]` of all gradients together."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)

@@ -1,6 +1,6 @@
 """The records that flow through gazegan: eye parameters and batches of labelled eye images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -56,6 +56,11 @@ class _Record:
 
     def __getitem__(self, index: slice | Tensor | Sequence[int]) -> Self:
         return self._map(lambda t: t[index])
+
+    def only(self, names: Collection[str]) -> Self:
+        """Make every field that `names` leaves out None; name those that are needed too."""
+        absent = {f.name: None for f in fields(self) if f.name not in names}  # type: ignore[arg-type]
+        return replace(self, **absent)  # type: ignore[type-var]
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None

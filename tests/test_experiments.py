@@ -167,6 +167,40 @@ def test_a_table_of_speeds_shows_ratios_beside_their_bars() -> None:
     assert "| peak memory, MB, of writing a store of 7 images, 36x60 | 11 |" in text
 
 
+def test_a_table_of_trainings_shows_ours_over_plain() -> None:
+    where = {"gazegan": "0", "torch": "0", "cores": "2", "processor": "P", "device": "cpu"}
+    what = {"training": "gaze", "threads": "1", **where}
+    seconds = {"ours": [2.2, 2.0, 2.1], "plain": [2.0, 2.0, 2.0]}
+    records = [
+        {"kind": "training", "loop": name, "repeat": i, "steps": 10, "batch": 64} | what
+        | {"cpu_s": cpu}
+        for name, all_of in seconds.items()
+        for i, cpu in enumerate(all_of)
+    ]  # fmt: skip
+    records.append({"kind": "pause", "loop": "saving", "value": 1.0, "cpu_s": 2.1, **what})
+    text = table.tables(records)
+    assert "| gaze | 1 | 304.8 (290.9 to 320.0) | 320.0 (320.0 to 320.0) |" in text
+    assert "| 1.050 (1.00 to 1.10) | 1.050 | at most 1.05 |" in text
+    assert "| gaze | 1 | saving | 2.10 | 5.0% |" in text
+    gpu = {"kind": "device", "loop": "bf16", "batch": 64, "value": 9.6, "busy": 0.5}
+    text = table.tables([*records, {**what, **gpu, "device": "G"}])
+    assert "| G | gaze | 64 | bf16 | 10 | 50% |" in text
+
+
+@pytest.mark.slow
+def test_speed_train_runs_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE / "speed_train"))
+    words = ["--work", str(tmp_path), "--set", "repeats=1", "--set", "steps=1"]
+    words += ["--set", "renders=64", "--set", "photographs=64", "--set", "threads=[1]"]
+    done = CliRunner().invoke(load("speed_train/run").main, words)
+    assert done.exit_code == 0, done.output
+    words += ["--set", "batches=[8]", "--set", "device_steps=2", "--set", "compiled=[false]"]
+    done = CliRunner().invoke(load("speed_train/device").main, [*words, "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    text = table.tables(table.read(tmp_path / "results.jsonl"))
+    assert "| gaze | 1 |" in text and "| cpu | refiner | 8 | bf16 |" in text
+
+
 def test_a_table_of_attacks_shows_every_network_under_every_attack() -> None:
     where = {"gazegan": "0", "torch": "0", "device": "cpu", "threads": "1", "constant_deg": 12.0}
     records = []

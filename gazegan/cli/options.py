@@ -26,6 +26,18 @@ DEVICE = click.option(
     metavar="cpu|cuda",
     help="Where tensors live; cuda:1 also works.",
 )
+PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bf16"]),
+    help="Of networks' forward passes while they are trained; default: float32.",
+)
+COMPILE = click.option(
+    "--compile",
+    "compile_step",
+    is_flag=True,
+    default=None,
+    help="Compile the networks first, which takes a minute; pays off in long trainings.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and no more.")
 
 

@@ -7,12 +7,13 @@ import rich_click as click
 
 from gazegan.cli import training
 from gazegan.cli.options import (
+    COMPILE,
     DEVICE,
     JSON,
     OVERRIDES,
     PATH,
+    PRECISION,
     SEED,
-    check_device,
     out,
     progress,
 )
@@ -31,6 +32,8 @@ def train() -> None:
     \b
     A run is resumed by repeating its command; Ctrl-C saves first. Watch it with
       tensorboard --logdir RUN
+    Several processes share the work of each batch, to the same result, when torchrun starts them:
+      torchrun --nproc-per-node 2 -m gazegan train gaze ...
     """
 
 
@@ -55,6 +58,8 @@ def train() -> None:
 @BATCH
 @SEED
 @DEVICE
+@PRECISION
+@COMPILE
 @OVERRIDES
 @JSON
 def refiner(
@@ -67,6 +72,8 @@ def refiner(
     batch: int | None,
     seed: int,
     device: str,
+    precision: str | None,
+    compile_step: bool | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -77,6 +84,7 @@ def refiner(
       gazegan train refiner --synthetic stores/renders --real stores/columbia --out runs/refiner
       gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
       gazegan train refiner ... --judge runs/gaze --set gaze=0.1
+      gazegan train refiner ... --device cuda --precision bf16 --compile
       gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=5
     """
     from gazegan.data.store import Store
@@ -84,17 +92,18 @@ def refiner(
     from gazegan.train.refiner import RefinerTraining, refiner_stage
     from gazegan.train.setup import hold
 
-    cfg = training.configure(
-        RefinerTraining, {"steps": steps, "batch": batch, "seed": seed}, overrides
-    )
-    check_device(device)
-    renders = open_samples(synthetic, seed=seed, count=count)
-    eyes = open_samples(real, size=renders.size, channels=renders.channels)
-    if not isinstance(renders, Store):
-        with progress("render", len(renders), quiet=as_json) as advance:
-            renders = hold(renders, advance)
-    kept = None if judge is None else _judge(judge, renders.channels, device)
-    training.train_into(refiner_stage(cfg, renders, eyes, device, kept), out, as_json)
+    values = {"steps": steps, "batch": batch, "seed": seed}
+    how = {"precision": precision, "compile_step": compile_step}
+    cfg = training.configure(RefinerTraining, {**values, **how}, overrides)
+    with training.together(device) as own:
+        renders = open_samples(synthetic, seed=seed, count=count)
+        eyes = open_samples(real, size=renders.size, channels=renders.channels)
+        if not isinstance(renders, Store):
+            with progress("render", len(renders), quiet=as_json) as advance:
+                renders = hold(renders, advance)
+        kept = None if judge is None else _judge(judge, renders.channels, own)
+        stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify)
+        training.train_into(stage, out, as_json)
 
 
 def _judge(run: Path, channels: int, device: str) -> "Judge":
@@ -188,6 +197,8 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 )
 @SEED
 @DEVICE
+@PRECISION
+@COMPILE
 @OVERRIDES
 @JSON
 def gaze(
@@ -212,6 +223,8 @@ def gaze(
     adversary_epsilon: float | None,
     seed: int,
     device: str,
+    precision: str | None,
+    compile_step: bool | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -239,6 +252,8 @@ def gaze(
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
       gazegan train gaze --data stores/renders --real photographs/ --out runs/alike \\
           --adapt adversarial --set adapt.weight=0.5
+      gazegan train gaze --data stores/renders --out runs/fast --device cuda --precision bf16 \\
+          --compile
       gazegan train gaze --data stores/renders --out runs/firm --adversary-epsilon 2
       gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
           --set adversary.steps=5 --set adversary.share=1
@@ -254,6 +269,8 @@ def gaze(
         "steps": steps,
         "batch": batch,
         "seed": seed,
+        "precision": precision,
+        "compile_step": compile_step,
         "shares": shares or None,
         "axes": axes or None,
         "network": {"target": target, "kind": network, "head_yaw": head_yaw, "spread": spread},
@@ -268,12 +285,13 @@ def gaze(
             "--adapt without --real has nothing to adapt to; name photographs by --real, or leave"
             " --adapt and settings of adapt out"
         )
-    check_device(device)
-    parts = tuple(open_samples(path, seed=seed) for path in data)
-    samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
-    eyes = None
-    if real is not None:
-        eyes = open_samples(real, size=samples.size, channels=samples.channels)
-    if epochs is not None:
-        cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
-    training.train_into(gaze_stage(cfg, samples, device, eyes), out, as_json)
+    with training.together(device) as own:
+        parts = tuple(open_samples(path, seed=seed) for path in data)
+        samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
+        eyes = None
+        if real is not None:
+            eyes = open_samples(real, size=samples.size, channels=samples.channels)
+        if epochs is not None:
+            cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
+        stage = gaze_stage(cfg, samples, own, eyes, training.notify)
+        training.train_into(stage, out, as_json)

@@ -1,13 +1,14 @@
 """What the training commands share: options into a configuration, and a stage into a folder."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from gazegan.cli.options import progress, say
+from gazegan.cli.options import check_device, progress, say
 
 if TYPE_CHECKING:
     from gazegan.train.gaze_settings import GazeTraining
@@ -33,14 +34,29 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in nested.items() if value is not None and value != {}}
 
 
+@contextmanager
+def together(device: str) -> Iterator[str]:
+    """Join the processes of torchrun, if any; yields this one's device. Only the first is heard."""
+    from gazegan.train import processes
+
+    try:
+        with processes.together(check_device(device)) as own:
+            yield own
+    except processes.ToldElsewhere as fault:
+        raise SystemExit(fault.exit_code) from None
+
+
 def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
     """Train with a progress bar, and say what was logged last."""
     from gazegan.train.log import read_log
     from gazegan.train.loop import run
+    from gazegan.train.processes import rank
 
     images = stage.config.steps * stage.config.batch
-    with progress(f"train {stage.name}", images, quiet=as_json) as advance:
-        run(stage, run_dir, advance, _notify)
+    with progress(f"train {stage.name}", images, quiet=as_json or rank() > 0) as advance:
+        run(stage, run_dir, advance, notify)
+    if rank():
+        return
     last: dict[str, Any] = {"run": str(run_dir)}
     for line in read_log(run_dir):
         last |= line
@@ -48,5 +64,9 @@ def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
     say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
 
 
-def _notify(message: str) -> None:
-    click.echo(message, err=True)
+def notify(message: str) -> None:
+    """Tell the user something, of several processes once."""
+    from gazegan.train.processes import rank
+
+    if rank() == 0:
+        click.echo(message, err=True)

@@ -157,8 +157,9 @@ def unpack(batch: EyeBatch) -> EyeBatch:
 
     The last masks of schema.MASKS are empty where a store of schema 1 to 3 has none of them.
     """
-    masks = None if batch.masks is None else batch.masks.to(torch.float32)
+    masks = batch.masks
     if masks is not None:
-        masks = masks / masks.sum(1, keepdim=True).clamp_min(1)
-        masks = F.pad(masks, (0, 0, 0, 0, 0, len(MASKS) - masks.shape[1]))
+        masks = masks / masks.sum(1, keepdim=True, dtype=torch.float32).clamp_min(1)
+        if missing := len(MASKS) - masks.shape[1]:
+            masks = F.pad(masks, (0, 0, 0, 0, 0, missing))
     return replace(batch, image=batch.image.to(torch.float32) / 255, masks=masks)

@@ -28,6 +28,8 @@ class Store:
 
     path: Path
     manifest: Manifest
+    wanted: tuple[str, ...] = FIELDS
+    """Fields that are read where they are present; the others are left on disk."""
     _cache: dict[int, EyeBatch] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -61,7 +63,7 @@ class Store:
 
     def _rows(self, shard: int, rows: Tensor) -> EyeBatch:
         if shard not in self._cache:
-            self._cache[shard] = _read_shard(self.path, self.manifest, shard)
+            self._cache[shard] = _read_shard(self.path, self.manifest, shard).only(self.wanted)
         return self._cache[shard][rows]
 
 

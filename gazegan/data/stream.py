@@ -1,6 +1,6 @@
 """Eyes by index from disk, memory or the renderer, and the order in which steps see them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from gazegan import rng
 from gazegan.data.manifest import MANIFEST, PLAN
 from gazegan.data.photographs import Photographs
 from gazegan.data.readers import read_folder
-from gazegan.data.shards import FIELDS
+from gazegan.data.shards import FIELDS, REQUIRED
 from gazegan.data.store import Store, gather, open_store
 from gazegan.errors import DataError, UserError
 from gazegan.render.prior import Recipe, load_recipe
@@ -125,6 +125,15 @@ class JoinedSamples:
         if len({batch.params.shape[1] for batch in first if batch.params is not None}) > 1:
             lacking.add("params")
         return tuple(sorted(lacking | {"subject"}))
+
+
+def only(samples: Samples, labels: Collection[str]) -> Samples:
+    """Return the same eyes, of which a store's have no labels but these: it is faster to read."""
+    if isinstance(samples, Store):
+        return replace(samples, wanted=(*REQUIRED, *labels), _cache={})
+    if isinstance(samples, JoinedSamples):
+        return JoinedSamples(tuple(only(part, labels) for part in samples.parts))
+    return samples
 
 
 def check_alike(a: Samples, b: Samples) -> None:

@@ -1,5 +1,6 @@
 """Self-regularisation: how much a refinement may change, and where."""
 
+import torch
 from torch import Tensor
 
 
@@ -15,4 +16,5 @@ def weighted_l1(refined: Tensor, raw: Tensor, weight: Tensor | None = None) -> T
 
 def region_weight(masks: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Return the pixel weights `[B, 1, H, W]` of masks `[B, K, H, W]` with K region weights."""
-    return (masks * masks.new_tensor(weights).view(1, -1, 1, 1)).sum(1, keepdim=True)
+    row = torch.tensor(weights, dtype=masks.dtype).to(masks.device, non_blocking=True)
+    return (masks * row.view(1, -1, 1, 1)).sum(1, keepdim=True)

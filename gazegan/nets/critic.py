@@ -54,7 +54,7 @@ class Critic(nn.Module):
         least = 2 ** len(self.config.widths)
         padded, _ = pad_to(image, 1, least)
         features = self.trunk(2 * padded - 1)
-        return {name: head(features) for name, head in self.heads.items()}
+        return {name: head(features).to(image.dtype) for name, head in self.heads.items()}
 
     def value(self, image: Tensor) -> Tensor:
         """Return one score `[B]` an image: the mean of each head, added."""

@@ -51,13 +51,15 @@ def expected_place(heat: Tensor, size: tuple[int, int]) -> Tensor:
     Maps are log probabilities up to a constant, of an image of (height, width) px: integral
     regression (Sun et al., ECCV 2018, equation 2). They reach a tenth beyond the image's sides.
     """
+    # Where layers run in half precision, places still need more.
+    heat = heat.to(torch.promote_types(heat.dtype, torch.float32))
     rows, columns = (
         _REACH * ((torch.arange(n, device=heat.device, dtype=heat.dtype) + 0.5) / n - 0.5)
         for n in heat.shape[-2:]
     )
     x, y = torch.meshgrid(columns, rows * (size[0] / size[1]), indexing="xy")
     places = torch.stack((x.flatten(), y.flatten()), dim=1)
-    found: Tensor = heat.flatten(2).softmax(2) @ places
+    found: Tensor = (heat.flatten(2).softmax(2)[..., None] * places).sum(2)
     return found
 
 

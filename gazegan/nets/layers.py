@@ -146,9 +146,12 @@ def channels_last(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)
 
 
-def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur images `[B, C, H, W]` by Gaussians of `sigma` `[B]` px, borders repeated."""
-    reach = max(1, int(3 * float(sigma.max()) + 0.5))
+def gaussian_blur(image: Tensor, sigma: Tensor, largest: float | None = None) -> Tensor:
+    """Blur images `[B, C, H, W]` by Gaussians of `sigma` `[B]` px, borders repeated.
+
+    Kernels end at three times the `largest` sigma, by default that of these images.
+    """
+    reach = max(1, int(3 * (float(sigma.max()) if largest is None else largest) + 0.5))
     place = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
     kernel = torch.exp(-0.5 * (place / sigma.clamp_min(1e-3)[:, None]).square())
     kernel = kernel / kernel.sum(1, keepdim=True)

@@ -42,7 +42,7 @@ def add_soft(image: Tensor, change: Tensor) -> Tensor:
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    return gaussian_blur(image, image.new_full((len(image),), sigma))
+    return gaussian_blur(image, image.new_full((len(image),), sigma), sigma)
 
 
 class Refiner(nn.Module):
@@ -77,7 +77,7 @@ class Refiner(nn.Module):
         for up in reversed(self.up):
             below = levels.pop()
             x = up(x) + below if self.config.skips else up(x)
-        change: Tensor = self.head(x)[..., rows, columns]
+        change: Tensor = self.head(x)[..., rows, columns].to(image.dtype)
         if self.config.smooth:
             change = _blurred(change, self.config.smooth)
         if self.config.detail:

@@ -230,7 +230,7 @@ class Regressor(nn.Module):
         features = self.trunk(even)
         if self.config.kind != "landmarks":
             pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)
-            return self._answer(pooled, turn)
+            return self._answer(pooled, turn, image.dtype)
         points = expected_place(self.locator(features), (image.shape[-2], image.shape[-1]))
         return self.look(points.detach() if self.training else points, turn, points)
 
@@ -239,13 +239,13 @@ class Regressor(nn.Module):
 
         `found`, the same with its gradient, is handed on.
         """
-        return replace(self._answer(_UNITS * normalise(points), turn), points=found)
+        return replace(self._answer(_UNITS * normalise(points), turn, points.dtype), points=found)
 
-    def _answer(self, read: Tensor, turn: Tensor | None) -> Answer:
+    def _answer(self, read: Tensor, turn: Tensor | None, dtype: torch.dtype) -> Answer:
         if self.config.head_yaw:
             ahead = read.new_zeros(len(read)) if turn is None else turn.nan_to_num(0.0)
             read = torch.cat((read, ahead[:, None].to(read.dtype)), dim=1)
-        out: Tensor = self.head(read)
+        out = self.head(read).to(dtype)  # from a lower one, in which layers may run
         if not self.config.spread:
             return Answer(self._output(out), None)
         return Answer(self._output(out[:, :-2]), _spread(out[:, -2:]))

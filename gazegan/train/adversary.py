@@ -12,6 +12,7 @@ from gazegan.config import Config
 from gazegan.losses.gaze import direction_vector
 from gazegan.modes import evaluating
 from gazegan.nets.regressor import Regressor
+from gazegan.train import processes
 
 
 class AdversaryConfig(Config):
@@ -44,14 +45,19 @@ def embitter(
     `gaze` `[B, 2]` rad is true, `turn` `[B]` rad the heads' yaw. Draws nothing where the adversary
     is off.
     """
-    count = round(config.share * len(image)) if config.epsilon_255 else 0
+    count = round(config.share * processes.count() * len(image)) if config.epsilon_255 else 0
     if not count:
+        return image
+    # Drawn for all processes, whose rows follow each other; which of them are changed is the same.
+    start = torch.rand(count, *image.shape[1:], generator=generator)[processes.rows(len(image))]
+    if not (count := len(start)):
         return image
     some, fn = image[:count], partial(network, turn=turn[:count])
     truth, error = gaze[:count], angle_error_deg
     if network.target == "direction":
         truth, error = direction_vector(truth), direction_error_deg
     ball, sizes = Ball(some, config.epsilon_255 / 255), [config.step_255 / 255] * config.steps
+    first = ball.project(some + ball.radius * (2 * start.to(image.device) - 1))
     with evaluating(network):
-        made = climb(goal_of(fn, truth, error, False), ball.draw(generator), ball, sizes)
+        made = climb(goal_of(fn, truth, error, False), first, ball, sizes)
     return torch.cat((made.point, image[count:]))

@@ -11,6 +11,7 @@ from gazegan.config import Config
 from gazegan.geometry import mirror_angles
 from gazegan.nets.layers import gaussian_blur
 from gazegan.schema import EyeBatch
+from gazegan.train import processes
 
 
 class AugmentConfig(Config):
@@ -85,12 +86,15 @@ def augment(
 def vary(config: AugmentConfig, image: Tensor, generator: Generator) -> tuple[Tensor, Move]:
     """Return varied images `[B, C, H, W]` in 0..1, and how they were moved.
 
-    Draws on the CPU, so that every device sees the same images.
+    Draws on the CPU and for the rows of all processes, so that every device sees the same images.
     """
+    count, device = processes.count() * len(image), image.device
+
+    def drawn(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
 
     def draw(low: float, high: float, *shape: int) -> Tensor:
-        unit = torch.rand(len(image), *shape, generator=generator)
-        return (low + (high - low) * unit).to(image.device)
+        return _mine(drawn(low, high, *shape), device)
 
     mirrored = draw(0, 1) < config.mirror
     image = torch.where(mirrored.view(-1, 1, 1, 1), image.flip(-1), image)
@@ -101,15 +105,21 @@ def vary(config: AugmentConfig, image: Tensor, generator: Generator) -> tuple[Te
         shift = 2 * draw(-config.shift, config.shift, 2)
         image = reframe(image, scale, shift)
     if config.blur:
-        image = gaussian_blur(image, draw(0, config.blur))
+        sigma = drawn(0, config.blur)
+        image = gaussian_blur(image, _mine(sigma, device), float(sigma.max()))
     bias = draw(-config.brightness, config.brightness, 1, 1, 1)
     gain = 1 + draw(-config.contrast, config.contrast, 1, 1, 1)
     power = draw(-config.gamma, config.gamma, 1, 1, 1).exp()
     image = ((image.clamp(1e-4, 1) ** power - 0.5) * gain + 0.5 + bias).clamp(0, 1)
     if config.noise:
-        white = torch.randn(image.shape, generator=generator).to(image.device)
+        white = _mine(torch.randn(count, *image.shape[1:], generator=generator), device)
         image = (image + draw(0, config.noise, 1, 1, 1) * white).clamp(0, 1)
     return image, Move(mirrored, scale, shift)
+
+
+def _mine(drawn: Tensor, device: torch.device) -> Tensor:
+    # Without waiting for a GPU: memory that is not pinned is copied aside before the call returns.
+    return processes.share(drawn).to(device, non_blocking=True)
 
 
 def reframe(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

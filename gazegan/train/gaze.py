@@ -1,7 +1,8 @@
 """The gaze stage: a network learns where an eye looks from labelled images."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -10,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import Samples, batch_indices, shared_indices
+from gazegan.data.stream import Samples, batch_indices, only, shared_indices
 from gazegan.errors import UserError
 from gazegan.modes import evaluating
 from gazegan.nets.features import hidden_of
@@ -26,13 +27,15 @@ from gazegan.optim import (
 )
 from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
+from gazegan.train import processes
 from gazegan.train.adapt.adversarial import domain_classifier, domain_loss, ramp
 from gazegan.train.adapt.alignment import align, remember
 from gazegan.train.adapt.ensemble import agreement
-from gazegan.train.adapt.fourier import restyle
+from gazegan.train.adapt.fourier import in_their_style
 from gazegan.train.adapt.teacher import teach
 from gazegan.train.adversary import embitter
 from gazegan.train.augment import augment, augment_eyes
+from gazegan.train.calls import Calls, calls
 from gazegan.train.gaze_losses import (
     Lesson,
     constant_output,
@@ -42,11 +45,14 @@ from gazegan.train.gaze_losses import (
     learn,
 )
 from gazegan.train.gaze_settings import GazeTraining
-from gazegan.train.loop import Batches, Images, Scalars, Stage
-from gazegan.train.setup import describe, seeded, stack_rows
+from gazegan.train.joint_norm import join_norms
+from gazegan.train.loop import Batches, Images, Measured, Scalars, Stage
+from gazegan.train.setup import at_hand, describe, seeded, stack_rows
 from gazegan.train.sources import by_source, check_adaptable, check_learnable, split
 
 _CHUNK = 256
+_READ = ("gaze", "head", "landmarks")
+"""Labels that are learned, or read beside the image."""
 
 
 @dataclass
@@ -92,6 +98,8 @@ def init(cfg: GazeTraining, channels: int, device: str, adapts: bool = False) ->
     if method == "adversarial":
         with seeded(cfg.seed, "gaze", "domain"):
             domain = domain_classifier(cfg.network.hidden, cfg.adapt.units).to(device)
+    for network in (regressor, *members):
+        join_norms(network)
     trained = [regressor, *members, *([domain] if len(domain) else [])]
     groups = [{"params": list(network.parameters())} for network in trained]
     return GazeState(
@@ -113,24 +121,29 @@ def step(
     epochs: float,
     generator: Generator,
     photographs: EyeBatch | None = None,
-) -> Scalars:
+    how: Calls = Calls(),  # noqa: B008 (frozen)
+) -> Measured:
     """Update the regressor once; `epochs` is how often the data were seen. Returns what to log.
 
-    Where there are photographs, it learns from them too.
+    Where there are photographs, it learns from them too. Of several processes, each has its rows.
     """
     rate = rate_at(cfg, epochs, state.step)
     set_learning_rate(state.optimiser, rate)
     if photographs is not None and cfg.adapt.method == "fourier":
-        batch, photographs = in_their_style(cfg, batch, photographs, generator), None
+        batch = in_their_style(batch, photographs, cfg.adapt.beta, generator)
+        photographs = None
     eyes = augment_eyes(cfg.augment, batch, generator)
     gaze, turn = labels(eyes), head_turn(eyes)
     image = embitter(cfg.adversary, state.regressor, eyes.image, gaze, turn, generator)
     eyes, taught = replace(eyes, image=image), None
     if photographs is not None:
         taught = lesson(cfg, state, gaze, photographs, generator)
-    loss, scalars = lose(cfg, state, eyes, taught)
+    loss, scalars = lose(cfg, state, eyes, taught, how)
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    processes.average_gradients(
+        p for group in state.optimiser.param_groups for p in group["params"]
+    )
     norms = [curb(cfg, network) for network in state.learners]
     state.optimiser.step()
     for average, network in zip(state.teachers, state.learners, strict=True):
@@ -139,25 +152,30 @@ def step(
 
 
 def lose(
-    cfg: GazeTraining, state: GazeState, eyes: EyeBatch, taught: Lesson | None
-) -> tuple[Tensor, Scalars]:
+    cfg: GazeTraining, state: GazeState, eyes: EyeBatch, taught: Lesson | None, how: Calls
+) -> tuple[Tensor, Measured]:
     """Return the loss `[]` of all networks that learn, and what to log of the regressor's."""
-    state.regressor.train()
-    with hidden_of(state.regressor) as hidden:
-        loss, scalars = learn(cfg, state.regressor, eyes, taught)
-    scalars["loss"] = loss.item()
+    watched = taught is not None and cfg.adapt.method == "adversarial"
+    if watched:  # What is compiled cannot be looked into.
+        how = Calls(how.twice, how.twice)
+    regressor = state.regressor.train()
+    watch: AbstractContextManager[list[Tensor]]
+    watch = hidden_of(regressor) if watched else nullcontext([])
+    with watch as hidden:
+        loss, scalars = learn(cfg, regressor, eyes, taught, how)
+    scalars["loss"] = loss.detach()
     for other in state.learners[1:]:
-        loss = loss + learn(cfg, other.train(), eyes, taught)[0]
-    if taught is not None and cfg.adapt.method == "adversarial":
+        loss = loss + learn(cfg, other.train(), eyes, taught, how)[0]
+    if watched:
         done = (state.step - cfg.adapts_from) / max(1, cfg.steps - cfg.adapts_from)
-        strength = cfg.adapt.weight * ramp(done)
-        own, strange = hidden[0][: len(eyes)], hidden[0][len(eyes) :]
+        strength, read = cfg.adapt.weight * ramp(done), hidden[0].to(loss.dtype)
+        own, strange = read[: len(eyes)], read[len(eyes) :]
         apart, scalars["domain_accuracy"] = domain_loss(state.domain, own, strange, strength)
-        loss, scalars["domain"] = loss + apart, apart.item()
+        loss, scalars["domain"] = loss + apart, apart.detach()
     return loss, scalars
 
 
-def curb(cfg: GazeTraining, network: Regressor) -> float:
+def curb(cfg: GazeTraining, network: Regressor) -> Tensor:
     """Clip a network's gradient as configured; returns its norm before."""
     norm = clip_gradients(network.parameters(), cfg.clip)
     clip_adaptively(all_but(network, network.head[-1]), cfg.clip_adaptive)
@@ -167,15 +185,6 @@ def curb(cfg: GazeTraining, network: Regressor) -> float:
 def rate_at(cfg: GazeTraining, epochs: float, step: int) -> float:
     """Return the learning rate of a step, before which the data were seen `epochs` times."""
     return learning_rate(cfg.optimiser.initial_lr, cfg.schedule, epochs, step / cfg.steps)
-
-
-def in_their_style(
-    cfg: GazeTraining, batch: EyeBatch, photographs: EyeBatch, generator: Generator
-) -> EyeBatch:
-    """Return labelled eyes, each with the low frequencies of a photograph drawn for it."""
-    drawn = torch.randint(len(photographs), (len(batch),), generator=generator)
-    style = photographs.image[drawn.to(batch.image.device)]
-    return replace(batch, image=restyle(batch.image, style, cfg.adapt.beta))
 
 
 def lesson(
@@ -227,7 +236,11 @@ def evaluate(cfg: GazeTraining, state: GazeState, held_out: EyeBatch, constant: 
 
 
 def gaze_stage(
-    cfg: GazeTraining, data: Samples, device: str = "cpu", real: Samples | None = None
+    cfg: GazeTraining,
+    data: Samples,
+    device: str = "cpu",
+    real: Samples | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Stage[GazeState]:
     """Bind the stage to its data, and to the unlabelled photographs it is to be adapted to.
 
@@ -235,14 +248,19 @@ def gaze_stage(
     """
     if real is not None:
         check_adaptable(cfg.network, cfg.adapt, bool(cfg.average), data, real)
+        processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     check_learnable(cfg.network, data)
+    processes.check_batch(cfg.batch, "--batch")
+    known = {**describe(data), **({"real": describe(real)} if real is not None else {})}
+    data, real = only(data, _READ), None if real is None else only(real, ("head",))
     train, kept = split(len(data), cfg.held_out, cfg.seed)
     if len(train) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
     validation = data.read(kept[:2048]).to(device) if len(kept) else None
     constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
-
     sources = by_source(cfg.shares, data, train)
+    data, real = at_hand(data, device), None if real is None else at_hand(real, device)
+    how = calls(cfg.precision, cfg.compile_step, device, notify)
 
     def epochs(at: int) -> float:
         return at * cfg.batch / len(train)
@@ -252,10 +270,10 @@ def gaze_stage(
             rows = shared_indices(sources, cfg.shares, cfg.batch, at, cfg.seed)
         else:
             rows = train[batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")]
-        read = {"data": data.read(rows).to(device)}
+        read = {"data": data.read(processes.share(rows)).to(device)}
         if real is not None and at >= cfg.adapts_from:
             some = batch_indices(len(real), cfg.adapt.batch, at, cfg.seed, "photographs")
-            read["real"] = real.read(some).to(device)
+            read["real"] = real.read(processes.share(some)).to(device)
         return read
 
     def show(state: GazeState) -> tuple[Scalars, Images]:
@@ -269,10 +287,12 @@ def gaze_stage(
     return Stage(
         name="gaze",
         config=cfg,
-        data={**describe(data), **({"real": describe(real)} if real is not None else {})},
+        data=known,
         init=lambda: init(cfg, data.channels, device, real is not None),
         batches=batches,
-        step=lambda state, b, g: step(cfg, state, b["data"], epochs(state.step), g, b.get("real")),
+        step=lambda state, b, g: step(
+            cfg, state, b["data"], epochs(state.step), g, b.get("real"), how
+        ),
         plan=lambda at: {"lr_planned": rate_at(cfg, epochs(at), at)},
         evaluate=show,
         weights=lambda state: result(cfg, state),

@@ -19,8 +19,10 @@ from gazegan.nets.landmarks import by_image, in_widths
 from gazegan.nets.regressor import Answer, Regressor
 from gazegan.predict import head_turn
 from gazegan.schema import EyeBatch
+from gazegan.train import processes
+from gazegan.train.calls import Calls
 from gazegan.train.gaze_settings import GazeTraining
-from gazegan.train.loop import Scalars
+from gazegan.train.loop import Measured
 from gazegan.train.sources import taught as learned
 
 
@@ -35,40 +37,40 @@ class Lesson:
 
 
 def learn(
-    cfg: GazeTraining, network: Regressor, eyes: EyeBatch, taught: Lesson | None
-) -> tuple[Tensor, Scalars]:
+    cfg: GazeTraining, network: Regressor, eyes: EyeBatch, taught: Lesson | None, how: Calls
+) -> tuple[Tensor, Measured]:
     """Return the loss `[]` of a network on labelled eyes and on a lesson, and what to log.
 
     All go through it in one batch, so that they share the batch's statistics.
     """
     seen = eyes if taught is None else EyeBatch.cat((eyes, taught.eyes))
-    answer = network.answer(seen.image, head_turn(seen))
+    answer = how.once(network.answer, seen.image, head_turn(seen))
     loss, scalars = answer_loss(cfg, answer[: len(eyes)], labels(eyes))
     if answer.points is not None and eyes.landmarks is not None:
         found = answer.points[: len(eyes)]
         loss = loss + landmark_loss(found, eyes)
-        scalars["landmarks_px"] = landmark_error_px(found, eyes).mean().item()
+        scalars["landmarks_px"] = landmark_error_px(found, eyes).mean()
     if taught is not None and taught.eyes.gaze is not None:
         apart = loss_of(cfg)(answer.output[len(eyes) :], taught.eyes.gaze)
         apart = (apart if taught.weight is None else taught.weight * apart).mean()
-        loss, scalars["photographs"] = loss + cfg.adapt.weight * apart, apart.item()
+        loss, scalars["photographs"] = loss + cfg.adapt.weight * apart, apart.detach()
     return loss, scalars
 
 
-def answer_loss(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Scalars]:
+def answer_loss(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor, Measured]:
     """Return the loss `[]` of answers on labelled eyes of `gaze` `[B, 2]` rad, and what to log.
 
     Where spreads are answered, they and the gaze are learned from one likelihood.
     """
-    scalars = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean().item()}
+    scalars: Measured = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean()}
     if answer.spread is None:
         output = answer.output
         if cfg.axes:
             # What is not taught counts as right.
-            known = learned(cfg.axes, cfg.shares, cfg.batch).to(gaze.device)
+            known = processes.share(learned(cfg.axes, cfg.shares, cfg.batch)).to(gaze.device)
             output = torch.where(known, output, gaze)
         return loss_of(cfg)(output, gaze).mean(), scalars
-    scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean()).item()
+    scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean())
     return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
 
 

@@ -5,11 +5,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
+import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
@@ -18,14 +19,19 @@ from gazegan.config import Config
 from gazegan.data.files import make_folder, only_writer
 from gazegan.errors import DataError, UserError
 from gazegan.schema import EyeBatch
+from gazegan.train import processes
+from gazegan.train.calls import Precision
 from gazegan.train.checkpoint import WEIGHTS, StageName, save_sealed, save_weights
 from gazegan.train.log import Log
+from gazegan.train.processes import ToldElsewhere
 from gazegan.train.rundir import claim
 from gazegan.train.state import State, load_state, save_state
 
 S = TypeVar("S", bound=State)
 Batches = Mapping[str, EyeBatch]
 Scalars = dict[str, float]
+Measured = dict[str, Tensor | float]
+"""Scalars of a step by name, `[]` and without gradient where they still lie on its device."""
 Images = dict[str, Tensor]
 
 _PLANNED = 200
@@ -40,6 +46,11 @@ class LoopConfig(Config):
     batch: int = Field(32, ge=2, le=65536)
     """Images a step; the clock counts images."""
     log_every: int = Field(10, ge=1)
+    """Steps between lines of the log, at which all since the one before are checked as finite."""
+    precision: Precision = "float32"
+    """Of what networks compute forward while they are trained."""
+    compile_step: bool = False
+    """Whether that is compiled; takes a minute at the start."""
     evaluate_every: int = Field(200, ge=1)
     save_every: int = Field(200, ge=1)
 
@@ -55,7 +66,7 @@ class Stage(Generic[S]):
     init: Callable[[], S]
     batches: Callable[[int], Batches]
     """Step -> the batches of that step."""
-    step: Callable[[S, Batches, Generator], Scalars]
+    step: Callable[[S, Batches, Generator], Measured]
     """Update the state in place, drawing from the generator; returns what to log."""
     evaluate: Callable[[S], tuple[Scalars, Images]]
     weights: Callable[[S], nn.Module]
@@ -83,20 +94,29 @@ def run(
 
     `advance` is told of each batch of images done, `notify` of what a user should know. Raises
     UserError where the folder holds another run, DataError where a loss is not finite, and
-    Interrupted, after saving, on Ctrl-C or SIGTERM.
+    Interrupted, after saving, on Ctrl-C or SIGTERM. Of several processes only the first writes;
+    the others raise ToldElsewhere in the place of these.
     """
     cfg = stage.config
     record = {"stage": stage.name, "config": cfg.model_dump(mode="json"), "data": stage.data}
-    make_folder(run_dir)
-    with only_writer(run_dir), _stop_signals() as stopped:
-        claim(run_dir, record, notify)
+    with ExitStack() as held, _stop_signals() as stopped:
+
+        def begin() -> None:
+            make_folder(run_dir)
+            held.enter_context(only_writer(run_dir))
+            claim(run_dir, record, notify)
+
+        processes.after_first(begin)
         state = load_state(run_dir, stage.init, notify)
+        processes.largest(0)  # none writes before all have read
         advance(state.step * cfg.batch)
-        with Log(run_dir, state.step) as log:
+        log = held.enter_context(Log(run_dir, state.step)) if processes.rank() == 0 else None
+        if log:
             for at in range(state.step, cfg.steps, math.ceil(cfg.steps / _PLANNED)):
                 log.plan(at + 1, stage.plan(at))
-            _train(stage, state, run_dir, log, advance, stopped)
-        _save(stage, state, run_dir)
+        _train(stage, state, run_dir, log, advance, stopped)
+        if log:
+            _save(stage, state, run_dir)
     return state
 
 
@@ -104,48 +124,73 @@ def _train(
     stage: Stage[S],
     state: S,
     run_dir: Path,
-    log: Log,
+    log: Log | None,
     advance: Callable[[int], None],
     stopped: list[int],
 ) -> None:
+    """Train to the end or a signal; a process without a log only takes its part in the steps."""
     cfg = stage.config
-    if state.step == 0:
+    if log and state.step == 0:
         log.write(0, *stage.evaluate(state))
-    since = time.perf_counter(), state.step
+    since, unread = (time.perf_counter(), state.step), list[Measured]()
     while state.step < cfg.steps:
-        scalars = _take(stage, state, run_dir)
+        unread.append(_take(stage, state))
         advance(cfg.batch)
-        if _due(state, cfg, cfg.log_every):
+        signum = processes.largest(stopped[0] if stopped else 0)
+        due = [state.step % every == 0 for every in (cfg.log_every, cfg.evaluate_every)]
+        save = signum or state.step % cfg.save_every == 0
+        last = state.step == cfg.steps
+        if not (save or last or any(due)):
+            continue
+        scalars = _read(stage, state, unread, run_dir)
+        if log and (due[0] or last):
             now = time.perf_counter(), state.step
             rate = (now[1] - since[1]) * cfg.batch / (now[0] - since[0])
             log.write(state.step, {**scalars, "images_per_s": rate})
             since = now
-        if _due(state, cfg, cfg.evaluate_every):
+        if log and (due[1] or last):
             log.write(state.step, *stage.evaluate(state))
-        if state.step % cfg.save_every == 0 or stopped:
+        if log and save:
             _save(stage, state, run_dir)
-        if stopped and state.step < cfg.steps:
-            raise Interrupted(stopped[0], state.step)
+        if signum and not last:
+            raise Interrupted(signum, state.step) if log else ToldElsewhere(128 + signum)
 
 
-def _due(state: State, cfg: LoopConfig, every: int) -> bool:
-    return state.step % every == 0 or state.step == cfg.steps
-
-
-def _take(stage: Stage[S], state: S, run_dir: Path) -> Scalars:
-    batches = stage.batches(state.step)
+def _take(stage: Stage[S], state: S) -> Measured:
     generator = rng.stream(stage.config.seed, stage.name, "step", state.step)
-    scalars = stage.step(state, batches, generator)
-    for name, value in scalars.items():
-        if not math.isfinite(value):
-            path = run_dir / f"nonfinite-{state.step:09d}.safetensors"
-            save_sealed(path, _tensors(batches), {"kind": "batch", "step": state.step})
-            raise DataError(
-                f"{name} is {value} at step {state.step}; its batch is in {path}; "
-                "start anew with a lower learning rate and another --out"
-            )
+    measured = stage.step(state, stage.batches(state.step), generator)
     state.step += 1
+    return measured
+
+
+def _read(stage: Stage[S], state: S, unread: list[Measured], run_dir: Path) -> Scalars:
+    """Empty the list of what steps measured, fetch all at once, and return the last step's.
+
+    To fetch each step's at its end would let a GPU wait for the next one. Raises DataError naming
+    the first step that was not finite; nothing was saved since.
+    """
+    held = [value for one in unread for value in one.values() if isinstance(value, Tensor)]
+    fetched = iter(processes.averaged(torch.stack(held)).tolist() if held else ())
+    scalars = Scalars()
+    for at, one in enumerate(unread, state.step - len(unread)):
+        scalars = {k: next(fetched) if isinstance(v, Tensor) else v for k, v in one.items()}
+        for name, value in scalars.items():
+            if not math.isfinite(value):
+                _refuse(stage.batches(at), f"{name} is {value} at step {at}", at, run_dir)
+    unread.clear()
     return scalars
+
+
+def _refuse(batches: Batches, why: str, at: int, run_dir: Path) -> NoReturn:
+    path = run_dir / f"nonfinite-{at:09d}.safetensors"
+    tensors = {name: processes.gathered(rows) for name, rows in _tensors(batches).items()}
+    fault = DataError(
+        f"{why}; its batch is in {path}; start anew with a lower learning rate and another --out"
+    )
+    if processes.rank():
+        raise ToldElsewhere(fault.exit_code)
+    save_sealed(path, tensors, {"kind": "batch", "step": at})
+    raise fault
 
 
 def _tensors(batches: Batches) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -10,10 +11,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from gazegan.compare import likeness
 from gazegan.config import Config
-from gazegan.data.stream import Samples, batch_indices
-from gazegan.drift import pupil_shift, summary
+from gazegan.data.stream import Samples, batch_indices, only
 from gazegan.losses.adversarial import (
     gradient_penalty,
     least_squares_critic,
@@ -23,9 +22,7 @@ from gazegan.losses.adversarial import (
 )
 from gazegan.losses.gaze import gaze_moved_deg
 from gazegan.losses.selfreg import region_weight, weighted_l1
-from gazegan.modes import evaluating
 from gazegan.nets.critic import Critic, CriticConfig
-from gazegan.nets.features import RandomFeatures
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import (
@@ -37,15 +34,18 @@ from gazegan.optim import (
     update_average,
 )
 from gazegan.schema import MASKS, EyeBatch
+from gazegan.train import processes
+from gazegan.train.assess import assess
+from gazegan.train.calls import Calls, calls
 from gazegan.train.history import mix_history
-from gazegan.train.loop import Batches, Images, LoopConfig, Scalars, Stage
-from gazegan.train.setup import describe, seeded, stack_rows
+from gazegan.train.joint_norm import join_norms
+from gazegan.train.loop import Batches, LoopConfig, Measured, Stage
+from gazegan.train.setup import at_hand, describe, seeded
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
-_SHOWN = 12
-_COMPARED, _LEAST_COMPARED = 256, 16
+_COMPARED = 256
 
 
 class Regions(Config):
@@ -120,6 +120,7 @@ def init(cfg: RefinerTraining, channels: int, size: tuple[int, int], device: str
     with seeded(cfg.seed, "refiner"):
         refiner = Refiner(cfg.network, channels).to(device)
         critic = Critic(cfg.critic, channels).to(device)
+    join_norms(refiner)
     return RefinerState(
         refiner=refiner,
         critic=critic,
@@ -137,111 +138,94 @@ def step(
     real: EyeBatch,
     generator: Generator,
     judge: Regressor | None = None,
-) -> Scalars:
+    how: Calls = Calls(),  # noqa: B008 (frozen)
+) -> Measured:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
-    Both batches hold `critic_steps` times `batch` eyes, on the state's device; the generator
-    learns from the last part of the synthetic ones. `judge` is a gaze network, frozen and in
+    Both batches hold `critic_steps` times `batch` eyes, on the state's device, or of several
+    processes each its rows of every `batch`; the generator learns from the last part of the
+    synthetic ones. `judge` is a gaze network, frozen and in
     evaluation mode, whose answers the refinement is to keep.
     """
-    scalars: Scalars = {}
-    parts = torch.split(synthetic.image, cfg.batch), torch.split(real.image, cfg.batch)
+    scalars: Measured = {}
+    parts = (
+        torch.chunk(synthetic.image, cfg.critic_steps),
+        torch.chunk(real.image, cfg.critic_steps),
+    )
     for raw, true in zip(*parts, strict=True):
-        scalars = _critic_step(cfg, state, raw, true, generator)
+        scalars = _critic_step(cfg, state, raw, true, generator, how)
     if state.step >= cfg.critic_lead:
-        scalars |= _generator_step(cfg, state, synthetic[-cfg.batch :], judge)
+        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], judge, how)
         update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
     return scalars
 
 
 def _critic_step(
-    cfg: RefinerTraining, state: RefinerState, raw: Tensor, real: Tensor, generator: Generator
-) -> Scalars:
+    cfg: RefinerTraining,
+    state: RefinerState,
+    raw: Tensor,
+    real: Tensor,
+    generator: Generator,
+    how: Calls,
+) -> Measured:
     with torch.no_grad():
-        fresh = state.refiner(raw)
-    fake, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
-    real_scores, fake_scores = state.critic(real), state.critic(fake)
-    scalars: Scalars = {}
+        fake = how.once(state.refiner, raw)
+    if cfg.history:
+        fresh = processes.gathered(fake)
+        mixed, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
+        fake = processes.share(mixed)
+    real_scores, fake_scores = (how.once(state.critic, image) for image in (real, fake))
+    scalars: Measured = {}
     if cfg.loss == "wasserstein":
         distance = -_over_heads(wasserstein_critic, real_scores, fake_scores)
-        mixing = torch.rand(len(real), generator=generator).to(real.device)
-        penalty, norms = gradient_penalty(state.critic.value, real, fake, mixing)
+        drawn = torch.rand(processes.count() * len(real), generator=generator)
+        mixing = processes.share(drawn).to(real.device, non_blocking=True)
+        penalty, norms = gradient_penalty(
+            partial(how.twice, state.critic.value), real, fake, mixing
+        )
         loss = cfg.penalty * penalty - distance
-        scalars |= {"wasserstein": distance.item(), "critic/slope": norms.mean().item()}
+        scalars |= {"wasserstein": distance.detach(), "critic/slope": norms.mean()}
     else:
         loss = _over_heads(least_squares_critic, real_scores, fake_scores)
     state.critic_optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    processes.average_gradients(state.critic.parameters())
     norm = gradient_norm(state.critic.parameters())
     clip_adaptively(all_but(state.critic, state.critic.heads), cfg.clip_adaptive)
     state.critic_optimiser.step()
-    return {**scalars, "critic/loss": loss.item(), "critic/gradient": norm}
+    return {**scalars, "critic/loss": loss.detach(), "critic/gradient": norm}
 
 
 def _generator_step(
-    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None
-) -> Scalars:
+    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None, how: Calls
+) -> Measured:
     raw = batch.image
-    refined = state.refiner(raw)
+    refined = how.once(state.refiner, raw)
     loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
     # The critic is only looked through here; its own gradients are not needed.
     state.critic.requires_grad_(False)
-    adversarial = _over_heads(loss_of, state.critic(refined))
+    adversarial = _over_heads(loss_of, how.once(state.critic, refined))
     state.critic.requires_grad_(True)
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
     keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
     loss = adversarial + cfg.keep * keep
-    scalars = {"refiner/adversarial": adversarial.item(), "refiner/keep": keep.item()}
+    scalars: Measured = {"refiner/adversarial": adversarial.detach(), "refiner/keep": keep.detach()}
     if judge is not None:
         moved = gaze_moved_deg(judge, raw, refined)
         loss = loss + cfg.gaze * moved
-        scalars["refiner/gaze_deg"] = moved.item()
+        scalars["refiner/gaze_deg"] = moved.detach()
     state.refiner_optimiser.zero_grad()
     loss.backward()
+    processes.average_gradients(state.refiner.parameters())
     norm = gradient_norm(state.refiner.parameters())
     clip_adaptively(all_but(state.refiner, state.refiner.head), cfg.clip_adaptive)
     state.refiner_optimiser.step()
-    return {**scalars, "refiner/loss": loss.item(), "refiner/gradient": norm}
+    return {**scalars, "refiner/loss": loss.detach(), "refiner/gradient": norm}
 
 
 def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tensor:
     """Add a loss over the scores of each head of the critic."""
     return torch.stack([loss(*(s[head] for s in scores)) for head in scores[0]]).sum()
-
-
-def evaluate(
-    cfg: RefinerTraining, state: RefinerState, raw: EyeBatch, real: EyeBatch
-) -> tuple[Scalars, Images]:
-    """Refine fixed eyes: how far pupils moved, how like photographs they are, raw ones beside them.
-
-    The images are a grid of raw above refined above real eyes.
-    """
-    refiner = result(cfg, state)
-    with evaluating(refiner), torch.no_grad():
-        refined = refiner(raw.image)
-    scalars = {"change": float((refined - raw.image).abs().mean())}
-    if raw.masks is not None:
-        shift = pupil_shift(raw.image, refined, raw.masks).norm(dim=1)
-        scalars |= {f"pupil_shift/{name}": value for name, value in summary(shift).items()}
-    scalars |= likenesses({"raw": raw.image, "refined": refined}, real.image, cfg.seed)
-    shown = min(_SHOWN, len(raw), len(real))
-    rows = (image[:shown] for image in (raw.image, refined, real.image))
-    return scalars, {"raw_refined_real": stack_rows(*rows)}
-
-
-def likenesses(images: dict[str, Tensor], real: Tensor, seed: int) -> Scalars:
-    """Return the measures of `compare` for images `[N, C, H, W]` by name; none where too few."""
-    if min(len(real), *(len(image) for image in images.values())) < _LEAST_COMPARED:
-        return {}
-    network = RandomFeatures(real.shape[1]).to(real.device)
-    with torch.no_grad():
-        true = network(real).cpu()
-        found = {name: likeness(network(image).cpu(), true, seed) for name, image in images.items()}
-    return {
-        f"likeness/{name}_{measure}": getattr(one, measure)
-        for name, one in found.items()
-        for measure in ("sliced_wasserstein", "kernel_distance", "auc")
-    }
 
 
 def result(cfg: RefinerTraining, state: RefinerState) -> Refiner:
@@ -269,30 +253,40 @@ def refiner_stage(
     real: Samples,
     device: str = "cpu",
     judge: Judge | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Stage[RefinerState]:
     """Bind the stage to its data, which must agree in size and channels."""
+    processes.check_batch(cfg.batch, "--batch")
+    synthetic, real = only(synthetic, ("masks",)), only(real, ())
     frozen = judge.network.requires_grad_(False).eval() if judge else None
     size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
-    known = {"judge": judge.sha256} if judge else {}
+    how = calls(cfg.precision, cfg.compile_step, device, notify)
     fixed = tuple(
         source.read(batch_indices(len(source), _looked_at(source), 0, cfg.seed, f"fixed-{name}"))
         for name, source in (("synthetic", synthetic), ("real", real))
     )
 
     def batches(at: int) -> Batches:
-        sources = {"synthetic": synthetic, "real": real}
-        return {
-            name: source.read(batch_indices(len(source), images, at, cfg.seed, name)).to(device)
-            for name, source in sources.items()
-        }
+        read = {}
+        for name, source in (("synthetic", synthetic), ("real", real)):
+            chosen = batch_indices(len(source), images, at, cfg.seed, name)
+            mine = torch.cat([processes.share(part) for part in torch.split(chosen, cfg.batch)])
+            read[name] = source.read(mine).to(device)
+        return read
 
+    known = {**describe(synthetic), "real": describe(real)} | (
+        {"judge": judge.sha256} if judge else {}
+    )
+    synthetic, real = at_hand(synthetic, device), at_hand(real, device)
     return Stage(
         name="refiner",
         config=cfg,
-        data={**describe(synthetic), "real": describe(real), **known},
+        data=known,
         init=lambda: init(cfg, channels, size, device),
         batches=batches,
-        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen),
-        evaluate=lambda state: evaluate(cfg, state, *(eyes.to(device) for eyes in fixed)),
+        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen, how),
+        evaluate=lambda state: assess(
+            result(cfg, state), cfg.seed, *(eyes.to(device) for eyes in fixed)
+        ),
         weights=lambda state: result(cfg, state),
     )

@@ -10,6 +10,7 @@ import torch
 from gazegan.config import differences
 from gazegan.data.files import parse_json, read_bytes, write_atomic
 from gazegan.errors import DataError, UserError
+from gazegan.train import processes
 
 CONFIG = "config.json"
 
@@ -17,12 +18,17 @@ CONFIG = "config.json"
 def claim(run_dir: Path, record: Mapping[str, Any], notify: Callable[[str], None]) -> None:
     """Make the existing `run_dir` the folder of the run `record`, or find that it already is.
 
-    Left-over temporary files are removed. Another number of threads or version than the run was
-    begun with is told through `notify`: bits may then differ from an uninterrupted run's. Raises
-    UserError where the folder belongs to something else, DataError where it is damaged.
+    Left-over temporary files are removed. Other numbers of processes or threads, or another version
+    than the run was begun with, are told through `notify`: bits may then differ from those of an
+    uninterrupted run. Raises UserError where the folder belongs to something else, DataError where
+    it is damaged.
     """
     path = run_dir / CONFIG
-    environment = {"threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    environment = {
+        "processes": processes.count(),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+    }
     for aside in run_dir.glob("*.tmp"):
         aside.unlink(missing_ok=True)
     if not path.is_file():
@@ -32,7 +38,7 @@ def claim(run_dir: Path, record: Mapping[str, Any], notify: Callable[[str], None
         write_atomic(path, text.encode())
         return
     old = _read(path)
-    before = old.pop("environment", {})
+    before = {"processes": 1, **old.pop("environment", {})}
     # Through JSON, so that tuples compare equal to the lists they were saved as.
     new = json.loads(json.dumps(record))
     if found := _stage_only(old, new) or differences(old, new):

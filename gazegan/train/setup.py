@@ -12,7 +12,7 @@ from torch import Tensor
 from gazegan import rng
 from gazegan.data.shards import pack, unpack
 from gazegan.data.store import Store
-from gazegan.data.stream import Samples
+from gazegan.data.stream import JoinedSamples, RenderedSamples, Samples
 from gazegan.schema import EyeBatch
 
 _PROBES = 32
@@ -52,7 +52,7 @@ def _digest(samples: Samples) -> str:
 
 @dataclass(frozen=True)
 class HeldSamples:
-    """Samples in memory, images and masks as bytes."""
+    """Samples in the memory of a device, images and masks as bytes."""
 
     packed: EyeBatch
 
@@ -70,7 +70,8 @@ class HeldSamples:
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
         """Return the eyes at `indices` [B], in that order."""
-        return unpack(self.packed[torch.as_tensor(indices, dtype=torch.int64)])
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        return unpack(self.packed[index.to(self.packed.image.device, non_blocking=True)])
 
 
 def hold(samples: Samples, advance: Callable[[int], None] = lambda _: None) -> HeldSamples:
@@ -80,6 +81,22 @@ def hold(samples: Samples, advance: Callable[[int], None] = lambda _: None) -> H
         parts.append(EyeBatch(**pack(samples.read(indices))))
         advance(len(indices))
     return HeldSamples(EyeBatch.cat(parts))
+
+
+def at_hand(samples: Samples, device: str) -> Samples:
+    """Hold samples in a GPU's memory where they take less than half of what is free.
+
+    Those that are rendered when they are read stay so, and those for a CPU as they are.
+    """
+    parts = samples.parts if isinstance(samples, JoinedSamples) else (samples,)
+    rendered = any(isinstance(part, RenderedSamples) for part in parts)
+    if torch.device(device).type != "cuda" or rendered:
+        return samples
+    each = sum(value.nbytes for value in pack(samples.read([0])).values())
+    free, _ = torch.cuda.mem_get_info(device)
+    if 2 * each * len(samples) > free:
+        return samples
+    return HeldSamples(hold(samples).packed.to(device))
 
 
 def stack_rows(*rows: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Orders visit everything once an epoch, and every source reads alike."""
 
 import itertools
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from gazegan.data.stream import (
     MemorySamples,
     RenderedSamples,
     batch_indices,
+    only,
     open_samples,
     shared_indices,
 )
@@ -85,6 +87,19 @@ def test_joined_lacks_what_any_part_lacks_in_every_batch(eyes):
     for indices in ([0, 5], [4, 5], [1]):
         got = joined.read(indices)
         assert got.masks is None and got.head is None and got.gaze is not None
+
+
+def test_of_a_store_only_the_wanted_labels_are_read(eyes, store):
+    rows = [9, 0, 5]
+    whole, wanted = store.read(rows), only(store, ("gaze",)).read(rows)
+    known = {f.name for f in fields(wanted) if getattr(wanted, f.name) is not None}
+    assert known == {"image", "id", "origin", "gaze"}
+    for name in known:
+        assert torch.equal(getattr(wanted, name), getattr(whole, name))
+    assert store.read(rows).masks is not None
+    joined = only(JoinedSamples((store, MemorySamples(eyes(10)))), ("gaze",))
+    assert joined.read([0, 15]).masks is None
+    assert torch.equal(joined.read([12]).gaze, eyes(10)[[2]].gaze)
 
 
 def test_joined_refuses_other_sizes(eyes, store):

@@ -86,10 +86,12 @@ def test_the_option_sets_the_adversary(tmp_path, make_eyes):
     from gazegan.cli import main
     from gazegan.data.manifest import Manifest
     from gazegan.data.store import write_store
-    from gazegan.schema import MASKS
+    from gazegan.schema import LANDMARKS, MASKS
 
     batch = make_eyes(12).batch
-    plan = Manifest(kind="rendered", count=12, channels=1, height=16, width=20, masks=MASKS)
+    plan = Manifest(
+        kind="rendered", count=12, channels=1, height=16, width=20, masks=MASKS, landmarks=LANDMARKS
+    )
     write_store(tmp_path / "eyes", plan, lambda rows: batch[list(rows)])
     words = ["train", "gaze", "--data", str(tmp_path / "eyes"), "--out", str(tmp_path / "run")]
     words += ["--steps", "1", "--batch", "4", "--adversary-epsilon", "3"]

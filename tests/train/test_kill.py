@@ -11,7 +11,7 @@ import torch
 from gazegan.cli import main
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import write_store
-from gazegan.schema import MASKS
+from gazegan.schema import LANDMARKS, MASKS
 from gazegan.train.checkpoint import WEIGHTS
 from gazegan.train.log import read_log
 
@@ -42,7 +42,15 @@ def started(context, folder, arguments):
 @pytest.mark.parametrize("stage", list(ARGUMENTS))
 def test_killed_at_random_a_run_ends_with_the_same_bits(tmp_path, make_eyes, stage):
     for name, count in (("renders", 30), ("real", 20)):
-        plan = Manifest(kind="rendered", count=count, channels=1, height=16, width=20, masks=MASKS)
+        plan = Manifest(
+            kind="rendered",
+            count=count,
+            channels=1,
+            height=16,
+            width=20,
+            masks=MASKS,
+            landmarks=LANDMARKS,
+        )
         write_store(tmp_path / name, plan, make_eyes(count).read)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gazegan.train.gaze", "gazegan.train.refiner"])

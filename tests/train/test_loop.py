@@ -157,6 +157,21 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(tmp_path, g
     assert load_weights(tmp_path, "gaze")[1]["step"] == 4
 
 
+def test_a_loss_between_two_log_lines_is_found_before_anything_is_saved(tmp_path, gaze_of):
+    stage = gaze_of(steps=12, log_every=100, evaluate_every=100)
+
+    def breaks(state, batches, generator):
+        scalars = stage.step(state, batches, generator)
+        return {**scalars, "loss": scalars["loss"] / 0} if state.step >= 4 else scalars
+
+    with pytest.raises(DataError, match="loss is inf at step 4"):
+        run(replace(stage, step=breaks), tmp_path)
+    tensors, _ = load_sealed(tmp_path / "nonfinite-000000004.safetensors")
+    assert torch.equal(tensors["data/image"], stage.batches(4)["data"].image)
+    assert load_weights(tmp_path, "gaze")[1]["step"] == 4
+    assert sorted(p.name for p in tmp_path.glob("state-*"))[-1] == "state-000000004.safetensors"
+
+
 def test_weights_that_explode_are_caught(tmp_path, gaze_of):
     stage = gaze_of()
 

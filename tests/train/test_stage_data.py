@@ -13,8 +13,8 @@ from gazegan.losses import gaze as losses
 from gazegan.nets.landmarks import by_image
 from gazegan.nets.regressor import Answer, RegressorConfig
 from gazegan.train import gaze_losses
-from gazegan.train import refiner as refiner_module
 from gazegan.train.adapt.settings import AdaptConfig
+from gazegan.train.assess import likenesses
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
@@ -70,10 +70,10 @@ def test_likeness_to_photographs_is_measured_beside_that_of_raw_renders(refiner_
     for measure in measures:
         assert told[f"likeness/refined_{measure}"] == told[f"likeness/raw_{measure}"]
     image = torch.rand(20, 1, 8, 12)
-    same = refiner_module.likenesses({"raw": image, "dark": 0.5 * image}, image, 0)
+    same = likenesses({"raw": image, "dark": 0.5 * image}, image, 0)
     assert same["likeness/raw_sliced_wasserstein"] == 0
     assert same["likeness/dark_sliced_wasserstein"] > 0.5
-    assert refiner_module.likenesses({"raw": image[:15]}, image, 0) == {}
+    assert likenesses({"raw": image[:15]}, image, 0) == {}
 
 
 def test_landmarks_are_learned_and_told_in_pixels(tmp_path, gaze_of, make_eyes):

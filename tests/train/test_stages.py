@@ -16,7 +16,7 @@ from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
 from gazegan.train.refiner import Judge, RefinerTraining, gaze_moved_deg, refiner_stage
-from gazegan.train.setup import describe, hold, seeded, stack_rows
+from gazegan.train.setup import at_hand, describe, hold, seeded, stack_rows
 from gazegan.train.sources import split
 
 
@@ -259,6 +259,11 @@ def test_held_samples_are_those_that_were_read(make_eyes):
     assert torch.equal(a.gaze, b.gaze)
     torch.testing.assert_close(a.image, b.image, atol=0.5 / 255 + 1e-6, rtol=0)
     torch.testing.assert_close(a.masks, b.masks, atol=3 / 255, rtol=0)
+
+
+def test_data_for_a_cpu_are_read_as_they_are(make_eyes):
+    eyes = make_eyes()
+    assert at_hand(eyes, "cpu") is eyes
 
 
 def test_description_tells_data_sets_apart(make_eyes):

@@ -46,8 +46,8 @@ def domain_classifier(features: int, units: int) -> nn.Sequential:
 
 def domain_loss(
     classifier: nn.Module, labelled: Tensor, strange: Tensor, strength: float
-) -> tuple[Tensor, float]:
-    """Return the classifier's loss `[]`, and its accuracy: the mean of both domains' in 0..1.
+) -> tuple[Tensor, Tensor]:
+    """Return the classifier's loss and accuracy `[]`: the mean of both domains', in 0..1.
 
     `labelled` `[N, F]` and `strange` `[P, F]` are features of labelled eyes and of photographs;
     both domains count alike. The loss teaches the classifier to tell them apart, and through the
@@ -59,4 +59,4 @@ def domain_loss(
         for x, truth in zip(logits, (0.0, 1.0), strict=True)
     ]
     right = (logits[0] <= 0).float().mean() + (logits[1] > 0).float().mean()
-    return (losses[0] + losses[1]) / 2, float(right) / 2
+    return (losses[0] + losses[1]) / 2, right / 2

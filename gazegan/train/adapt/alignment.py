@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gazegan.geometry import mirror_angles
+from gazegan.train import processes
 
 
 def remember(moments: Tensor, angles: Tensor, count: int, decay: float, mirror: bool) -> None:
@@ -17,7 +18,7 @@ def remember(moments: Tensor, angles: Tensor, count: int, decay: float, mirror: 
     """
     if mirror:
         angles = torch.cat((angles, mirror_angles(angles)))
-    fresh = torch.stack((angles.mean(0), angles.square().mean(0)))
+    fresh = processes.averaged(torch.stack((angles.mean(0), angles.square().mean(0))))
     moments.lerp_(fresh, 1 - min(decay, count / (count + 1)))
 
 

@@ -10,6 +10,8 @@ snapshots of one training, all learn the target, and their spread weighs whole p
 import torch
 from torch import Tensor
 
+from gazegan.train import processes
+
 
 def agreement(answers: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean `[B, 2]` of K members' answers `[K, B, 2]`, and how much each counts `[B]`.
@@ -20,5 +22,5 @@ def agreement(answers: Tensor) -> tuple[Tensor, Tensor]:
     mean = answers.mean(0)
     square = (answers - mean).square().sum(-1).mean(0)
     # The floor, a ten-thousandth of a degree, lets members that all agree count alike.
-    weight = torch.exp(-square / square.mean().clamp(min=3e-12))
-    return mean, weight / weight.mean()
+    weight = torch.exp(-square / processes.averaged(square.mean()).clamp(min=3e-12))
+    return mean, weight / processes.averaged(weight.mean())

@@ -3,8 +3,23 @@
 Yang & Soatto, "FDA: Fourier domain adaptation for semantic segmentation", CVPR 2020.
 """
 
+from dataclasses import replace
+
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+
+from gazegan.schema import EyeBatch
+from gazegan.train import processes
+
+
+def in_their_style(
+    batch: EyeBatch, photographs: EyeBatch, beta: float, generator: Generator
+) -> EyeBatch:
+    """Return labelled eyes, each with the low frequencies of a photograph drawn for it."""
+    styles = processes.gathered(photographs.image)
+    drawn = torch.randint(len(styles), (processes.count() * len(batch),), generator=generator)
+    style = styles[processes.share(drawn).to(styles.device)]
+    return replace(batch, image=restyle(batch.image, style, beta))
 
 
 def restyle(image: Tensor, style: Tensor, beta: float) -> Tensor:
