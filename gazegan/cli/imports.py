@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from gazegan.data.readers import Listing
 
 _SHOWN = 20
+_EQUALISE = click.option(
+    "--equalise", is_flag=True,
+    help="Even out histograms last, as MPIIGaze's eyes had it; of grey images.",
+)  # fmt: skip
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,6 +29,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
                 help="Size of the images; the centre of its shape is cut out and resized.",
             ),
             click.option("--grey/--colour", default=True, show_default=True, help="Channels."),
+            _EQUALISE,
             click.option("--strict", is_flag=True, help="Fail if any file has to be skipped."),
             options.JSON,
         )
@@ -92,6 +97,7 @@ def folder(path: Path, labels: Path | None, **settings: Any) -> None:
     \b
     gazegan import folder photos/ --out stores/unlabelled
     gazegan import folder photos/ --labels photos/labels.csv --out stores/mine
+    gazegan import folder patches/ --equalise --out stores/equalised
     """
     from gazegan.data.readers import read_folder
 
@@ -99,16 +105,30 @@ def folder(path: Path, labels: Path | None, **settings: Any) -> None:
 
 
 def _import(
-    listing: "Listing", out: Path, size: tuple[int, int], grey: bool, strict: bool, as_json: bool
+    listing: "Listing",
+    out: Path,
+    size: tuple[int, int],
+    grey: bool,
+    equalise: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     from gazegan.data.photographs import check_readable, import_photographs
 
+    if equalise and not grey:
+        raise click.UsageError("--equalise goes with grey images; leave --colour out")
     with options.progress("checking", len(listing.photos), as_json) as advance:
         listing, digest = check_readable(listing, advance)
     _report_skipped(listing.skipped, strict)
     with options.progress("importing", len(listing.photos), as_json) as advance:
         store = import_photographs(
-            listing, digest, out, size=size, channels=1 if grey else 3, progress=advance
+            listing,
+            digest,
+            out,
+            size=size,
+            channels=1 if grey else 3,
+            equalised=equalise,
+            progress=advance,
         )
     skipped = [{"file": name, "reason": reason} for name, reason in listing.skipped]
     values = {"out": str(out), "count": len(store), "skipped_count": len(skipped)}

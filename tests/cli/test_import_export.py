@@ -3,6 +3,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -82,6 +83,18 @@ def test_import_folder_with_and_without_labels(crops, tmp_path):
     assert open_store(bare).fields == ("image", "id", "origin")
 
 
+def test_import_equalises_what_opencv_equalises(crops, tmp_path):
+    stores = [tmp_path / name for name in ("plain", "even")]
+    run("import", "folder", crops, "--out", stores[0])
+    run("import", "folder", crops, "--out", stores[1], "--equalise")
+    plain, even = ((open_store(s).read(range(3)).image * 255).round().byte() for s in stores)
+    known = [cv2.equalizeHist(image[0].numpy()) for image in plain]
+    np.testing.assert_array_equal(even[:, 0], known)
+    for store, more in zip(stores, (("--equalise",), ()), strict=True):
+        done = run("import", "folder", crops, "--out", store, *more, code=2)
+        assert "source_sha256" in said(done)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "fault"),
     [
@@ -94,6 +107,7 @@ def test_import_folder_with_and_without_labels(crops, tmp_path):
         (("columbia", "{crops}", "--subjects", "0001"), 2, "--subjects"),
         (("columbia", "{crops}", "--head-yaw", "nan"), 2, "--head-yaw"),
         (("columbia", "{crops}", "--size", "36x61"), 2, "width: 60 -> 61"),
+        (("columbia", "{crops}", "--equalise", "--colour"), 2, "leave --colour out"),
     ],
 )
 def test_faults_are_one_line(crops, tmp_path, arguments, code, fault):
