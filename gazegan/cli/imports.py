@@ -44,6 +44,7 @@ def import_() -> None:
 
     \b
     gazegan import columbia crops/ --out stores/columbia
+    gazegan import mpiigaze MPIIGaze/ --out stores/mpiigaze
     gazegan import folder photos/ --labels labels.csv --out stores/mine
     """
 
@@ -82,6 +83,45 @@ def columbia(
 
     wanted = None if subjects is None else parse_subjects(subjects)
     _import(read_columbia(path, wanted, head_yaws or None, gaze_yaws or None), **settings)
+
+
+@import_.command()
+@click.argument("path", type=options.PATH)
+@options.out("Store to write; repeat the command to resume.")
+@click.option("--subjects", metavar="LIST", help="Keep only these, e.g. p00-p13.")
+@click.option(
+    "--subset", type=click.Choice(["evaluation", "all"]), default="evaluation", show_default=True,
+    help="The eyes that the set's lists name, 3000 a person, or all.",
+)  # fmt: skip
+@_EQUALISE
+@options.JSON
+def mpiigaze(
+    path: Path, out: Path, subjects: str | None, subset: str, equalise: bool, as_json: bool
+) -> None:
+    """Import the normalised eyes of MPIIGaze, 36x60 grey, with gaze and head pose.
+
+    PATH is the folder that holds "Data/Normalized" and "Evaluation Subset". Angles are those of the
+    normalised camera; pitch is positive upward, yaw toward the image's left, as in the set. Right
+    eyes are not mirrored: networks here learn from both sides. Images are kept as they are.
+
+    \b
+    gazegan import mpiigaze MPIIGaze/ --out stores/mpiigaze
+    gazegan import mpiigaze MPIIGaze/ --subjects p00-p13 --out stores/fourteen
+    gazegan import mpiigaze MPIIGaze/ --subjects p14 --subset all --out stores/p14
+    """
+    from gazegan.data.mpiigaze import count_days, find_persons, import_mpiigaze, read_mpiigaze
+    from gazegan.data.readers import parse_subjects
+
+    wanted = None if subjects is None else parse_subjects(subjects)
+    persons = find_persons(path, wanted, all_eyes=subset == "all")
+    with options.progress("reading days", count_days(persons), as_json) as advance:
+        eyes = read_mpiigaze(persons, advance)
+    total = sum(len(one.names) for one in eyes)
+    with options.progress("importing", total, as_json) as advance:
+        store = import_mpiigaze(persons, eyes, out, equalised=equalise, progress=advance)
+    values = {"out": str(out), "count": len(store), "subjects": [one.name for one in persons]}
+    text = f"{out}: {len(store)} eyes of {len(persons)} people, labels: {_labels(store.fields)}"
+    options.say(as_json, {**values, "fields": list(store.fields)}, text)
 
 
 @import_.command()

@@ -31,8 +31,8 @@ def _table(levels: Tensor) -> Tensor:
     lowest = levels.amin(1, keepdim=True)
     darkest = counts.gather(1, lowest)
     others = levels.shape[1] - darkest
-    # Single precision and rounding to even are OpenCV's.
-    scale = _TOP / others.clamp(min=1).to(torch.float32)
+    # Single precision and rounding to even are OpenCV's; `_TOP / others` would be another number.
+    scale = torch.full_like(others, _TOP, dtype=torch.float32) / others.clamp(min=1)
     table = ((counts.cumsum(1) - darkest).to(torch.float32) * scale).round().clamp(min=0)
     return torch.where(others > 0, table, lowest.to(torch.float32))
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from days import write_day, write_list
 from PIL import Image
 
 from gazegan.cli import COMMANDS, main
@@ -95,6 +96,41 @@ def test_import_equalises_what_opencv_equalises(crops, tmp_path):
         assert "source_sha256" in said(done)
 
 
+@pytest.fixture
+def days(tmp_path):
+    folder = tmp_path / "MPIIGaze"
+    write_day(folder, "p00", "day01", 2)
+    write_day(folder, "p01", "day05", 1)
+    write_list(folder, "p00", "day01/0002.jpg left\n")
+    write_list(folder, "p01", "day05/0001.jpg right\nday05/0001.jpg left\n")
+    return folder
+
+
+def test_import_mpiigaze_and_repeat(days, tmp_path):
+    out = tmp_path / "store"
+    done = run("import", "mpiigaze", days, "--out", out)
+    assert "3 eyes of 2 people, labels: gaze, head, side, subject" in done.output
+    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    values = json.loads(run("import", "mpiigaze", days, "--out", out, "--json").stdout)
+    assert (values["count"], values["subjects"]) == (3, ["p00", "p01"])
+    assert before == {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    some = ("--subjects", "p00", "--subset", "all", "--equalise")
+    run("import", "mpiigaze", days, "--out", tmp_path / "all", *some)
+    assert len(open_store(tmp_path / "all")) == 4
+
+
+def test_faults_of_mpiigaze_are_one_line(days, tmp_path):
+    out = ("--out", tmp_path / "store")
+    assert (
+        "givempiigaze'sownfolder"
+        in said(run("import", "mpiigaze", days / "Data", *out, code=2)).lower()
+    )
+    assert "--subjects" in said(run("import", "mpiigaze", days, "--subjects", "7", *out, code=2))
+    write_list(days, "p00", "day01/0003.jpg left")
+    assert "lacks0003.jpg" in said(run("import", "mpiigaze", days, *out, code=1))
+    assert not out[1].exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "fault"),
     [
@@ -145,7 +181,9 @@ def test_export_faults_are_one_line(crops, tmp_path):
     assert shard.name in said(done)
 
 
-@pytest.mark.parametrize("command", [("import", "columbia"), ("import", "folder"), ("export",)])
+@pytest.mark.parametrize(
+    "command", [("import", "columbia"), ("import", "mpiigaze"), ("import", "folder"), ("export",)]
+)
 def test_help_shows_worked_examples(command):
     assert f"gazegan {' '.join(command)} " in run(*command, "--help").output
 

@@ -43,6 +43,14 @@ def test_large_images_become_those_of_opencv(size):
     np.testing.assert_array_equal(levels_of(levels), [by_opencv(one) for one in levels])
 
 
+@given(st.integers(2, 3000), st.integers(1, 255))
+@settings(deadline=None, max_examples=100)
+def test_ties_are_rounded_as_opencv_rounds_them(pixels, step):
+    """Every pixel its own share: of many of them, 255 times that ends in one half."""
+    levels = (np.arange(pixels) * step % 256).astype(np.uint8).reshape(1, 1, -1)
+    np.testing.assert_array_equal(levels_of(levels)[0], by_opencv(levels[0]))
+
+
 @given(st.integers(0, 255))
 @settings(deadline=None, max_examples=20)
 def test_a_flat_image_stays_as_it_is(level):
