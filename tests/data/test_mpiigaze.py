@@ -27,7 +27,9 @@ from gazegan.data.mpiigaze import (
     read_mpiigaze,
 )
 from gazegan.errors import DataError, UserError
-from gazegan.geometry import vector_from_angles
+from gazegan.geometry import rotation, vector_from_angles
+from gazegan.render.prior import load_recipe
+from gazegan.render.scene import render_indices
 
 
 @pytest.fixture
@@ -145,6 +147,21 @@ def test_signs_of_gaze_and_head(at_once, tmp_path):
     assert eyes.gaze[0, 0] > 0.2 and eyes.gaze[0, 1] > 0.2
     np.testing.assert_allclose(torch.rad2deg(eyes.head[0]), (0, 20), atol=1e-4)
     assert eyes.side.item() == 1  # the left eye of a person is at the image's right
+
+
+def test_renders_written_as_a_day_come_back_with_their_labels(at_once, tmp_path):
+    eyes = render_indices(load_recipe("laptop", ("eyes.side=-1",)), 0, torch.arange(4))
+    turn = rotation(eyes.head.double(), torch.zeros(4, dtype=torch.float64))
+    left = {
+        "image": (255 * eyes.image[:, 0]).round().byte().numpy(),
+        "gaze": vector_from_angles(eyes.gaze.double()).numpy(),
+        "pose": Rotation.from_matrix(turn.numpy()).as_rotvec(),
+    }
+    write_day(tmp_path, "p00", "day01", 4, left=left)
+    found = imported(tmp_path, tmp_path / "s", all_eyes=True).read(range(4, 8))
+    for name in ("gaze", "head", "side"):
+        torch.testing.assert_close(getattr(found, name), getattr(eyes, name))
+    torch.testing.assert_close(found.image, eyes.image, rtol=0, atol=0.502 / 255)
 
 
 turns = st.lists(st.floats(-1.2, 1.2), min_size=3, max_size=3)
