@@ -68,7 +68,7 @@ class Eyes:
     def chosen(self, rows: Sequence[int]) -> "Eyes":
         """Return the eyes of some rows, in their order."""
         at = torch.tensor(rows, dtype=torch.int64)
-        names = tuple(self.names[i] for i in rows)
+        names = tuple(self.names[row] for row in rows)
         return Eyes(names, self.image[at], self.gaze[at], self.head[at], self.side[at])
 
 
@@ -115,6 +115,12 @@ def _listed(folder: Path, person: str, days: Collection[str]) -> tuple[Line, ...
     return tuple(lines)
 
 
+def _joined(parts: Sequence[Eyes]) -> Eyes:
+    names = tuple(name for part in parts for name in part.names)
+    rest = ("image", "gaze", "head", "side")
+    return Eyes(names, *(torch.cat([getattr(part, field) for part in parts]) for field in rest))
+
+
 def count_days(persons: Sequence[Person]) -> int:
     """Return how many files `read_mpiigaze` reads."""
     return sum(len(_needed(person)) for person in persons)
@@ -131,9 +137,9 @@ def read_mpiigaze(persons: Sequence[Person], progress: Progress | None = None) -
 
     Gaze vectors and head poses of the normalised camera become angles: gaze pitch = asin(-y), yaw =
     atan2(-x, -z); of the head, whose frame's third axis is z, pitch = asin(z_y), yaw = atan2(z_x,
-    z_z). Images stay as they are: those of right eyes are not mirrored, as the set's own
-    protocol has them, and an eye that a list names twice is there twice. `progress` receives 1 for
-    each file. Raises DataError naming the file and what is wrong with it.
+    z_z). Images stay as they are: who trains on one side alone mirrors right eyes and their yaws,
+    here networks learn from both. An eye that a list names twice is there twice. `progress`
+    receives 1 for each file. Raises DataError naming the file and what is wrong with it.
     """
     with reader() as read:
         return [_read_person(person, read, progress) for person in persons]
@@ -145,13 +151,7 @@ def _read_person(person: Person, read: Read, progress: Progress | None) -> Eyes:
         parts.append(_read_day(person.days[day], f"{person.name}/{day}", read))
         if progress:
             progress(1)
-    eyes = Eyes(
-        tuple(name for part in parts for name in part.names),
-        *(
-            torch.cat([getattr(part, field) for part in parts])
-            for field in ("image", "gaze", "head", "side")
-        ),
-    )
+    eyes = _joined(parts)
     if person.wanted is None:
         return eyes
     row = {name: i for i, name in enumerate(eyes.names)}
@@ -222,38 +222,39 @@ def import_mpiigaze(
     progress: Progress | None = None,
 ) -> Store:
     """Write what `read_mpiigaze` found of `persons` into a store; resumed by repeating."""
-    names = tuple(name for one in eyes for name in one.names)
+    all_eyes = _joined(eyes)
     counts = torch.tensor([len(one.names) for one in eyes])
     subject = torch.arange(len(persons)).repeat_interleave(counts)
-    image, gaze, head, side = (
-        torch.cat([getattr(one, field) for one in eyes])
-        for field in ("image", "gaze", "head", "side")
-    )
-
-    def make(indices: range) -> EyeBatch:
-        at = torch.as_tensor(indices)
-        seen = image[at][:, None].float() / 255
-        return EyeBatch(
-            image=equalise(seen) if equalised else seen,
-            id=at,
-            origin=torch.full_like(at, ORIGINS.index("real")),
-            gaze=gaze[at],
-            head=head[at],
-            side=side[at],
-            subject=subject[at],
-        )
-
-    digest = hashlib.sha256("\n".join(names).encode())
-    for known in (image, gaze, head, side):
-        digest.update(known.contiguous().numpy().tobytes())
     plan = Manifest(
         kind="real",
-        count=len(names),
+        count=len(all_eyes.names),
         channels=1,
         height=SIZE[0],
         width=SIZE[1],
         subjects=tuple(person.name for person in persons),
-        names=names,
-        notes=source_notes(digest.hexdigest(), equalised),
+        names=all_eyes.names,
+        notes=source_notes(_digest(all_eyes), equalised),
     )
+
+    def make(indices: range) -> EyeBatch:
+        at = torch.as_tensor(indices)
+        image = all_eyes.image[at][:, None].float() / 255
+        return EyeBatch(
+            image=equalise(image) if equalised else image,
+            id=at,
+            origin=torch.full_like(at, ORIGINS.index("real")),
+            gaze=all_eyes.gaze[at],
+            head=all_eyes.head[at],
+            side=all_eyes.side[at],
+            subject=subject[at],
+        )
+
     return write_store(out, plan, make, progress=progress)
+
+
+def _digest(eyes: Eyes) -> str:
+    """SHA-256 of names, images and labels."""
+    digest = hashlib.sha256("\n".join(eyes.names).encode())
+    for known in (eyes.image, eyes.gaze, eyes.head, eyes.side):
+        digest.update(known.contiguous().numpy().tobytes())
+    return digest.hexdigest()
