@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gazegan.errors import UserError
+from gazegan.render.crowd import render_scenes
 from gazegan.render.histogram import equalise
 from gazegan.render.prior import load_recipe
 from gazegan.render.scene import render_indices
@@ -87,14 +88,18 @@ def test_brightness_has_no_gradient_and_values_do_not_change_with_gradients():
     assert float(image.grad.sum((1, 2, 3)).abs().amax()) < 1e-4 * float(steepest)
 
 
-def test_a_recipe_renders_equalised_images_and_nothing_else_changes():
+@pytest.mark.parametrize("name", ["laptop", "portrait", "crowd"])
+def test_recipes_render_equalised_images_and_nothing_else_changes(name):
+    """Of eyes, of both eyes of a face, and of whole scenes."""
+    draw = render_scenes if name == "crowd" else render_indices
+    small = ("image.channels=1", "image.height=36", "image.width=60")
     plain, even = (
-        render_indices(load_recipe("laptop", more), 3, torch.arange(5))
+        draw(load_recipe(name, (*small, *more)), 3, torch.arange(2))
         for more in ((), ("image.equalised=true",))
     )
-    bytes_ = (plain.image[:, 0] * 255).round().byte().numpy()
+    levels = (plain.image[:, 0] * 255).round().byte().numpy()
     found = (even.image[:, 0] * 255).numpy()
-    np.testing.assert_allclose(found, [by_opencv(one) for one in bytes_], atol=1e-4)
+    np.testing.assert_allclose(found, [by_opencv(one) for one in levels], atol=1e-4)
     assert torch.equal(plain.gaze, even.gaze) and torch.equal(plain.masks, even.masks)
 
 
