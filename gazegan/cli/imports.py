@@ -101,8 +101,9 @@ def mpiigaze(
     """Import the normalised eyes of MPIIGaze, 36x60 grey, with gaze and head pose.
 
     PATH is the folder that holds "Data/Normalized" and "Evaluation Subset". Angles are those of the
-    normalised camera; pitch is positive upward, yaw toward the image's left, as in the set. Right
-    eyes are not mirrored: networks here learn from both sides. Images are kept as they are.
+    normalised camera, which looks at this one eye; pitch is positive upward, yaw toward the image's
+    left, as in the set. Right eyes are not mirrored: networks here learn from both sides. Images
+    are kept as they are.
 
     \b
     gazegan import mpiigaze MPIIGaze/ --out stores/mpiigaze
