@@ -38,6 +38,8 @@ KEPT = (
     "pupil_shift/median_px", "pupil_shift/p95_px", "pupil_shift/located",
     *(f"likeness/{side}_{measure}" for side in ("raw", "refined")
       for measure in ("sliced_wasserstein", "kernel_distance", "auc")),
+    *(f"{who}{measure}" for who in ("", "halves/")
+      for measure in ("sliced_wasserstein", "kernel_distance", "auc")),
     "noise_deg", "fgsm_deg", "pgd_deg", "nominal_deg", "drawn_deg", "worst_deg",
 )  # fmt: skip
 
@@ -97,7 +99,15 @@ def run(command: str, places: dict[str, Any]) -> dict[str, Any]:
     found = json.loads(done.stdout.splitlines()[-1])
     click.echo(f"    {time.perf_counter() - since:.0f} s", err=True)
     attacked = (found.get("epsilons") or [{}])[-1]
-    return {**found, **found.get("pupil_shift", {}), **attacked}
+    return {**found, **found.get("pupil_shift", {}), **attacked, **compared(found)}
+
+
+def compared(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what `compare` says of its last images, and of two halves of the photographs."""
+    if not found.get("rows"):
+        return {}
+    halves, *_, last = found["rows"]
+    return {**last, **{f"halves/{key}": value for key, value in halves.items()}}
 
 
 def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from cells import Records, markdown, of, spread, unique
+from likeness_table import likeness
 from other_tables import recovered, speeds
 from robust_table import robustness
 from stable_table import stability
@@ -49,8 +50,8 @@ def tables(records: Records) -> str:
     """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
 
     Records of recovered eyes list an error for each eye, those of speed tell their kind, and
-    of training which; those of attacks have worst scenes, those of refiners likenesses; theirs are
-    other tables.
+    of training which; those of attacks have worst scenes, those of refiners and of comparisons
+    likenesses; theirs are other tables.
     """
     if isinstance(records[0].get("gaze_deg"), list):
         return recovered(records)
@@ -60,6 +61,8 @@ def tables(records: Records) -> str:
         return speeds(records)
     if "likeness/raw_auc" in records[0]:
         return f"{stability(records)}\n\n{_ran(records)}"
+    if any("halves/auc" in r for r in records):
+        return f"{likeness(records)}\n\n{_ran(records)}"
     if any("worst_deg" in r for r in records):
         real = [r for r in records if r.get("people")]
         return "\n\n".join([*robustness(records), *_by_person(real), _ran(records)])

@@ -261,6 +261,26 @@ def test_a_refiner_that_fails_in_one_way_is_not_counted_as_usable(fault: dict[st
     assert "| kernel distance, times 1000 | 90.0 (90.0 to 90.0) | 9.00" in text
 
 
+def test_a_comparison_is_kept_and_shown_beside_halves_of_the_photographs(tmp_path: Path) -> None:
+    names = ("sliced_wasserstein", "kernel_distance", "auc")
+    results, where = tmp_path / "r.jsonl", {"gazegan": "0", "torch": "0", "threads": "1"}
+    for seed, more in ((0, 0.0), (1, 0.2)):
+        halves, first, last = (
+            {name: value + more for name, value in zip(names, values, strict=True)}
+            for values in ((0.1, 3.0, 0.5), (8.0, 8.0, 0.8), (0.5, 700.0, 0.75))
+        )
+        found = run.compared({"rows": [halves, first, last]})
+        run.record(results, run.Measure(row="raw", column="a", command="c"), seed, found)
+        moved = {"median_px": 0.05, "p95_px": 0.25 + more, "located": 0.985 + more / 20}
+        run.record(results, run.Measure(row="raw", column="b", command="c"), seed, moved)
+    assert run.compared({"mean_deg": 1.0}) == {}
+    text = table.tables([{**r, **where} for r in table.read(results)])
+    root = statistics.stdev((0, 0.2))
+    assert f"| two halves of the photographs | 0.200 ± {root:.3f} | 3 | 0.600 ± " in text
+    assert f"| raw | 0.600 ± {root:.3f} | 700 | 0.850 ± {root:.3f} |" in text
+    assert f"median 0.05 px, 95th percentile 0.35 ± {root:.2f} px, of the 99.0%" in text
+
+
 def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
     done = CliRunner().invoke(run.main, ["columbia", "--work", str(tmp_path)])
     assert done.exit_code == 2 and "--real" in done.output

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from gazegan.data.readers import Listing
 
 _SHOWN = 20
+_EQUALISE = click.option(
+    "--equalise", is_flag=True,
+    help="Even out histograms last, as MPIIGaze's eyes had it; of grey images.",
+)  # fmt: skip
 
 
 def _common(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,6 +29,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
                 help="Size of the images; the centre of its shape is cut out and resized.",
             ),
             click.option("--grey/--colour", default=True, show_default=True, help="Channels."),
+            _EQUALISE,
             click.option("--strict", is_flag=True, help="Fail if any file has to be skipped."),
             options.JSON,
         )
@@ -39,6 +44,7 @@ def import_() -> None:
 
     \b
     gazegan import columbia crops/ --out stores/columbia
+    gazegan import mpiigaze MPIIGaze/ --out stores/mpiigaze
     gazegan import folder photos/ --labels labels.csv --out stores/mine
     """
 
@@ -80,6 +86,46 @@ def columbia(
 
 
 @import_.command()
+@click.argument("path", type=options.PATH)
+@options.out("Store to write; repeat the command to resume.")
+@click.option("--subjects", metavar="LIST", help="Keep only these, e.g. p00-p13.")
+@click.option(
+    "--subset", type=click.Choice(["evaluation", "all"]), default="evaluation", show_default=True,
+    help="The eyes that the set's lists name, 3000 a person, or all.",
+)  # fmt: skip
+@_EQUALISE
+@options.JSON
+def mpiigaze(
+    path: Path, out: Path, subjects: str | None, subset: str, equalise: bool, as_json: bool
+) -> None:
+    """Import the normalised eyes of MPIIGaze, 36x60 grey, with gaze and head pose.
+
+    PATH is the folder that holds "Data/Normalized" and "Evaluation Subset". Angles are those of the
+    normalised camera, which looks at this one eye; pitch is positive upward, yaw toward the image's
+    left, as in the set. Right eyes are not mirrored: networks here learn from both sides. Images
+    are kept as they are.
+
+    \b
+    gazegan import mpiigaze MPIIGaze/ --out stores/mpiigaze
+    gazegan import mpiigaze MPIIGaze/ --subjects p00-p13 --out stores/fourteen
+    gazegan import mpiigaze MPIIGaze/ --subjects p14 --subset all --out stores/p14
+    """
+    from gazegan.data.mpiigaze import count_days, find_persons, import_mpiigaze, read_mpiigaze
+    from gazegan.data.readers import parse_subjects
+
+    wanted = None if subjects is None else parse_subjects(subjects)
+    persons = find_persons(path, wanted, all_eyes=subset == "all")
+    with options.progress("reading days", count_days(persons), as_json) as advance:
+        eyes = read_mpiigaze(persons, advance)
+    total = sum(len(one.names) for one in eyes)
+    with options.progress("importing", total, as_json) as advance:
+        store = import_mpiigaze(persons, eyes, out, equalised=equalise, progress=advance)
+    values = {"out": str(out), "count": len(store), "subjects": [one.name for one in persons]}
+    text = f"{out}: {len(store)} eyes of {len(persons)} people, labels: {_labels(store.fields)}"
+    options.say(as_json, {**values, "fields": list(store.fields)}, text)
+
+
+@import_.command()
 @_common
 @click.option("--labels", type=options.PATH, help="CSV of labels; see above.")
 def folder(path: Path, labels: Path | None, **settings: Any) -> None:
@@ -92,6 +138,7 @@ def folder(path: Path, labels: Path | None, **settings: Any) -> None:
     \b
     gazegan import folder photos/ --out stores/unlabelled
     gazegan import folder photos/ --labels photos/labels.csv --out stores/mine
+    gazegan import folder patches/ --equalise --out stores/equalised
     """
     from gazegan.data.readers import read_folder
 
@@ -99,16 +146,30 @@ def folder(path: Path, labels: Path | None, **settings: Any) -> None:
 
 
 def _import(
-    listing: "Listing", out: Path, size: tuple[int, int], grey: bool, strict: bool, as_json: bool
+    listing: "Listing",
+    out: Path,
+    size: tuple[int, int],
+    grey: bool,
+    equalise: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     from gazegan.data.photographs import check_readable, import_photographs
 
+    if equalise and not grey:
+        raise click.UsageError("--equalise goes with grey images; leave --colour out")
     with options.progress("checking", len(listing.photos), as_json) as advance:
         listing, digest = check_readable(listing, advance)
     _report_skipped(listing.skipped, strict)
     with options.progress("importing", len(listing.photos), as_json) as advance:
         store = import_photographs(
-            listing, digest, out, size=size, channels=1 if grey else 3, progress=advance
+            listing,
+            digest,
+            out,
+            size=size,
+            channels=1 if grey else 3,
+            equalised=equalise,
+            progress=advance,
         )
     skipped = [{"file": name, "reason": reason} for name, reason in listing.skipped]
     values = {"out": str(out), "count": len(store), "skipped_count": len(skipped)}

@@ -16,6 +16,7 @@ from gazegan.data.manifest import Manifest
 from gazegan.data.readers import Listing, Photo
 from gazegan.data.store import Store, write_store
 from gazegan.errors import DataError
+from gazegan.render.histogram import equalise
 from gazegan.schema import ORIGINS, UNKNOWN, EyeBatch
 
 Progress = Callable[[int], None]
@@ -28,6 +29,8 @@ class Photographs:
     photos: tuple[Photo, ...]
     size: tuple[int, int]
     channels: int
+    equalised: bool = False
+    """Whether histograms are evened out, after all else; of grey images only."""
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -46,8 +49,9 @@ class Photographs:
         """Decode the photographs at `indices` [B]; raises DataError naming an unreadable one."""
         index = torch.as_tensor(indices, dtype=torch.int64)
         images = [load(self.photos[i], self.size, self.channels) for i in index.tolist()]
+        image = torch.stack(images).to(torch.float32) / 255
         return EyeBatch(
-            image=torch.stack(images).to(torch.float32) / 255,
+            image=equalise(image) if self.equalised else image,
             id=index,
             origin=torch.full_like(index, ORIGINS.index("real")),
             **{name: values[index] for name, values in self.labels.items()},
@@ -111,6 +115,7 @@ def import_photographs(
     *,
     size: tuple[int, int] = (36, 60),
     channels: int = 1,
+    equalised: bool = False,
     progress: Progress | None = None,
 ) -> Store:
     """Write readable photographs and their labels into a store; resumed by repeating.
@@ -119,7 +124,7 @@ def import_photographs(
     """
     if not listing.photos:
         raise DataError(f"nothing to import: all {len(listing.skipped)} files were skipped")
-    samples = Photographs(listing.photos, size, channels)
+    samples = Photographs(listing.photos, size, channels, equalised)
     plan = Manifest(
         kind="real",
         count=len(samples),
@@ -128,6 +133,20 @@ def import_photographs(
         width=size[1],
         subjects=samples.subjects,
         names=tuple(photo.name for photo in listing.photos),
-        notes={"source_sha256": digest},
+        notes=source_notes(digest, equalised),
     )
     return write_store(out, plan, samples.read, progress=progress)
+
+
+def source_notes(digest: str, equalised: bool) -> dict[str, object]:
+    """Return what a store notes of where its photographs came from.
+
+    Whether they were equalised changes the digest, so that no repetition mistakes one for the
+    other.
+    """
+    if not equalised:
+        return {"source_sha256": digest}
+    return {
+        "equalised": True,
+        "source_sha256": hashlib.sha256(f"{digest} equalised".encode()).hexdigest(),
+    }

@@ -96,10 +96,10 @@ def _columbia_photo(folder: Path, name: str, match: re.Match[str]) -> Photo:
 
 
 def parse_subjects(text: str) -> frozenset[int]:
-    """Turn `0026-0040,0043` into a set of numbers; raises UserError naming `--subjects`."""
+    """Turn `0026-0040,0043` or `p00-p13` into numbers; raises UserError naming `--subjects`."""
     numbers: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part.strip(), re.ASCII)
+        match = re.fullmatch(r"p?(\d{1,4})(?:-p?(\d{1,4}))?", part.strip(), re.ASCII)
         if match is None or int(match[2] or match[1]) < int(match[1]):
             raise UserError(f"--subjects {text!r}: write numbers and ranges, e.g. 0026-0040,0043")
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))

@@ -32,8 +32,8 @@ def compiled(
     """Return a renderer for the size and the effects of `recipe`, compiled before it is returned.
 
     That takes minutes once; later runs find it on disk. Images agree with the plain renderer's
-    within 2 grey levels. Where no compiler works, `notify` hears of it in one line and the plain
-    renderer is returned.
+    within 2 grey levels, equalised ones within what that makes of them. Where no compiler works,
+    `notify` hears of it in one line and the plain renderer is returned.
     """
     together = _together(recipe.image, torch.device(device))
     fast, indices = _compile(together), torch.arange(together)

@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.render import camera, effects, faces, heads, jpeg, landmarks, pairs, sensor, shape
+from gazegan.render import (
+    camera,
+    effects,
+    faces,
+    heads,
+    histogram,
+    jpeg,
+    landmarks,
+    pairs,
+    sensor,
+    shape,
+)
 from gazegan.render.bands import band_of
 from gazegan.render.effects import Effects
 from gazegan.render.elementary import sigmoid
@@ -159,6 +170,7 @@ def compose(
     light = canvas[:, None] * sensor.metered(one, card)
     photo = sensor.develop(one, seed[:1], light, image, needs)
     photo = jpeg.compress(photo, one.jpeg) if needs.jpeg else photo
+    photo = histogram.equalise(photo) if image.equalised else photo
     return photo, masks[None]
 
 

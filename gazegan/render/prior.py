@@ -41,6 +41,8 @@ class Image(Config):
     bayer: bool = False
     """The sensor sees one colour a pixel, red at the upper left (RGGB), and the others are
     interpolated; such an image's mirror image is another camera's."""
+    equalised: bool = False
+    """The histogram of the finished grey image is evened out, as that of MPIIGaze's eyes."""
     framing: Literal["landmarks", "normalised", "free", "strip", "scene"] = "landmarks"
     """landmarks: centred on the lids and scaled by the fissure as seen, as face-landmark croppers
     do. normalised: centred on the canthi, 1.6 px a mm at a width of 60 px, as MPIIGaze's images
@@ -51,6 +53,12 @@ class Image(Config):
     scene: heads before a background, as many as `scene` says, placed by chance; `field_of_view` is
     the camera's and `distance` sets a head's size; needs `pairs`, and `render_scenes` renders it.
     In each, `shift_nasal` and `shift_down` then move the principal point."""
+
+    @model_validator(mode="after")
+    def _grey(self) -> "Image":
+        if self.equalised and self.channels != 1:
+            raise ValueError("equalised images are grey; set channels = 1")
+        return self
 
     @property
     def whole_faces(self) -> bool:

@@ -13,6 +13,7 @@ from gazegan.render import (
     camera,
     effects,
     faces,
+    histogram,
     jpeg,
     labels,
     landmarks,
@@ -99,6 +100,7 @@ def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pix
         p, seed = p[0::2], seed[0::2]
     photo = sensor.develop(p, seed, radiance * sensor.metered(p, card), image, needs)
     photo = jpeg.compress(photo, p.jpeg) if needs.jpeg else photo
+    photo = histogram.equalise(photo) if image.equalised else photo
     pixels = Pixels(photo, masks, *deep)
     return pixels.repeat(2) if image.whole_faces else pixels
 

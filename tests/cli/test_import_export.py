@@ -3,9 +3,11 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from days import write_day, write_list
 from PIL import Image
 
 from gazegan.cli import COMMANDS, main
@@ -82,6 +84,53 @@ def test_import_folder_with_and_without_labels(crops, tmp_path):
     assert open_store(bare).fields == ("image", "id", "origin")
 
 
+def test_import_equalises_what_opencv_equalises(crops, tmp_path):
+    stores = [tmp_path / name for name in ("plain", "even")]
+    run("import", "folder", crops, "--out", stores[0])
+    run("import", "folder", crops, "--out", stores[1], "--equalise")
+    plain, even = ((open_store(s).read(range(3)).image * 255).round().byte() for s in stores)
+    known = [cv2.equalizeHist(image[0].numpy()) for image in plain]
+    np.testing.assert_array_equal(even[:, 0], known)
+    for store, more in zip(stores, (("--equalise",), ()), strict=True):
+        done = run("import", "folder", crops, "--out", store, *more, code=2)
+        assert "source_sha256" in said(done)
+
+
+@pytest.fixture
+def days(tmp_path):
+    folder = tmp_path / "MPIIGaze"
+    write_day(folder, "p00", "day01", 2)
+    write_day(folder, "p01", "day05", 1)
+    write_list(folder, "p00", "day01/0002.jpg left\n")
+    write_list(folder, "p01", "day05/0001.jpg right\nday05/0001.jpg left\n")
+    return folder
+
+
+def test_import_mpiigaze_and_repeat(days, tmp_path):
+    out = tmp_path / "store"
+    done = run("import", "mpiigaze", days, "--out", out)
+    assert "3 eyes of 2 people, labels: gaze, head, side, subject" in done.output
+    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    values = json.loads(run("import", "mpiigaze", days, "--out", out, "--json").stdout)
+    assert (values["count"], values["subjects"]) == (3, ["p00", "p01"])
+    assert before == {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    some = ("--subjects", "p00", "--subset", "all", "--equalise")
+    run("import", "mpiigaze", days, "--out", tmp_path / "all", *some)
+    assert len(open_store(tmp_path / "all")) == 4
+
+
+def test_faults_of_mpiigaze_are_one_line(days, tmp_path):
+    out = ("--out", tmp_path / "store")
+    assert (
+        "givempiigaze'sownfolder"
+        in said(run("import", "mpiigaze", days / "Data", *out, code=2)).lower()
+    )
+    assert "--subjects" in said(run("import", "mpiigaze", days, "--subjects", "7", *out, code=2))
+    write_list(days, "p00", "day01/0003.jpg left")
+    assert "lacks0003.jpg" in said(run("import", "mpiigaze", days, *out, code=1))
+    assert not out[1].exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "fault"),
     [
@@ -94,6 +143,7 @@ def test_import_folder_with_and_without_labels(crops, tmp_path):
         (("columbia", "{crops}", "--subjects", "0001"), 2, "--subjects"),
         (("columbia", "{crops}", "--head-yaw", "nan"), 2, "--head-yaw"),
         (("columbia", "{crops}", "--size", "36x61"), 2, "width: 60 -> 61"),
+        (("columbia", "{crops}", "--equalise", "--colour"), 2, "leave --colour out"),
     ],
 )
 def test_faults_are_one_line(crops, tmp_path, arguments, code, fault):
@@ -131,7 +181,9 @@ def test_export_faults_are_one_line(crops, tmp_path):
     assert shard.name in said(done)
 
 
-@pytest.mark.parametrize("command", [("import", "columbia"), ("import", "folder"), ("export",)])
+@pytest.mark.parametrize(
+    "command", [("import", "columbia"), ("import", "mpiigaze"), ("import", "folder"), ("export",)]
+)
 def test_help_shows_worked_examples(command):
     assert f"gazegan {' '.join(command)} " in run(*command, "--help").output
 

@@ -36,7 +36,8 @@ def test_columbia_can_be_narrowed(photos):
 
 def test_subjects_are_read_as_ranges():
     assert parse_subjects("0026-0028, 40") == {26, 27, 28, 40}
-    for wrong in ("", "a", "5-3", "1,", "-4", "1-2-3", "99999"):
+    assert parse_subjects("p00-p02,p14") == {0, 1, 2, 14}
+    for wrong in ("", "p", "a", "5-3", "1,", "-4", "1-2-3", "99999"):
         with pytest.raises(UserError, match="--subjects"):
             parse_subjects(wrong)
 
