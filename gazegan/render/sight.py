@@ -12,6 +12,7 @@ from gazegan.render.eyeball import Pose
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids, Rays
+from gazegan.render.tracing import tracing
 
 _FINE = 64
 """Images wider than this, px, show what `fine` adds; smaller ones would blur it away."""
@@ -95,7 +96,7 @@ def around(shown: Tensor) -> Part:
     cannot ask, leaves nothing out.
     """
     height, width = shown.shape[-2:]
-    if torch.compiler.is_compiling():
+    if tracing():
         return Part(0, height, 0, width, height, width)
     seen = (shown.detach() > 0).any(0)
     top, bottom = _ends(seen.any(1))
