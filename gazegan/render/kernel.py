@@ -201,8 +201,11 @@ def _memory(plan: _Plan) -> tuple[dict[int, int], int]:
     return at, room
 
 
-def write(program: Program, outputs: Sequence[Store], head: str) -> Kernel:
-    """Return the C++ of a program: `render` of the text `head`, which holds what it calls."""
+def write(program: Program, outputs: Sequence[Store], head: str, together: int = 1) -> Kernel:
+    """Return the C++ of a program: `render` after the text `head`, which holds what it calls.
+
+    The program works on `together` rows of its inputs at a time.
+    """
     plan, tables = _Plan(program, outputs), _Tables()
     at, room = _memory(plan)
     scalars = [a for a in plan.needed if program.steps[a].size is None]
@@ -214,12 +217,12 @@ def write(program: Program, outputs: Sequence[Store], head: str) -> Kernel:
         text.append(_loop(plan, loop, k, at, slots, tables))
     calls = "\n".join(f"  loop{k}(s, w, c, o, n);" for k in range(len(order)))
     text.append(
-        f"static void eye(const float* p, int q, const float* k, float* w, "
+        f"static void eyes(const float* p, const int* q, const float* k, float* w, "
         f"const float* const* c, float* const* o, const long* n) {{\n"
         f"  float s[{len(shared) + 1}];\n  numbers(p, q, k, s);\n{calls}\n}}\n"
     )
     known = np.array(tables.sizes, dtype=np.int64), np.array(tables.numbers, dtype=np.float32)
-    return Kernel("\n".join(text) + _FOOT, *known, room)
+    return Kernel("\n".join(text) + _FOOT.replace("TOGETHER", str(together)), *known, room)
 
 
 _FOOT = """
@@ -228,9 +231,9 @@ extern "C" void render(long count, const float* p, long params, const int* q, co
                        const long* lengths, long outs) {
   float* at[8];
   for (long j = 0; j < outs; ++j) at[j] = o[j];
-  for (long i = 0; i < count; ++i) {
-    eye(p + i * params, q[i], k, w, c, at, n);
-    for (long j = 0; j < outs; ++j) at[j] += lengths[j];
+  for (long i = 0; i < count; i += TOGETHER) {
+    eyes(p + i * params, q + i, k, w, c, at, n);
+    for (long j = 0; j < outs; ++j) at[j] += TOGETHER * lengths[j];
   }
 }
 """
@@ -250,13 +253,13 @@ def _shared(plan: _Plan) -> list[int]:
 
 
 def _numbers(program: Program, places: list[int], slots: dict[int, int], tables: _Tables) -> str:
-    lines = ["static void numbers(const float* p, int q, const float* k, float* s) {"]
+    lines = ["static void numbers(const float* p, const int* q, const float* k, float* s) {"]
     for a in places:
         step = program.steps[a]
         if step.op == "params":
             said = f"p[{step.args[0]}]"
         elif step.op == "seed":
-            said = "q"
+            said = f"q[{step.args[0]}]"
         elif step.op == "const" and step.kind == "f":
             said = tables.number(step.args[0])
         elif step.op == "const":
@@ -287,6 +290,7 @@ def _loop(
     rows, columns = (tables.size((number, axis), size[axis]) for axis in (0, 1))
     head = [f"static void loop{number}(const float* s, float* w, const float* const* c,"]
     head += ["  float* const* o, const long* n) {"]
+    row: list[str] = []
     body: list[str] = []
     named: set[int] = set()
 
@@ -303,6 +307,10 @@ def _loop(
     def stride(place: int) -> str:
         return tables.size(("stride", place), program.stride(place))
 
+    def pointed(const: str, called: str, begin: str, many: bool, place: int) -> None:
+        beside = f" + y * {stride(place)}" if many else ""
+        row.append(f"    {const}float* const {called} = {begin}{beside};")
+
     def name(place: int) -> str:
         step = program.steps[place]
         if step.op == "const":
@@ -313,12 +321,11 @@ def _loop(
             if step.size is None:
                 head.append(f"  const {scalar} x{place} = get<{scalar}>(s + {slots[place]});")
             else:
-                head.append(f"  const float* const m{place} = {pointer(place)};")
-                row = f" + y * {stride(place)}" if step.size[0] > 1 else ""
+                pointed("const ", f"m{place}", pointer(place), step.size[0] > 1, place)
                 if step.size[1] == 1 < size[1]:
-                    read = f"all(get<{scalar}>(m{place}{row}))"
+                    read = f"all(get<{scalar}>(m{place}))"
                 else:
-                    read = f"load<{vector}>(m{place}{row} + x)"
+                    read = f"load<{vector}>(m{place} + x)"
                 body.append(f"    const {vector} x{place} = {read};")
         return f"x{place}"
 
@@ -333,24 +340,20 @@ def _loop(
         body.append(f"    const {vector} x{place} = {said};")
         named.add(place)
         if place in plan.kept:
-            head.append(f"  float* const m{place} = {pointer(place)};")
-            row = f" + y * {stride(place)}" if size[0] > 1 else ""
-            body.append(f"    store(m{place}{row} + x, x{place});")
+            pointed("", f"m{place}", pointer(place), size[0] > 1, place)
+            body.append(f"    store(m{place} + x, x{place});")
     for k, store in enumerate(plan.stores.get(loop, ())):
         into = f"o[{store.into[1:]}]" if isinstance(store.into, str) else pointer(store.into)
         base = tables.size((number, k, "base"), store.base)
         step_y = tables.size((number, k, "stride"), store.stride)
         kind = _TYPES[program.steps[store.place].kind][1]
-        head.append(f"  float* const o{k} = {into} + {base};")
-        body.append(
-            f"    part(o{k} + y * {step_y} + x, {kind}{{}} + {name(store.place)}, {columns} - x);"
-        )
-    head.append(f"  for (long y = 0; y < {rows}; ++y)")
-    head.append(f"  for (long x = 0; x < {columns}; x += {LANES}) {{")
-    return "\n".join([*head, *body, "  }\n}\n"])
+        row.append(f"    float* const o{k} = {into} + {base} + y * {step_y};")
+        body.append(f"    part(o{k} + x, {kind}{{}} + {name(store.place)}, columns - x);")
+    head.append(f"  const long rows = {rows}, columns = {columns};")
+    row.insert(0, "  for (long y = 0; y < rows; ++y) {")
+    row.append(f"  for (long x = 0; x < columns; x += {LANES}) {{")
+    return "\n".join([*head, *row, *body, "  }}\n}\n"])
 
 
 def _literal(step: Step) -> str:
-    if step.kind != "f":
-        return str(int(step.args[0]))
-    return f"{np.float32(step.args[0])!s}f" if False else f"float({step.args[0]!r})"
+    return f"float({step.args[0]!r})" if step.kind == "f" else str(step.args[0])

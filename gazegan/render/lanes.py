@@ -1,3 +1,6 @@
+"""What compiled loops call, in C++: operations on numbers and on vectors of eight."""
+
+TEXT = r"""
 // What the renderer's compiled loops call: numbers, and vectors of as many as `LANES`.
 #include <cmath>
 #include <cstring>
@@ -21,6 +24,9 @@ template <class T> HERE void part(float* p, T v, long left) {
 HERE F all(float v) { return F{} + v; }
 HERE I all(int v) { return I{} + v; }
 template <class T> HERE T gather(const float* p, I at) {
+#ifdef __AVX2__
+  return (T)_mm256_i32gather_ps(p, (__m256i)at, 4);
+#endif
   T v;
   for (int k = 0; k < 8; ++k) std::memcpy((char*)&v + 4 * k, p + at[k], 4);
   return v;
@@ -97,17 +103,16 @@ HERE I max_(I a, int b) { return a > b ? a : all(b); }
 HERE I min_(I a, int b) { return a < b ? a : all(b); }
 
 // Polynomials of Moshier's Cephes library in single precision.
-HERE F exp_(F x) {
-  x = max_(min_(x, 88.0f), -87.0f);
-  F n = floor_(x * 1.44269504088896341f + 0.5f);
-  x = x - n * 0.693359375f + n * 2.12194440e-4f;
-  F y = 1.9875691500e-4f * x + 1.3981999507e-3f;
-  y = y * x + 8.3334519073e-3f;
-  y = y * x + 4.1665795894e-2f;
-  y = y * x + 1.6666665459e-1f;
-  y = y * x + 5.0000001201e-1f;
-  y = y * x * x + x + 1.0f;
-  return y * (F)((int_(n) + 127) << 23);
+HERE F exp_(F x) {  // 2^n 2^x, with |x| at most 1/2; least squares of the relative error
+  x = max_(min_(x, 88.0f), -87.0f) * 1.44269504088896341f;
+  F n = floor_(x + 0.5f);
+  x = x - n;
+  F y = 1.321867248e-03f * x + 9.671697938e-03f;
+  y = y * x + 5.550892952e-02f;
+  y = y * x + 2.402223800e-01f;
+  y = y * x + 6.931468559e-01f;
+  y = y * x + 1.0f;
+  return (F)((I)y + (int_(n) << 23));
 }
 HERE F log_(F x) {
   I bits = (I)x;
@@ -151,3 +156,4 @@ HERE F atan_(F x) {
            - 3.33329491539e-1f) * z * a + a;
   return (F)((I)y ^ ((I)x & (int)0x80000000));
 }
+"""
