@@ -12,7 +12,8 @@ from torch._inductor.exc import InductorError, InvalidCxxCompiler
 from gazegan import rng
 from gazegan.render import effects, jpeg, lanes
 from gazegan.render.effects import Effects
-from gazegan.render.kernel import Store, write
+from gazegan.render.kernel import write
+from gazegan.render.plan import Store
 from gazegan.render.native import Native
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample

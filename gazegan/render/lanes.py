@@ -32,6 +32,17 @@ template <class T> HERE T gather(const float* p, I at) {
   return v;
 }
 
+HERE bool any_(int m) { return m; }
+HERE bool any_(I m) {
+#ifdef __AVX__
+  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#else
+  for (int k = 0; k < 8; ++k) if (m[k]) return true;
+  return false;
+#endif
+}
+HERE bool any_(F m) { return any_((I)m); }
+
 // Of single numbers.
 HERE float max_(float a, float b) { return a > b ? a : b; }
 HERE float min_(float a, float b) { return a < b ? a : b; }
@@ -43,6 +54,7 @@ HERE float log_(float a) { return std::log(a); }
 HERE float sqrt_(float a) { return std::sqrt(a); }
 HERE float sin_(float a) { return std::sin(a); }
 HERE float cos_(float a) { return std::cos(a); }
+HERE float tan_(float a) { return std::tan(a); }
 HERE float atan_(float a) { return std::atan(a); }
 HERE float abs_(float a) { return std::fabs(a); }
 HERE float floor_(float a) { return std::floor(a); }
@@ -146,6 +158,7 @@ HERE F sine(F x, int turns) {  // of x + turns * pi / 2
 }
 HERE F sin_(F x) { return sine(x, 0); }
 HERE F cos_(F x) { return sine(x, 1); }
+HERE F tan_(F x) { return sin_(x) / cos_(x); }
 HERE F atan_(F x) {
   F a = abs_(x);
   I far = a > 2.414213562373095f, mid = a > 0.4142135623730950f;

@@ -122,7 +122,7 @@ def _reciprocal(p: Program, kind: str, a: Any) -> int:
 
 _SAME = ("clone", "detach", "alias", "lift_fresh", "_to_copy", "contiguous")
 MAPS: dict[str, Callable[..., int]] = {
-    **{op: _plain(op) for op in ("mul", "div", "neg", "exp", "log", "sqrt", "sin", "cos", "atan")},
+    **{op: _plain(op) for op in ("mul", "div", "neg", "exp", "log", "sqrt", "sin", "cos", "tan", "atan")},
     **{op: _plain(op) for op in ("abs", "floor")},
     **{op: _compared(op) for op in ("gt", "lt", "ge", "le", "eq", "ne")},
     **{name: _plain(op) for op in ("and", "or", "xor") for name in (f"__{op}__", f"bitwise_{op}")},

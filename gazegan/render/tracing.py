@@ -108,12 +108,14 @@ class Tracer(TorchDispatchMode):
         return np.broadcast_to(at, lead)
 
     def _as_planes(self, at: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Constant rows or columns that meet planes, as planes."""
+        """Rows or columns of numbers that meet planes, as planes."""
         whole = np.empty(at.shape[:-2], dtype=np.int64)
         for index in product(*map(range, at.shape[:-2])):
             steps = [self.program.steps[k] for k in at[index].flatten()]
             if any(step.op != "const" for step in steps):
-                raise UntraceableError("numbers laid over planes")
+                pieces = tuple((int(place), *where, 1, 1) for where, place in np.ndenumerate(at[index]))
+                whole[index] = self.program.add("join", (pieces, None), steps[0].kind, at.shape[-2:])
+                continue
             dtype = {"f": torch.float32, "i": torch.int32, "b": torch.bool}[steps[0].kind]
             values = torch.tensor([step.args[0] for step in steps], dtype=dtype)
             whole[index] = self.program.plane(values.view(at.shape[-2:]))
