@@ -10,6 +10,8 @@ _MEMORY = ("plane", "join", "load")
 """Steps whose planes lie in memory and are read where they are used."""
 _WORTH = 16
 """Steps from which on it is worth asking whether they can be skipped."""
+_FEW = 8
+"""Steps that are taken earlier at most to ask that."""
 
 
 @dataclass(frozen=True)
@@ -224,10 +226,22 @@ def _asked_by(program: Program, step: Step, argument: int) -> set[int]:
     """What must not be zero for an argument of a step to count."""
     if step.op == "where" and argument == 1:
         return {step.args[0]}
+    if step.op == "min" and argument == 0 and program.steps[step.args[0]].op == "max":
+        above = program.value(program.steps[step.args[0]].args[1])
+        return _vanishing(program, step.args[1]) if above == 0 else set()
     if step.op != "mul" or step.args[0] == step.args[1]:
         return set()
-    other = step.args[1 - argument]
-    return {other} if _may_vanish(program, other) else set()
+    return _vanishing(program, step.args[1 - argument])
+
+
+def _vanishing(program: Program, place: int) -> set[int]:
+    """A step, if it may vanish, and all factors with which it does."""
+    if not _may_vanish(program, place):
+        return set()
+    step, found = program.steps[place], {place}
+    for a in {"mul": step.args, "min": step.args[:1], "neg": step.args}.get(step.op, ()):
+        found |= _vanishing(program, a)
+    return found
 
 
 def _may_vanish(program: Program, place: int) -> bool:
@@ -252,12 +266,26 @@ def blocks(plan: Plan, loop: Loop) -> list[tuple[int | None, list[int]]]:
     def ready(place: int) -> bool:
         return all(a in done or a not in inside for a in inputs(plan.program.steps[place]))
 
+    def before(place: int) -> list[int]:
+        """What has to be taken before a step, and it, in order."""
+        missing, left = set[int](), [place]
+        while left:
+            one = left.pop()
+            if one in inside and one not in done and one not in missing:
+                missing.add(one)
+                left += inputs(plan.program.steps[one])
+        return sorted(missing)
+
     for start, place in enumerate(own):
         if place in done:
             continue
         mask = guard.get(place)
-        if mask is not None and mask in inside and mask not in done:
-            mask = None  # the mask itself comes later
+        if mask is not None and (earlier := before(mask)):
+            if len(earlier) > _FEW or place in earlier:
+                mask = None
+            else:
+                found.append((None, earlier))
+                done.update(earlier)
         if not found or found[-1][0] is not mask or mask is not None:
             found.append((mask, []))
         found[-1][1].append(place)
