@@ -13,12 +13,12 @@ from gazegan import rng
 from gazegan.render import effects, jpeg, lanes
 from gazegan.render.effects import Effects
 from gazegan.render.kernel import write
-from gazegan.render.plan import Store
 from gazegan.render.native import Native
 from gazegan.render.params import EyeParams
+from gazegan.render.plan import stores
 from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.scene import Pixels, Renderer, chunk, expose
-from gazegan.render.steps import UntraceableError
+from gazegan.render.steps import Program, Size, UntraceableError, Value
 from gazegan.render.tracing import Tracer
 
 _FAULTS = (
@@ -63,30 +63,36 @@ def _native(recipe: Recipe, needs: tuple[Effects, ...], _: torch.device | str) -
 
 def _loops(recipe: Recipe, needs: Effects) -> tuple[Native, list[str], list[torch.Size]]:
     """Return compiled loops, and names and shapes of what they make of an eye."""
-    together = 2 if recipe.image.whole_faces else 1
-    index = torch.arange(together)
+    program, made = recorded(recipe, needs)
+    kernel = write(program, stores(list(made.values())), lanes.TEXT, _rows(recipe.image))
+    shapes = [torch.Size((*value.at.shape[1:], *_size(value))) for value in made.values()]
+    return Native(kernel, program.planes), list(made), shapes
+
+
+def recorded(recipe: Recipe, needs: Effects) -> tuple[Program, dict[str, Value]]:
+    """Return the steps that render an eye, and what they make by the names of Pixels.
+
+    Raises UntraceableError where a pass does what steps cannot say.
+    """
+    index = torch.arange(_rows(recipe.image))
     flat, seed = sample(recipe, 0, index).flat(), rng.bits(index, 0)
     with torch.no_grad(), Tracer() as tracer:
         tracer.follow("params", flat)
         tracer.follow("seed", seed)
         pixels = expose(EyeParams.from_flat(flat), seed, recipe.image, needs)
-    made = {f.name: part for f in fields(pixels) if (part := getattr(pixels, f.name)) is not None}
-    stores = [
-        store
-        for number, part in enumerate(made.values())
-        for store in _stores(tracer, part, number)
-    ]
-    kernel = write(tracer.program, stores, lanes.TEXT, together)
-    native = Native(kernel, tracer.program.planes)
-    return native, list(made), [part.shape[1:] for part in made.values()]
+    parts = {f.name: getattr(pixels, f.name) for f in fields(pixels)}
+    known = {name: tracer.value(part) for name, part in parts.items() if part is not None}
+    return tracer.program, known
 
 
-def _stores(tracer: Tracer, part: Tensor, number: int) -> list[Store]:
-    value, (rows, columns) = tracer.value(part), part.shape[-2:]
-    return [
-        Store(int(place), (rows, columns), f"o{number}", k * rows * columns, columns)
-        for k, place in enumerate(value.at.flat)
-    ]
+def _rows(image: Image) -> int:
+    """How many rows of parameters make one image."""
+    return 2 if image.whole_faces else 1
+
+
+def _size(value: Value) -> Size:
+    assert value.size is not None
+    return value.size
 
 
 def _fused(recipe: Recipe, needs: tuple[Effects, ...], device: torch.device | str) -> Renderer:

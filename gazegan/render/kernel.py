@@ -1,12 +1,13 @@
 """Steps as C++: a loop for all planes that can be worked out together, one after the other."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gazegan.render.plan import Loop, Plan, Store, blocks, inputs, memory
+from gazegan.render.plan import Plan, Store, inputs, memory
+from gazegan.render.skips import blocks
 from gazegan.render.steps import LANES, Program, Step
 
 _INFIX = {
@@ -61,8 +62,8 @@ def write(program: Program, outputs: Sequence[Store], head: str, together: int =
     slots = {a: k for k, a in enumerate(shared)}
     text = [head, _numbers(program, scalars, slots, tables)]
     order = plan.order()
-    for k, loop in enumerate(order):
-        text.append(_loop(plan, loop, k, at, slots, tables))
+    loops = (_Loop(plan, k, at, slots, tables) for k in range(len(order)))
+    text += [loop.text() for loop in loops]
     calls = "\n".join(f"  loop{k}(s, w, c, o, n);" for k in range(len(order)))
     text.append(
         f"static void eyes(const float* p, const int* q, const float* k, float* w, "
@@ -126,107 +127,130 @@ def _said(step: Step, args: list[str]) -> str:
     return f"{step.op}_({', '.join(args)})"
 
 
-def _loop(
-    plan: Plan,
-    loop: Loop,
-    number: int,
-    at: dict[int, int],
-    slots: dict[int, int],
-    tables: _Tables,
-) -> str:
-    program, size = plan.program, loop[1]
-    rows, columns = (tables.size((number, axis), size[axis]) for axis in (0, 1))
-    head = [f"static void loop{number}(const float* s, float* w, const float* const* c,"]
-    head += ["  float* const* o, const long* n) {"]
-    row: list[str] = []
-    body: list[str] = []
-    named: set[int] = set()
-    begun: set[int] = set()
+class _Loop:
+    """A loop over rows and columns, written down step by step."""
 
-    def pointer(place: int) -> str:
+    def __init__(
+        self, plan: Plan, number: int, at: dict[int, int], slots: dict[int, int], tables: _Tables
+    ) -> None:
+        self.plan, self.number, self.loop = plan, number, plan.order()[number]
+        self.at, self.slots, self.tables = at, slots, tables
+        self.head: list[str] = []
+        self.row: list[str] = []
+        self.body: list[str] = []
+        self.named: set[int] = set()
+        self.pointed: set[int] = set()
+
+    def text(self) -> str:
+        found = blocks(self.plan, self.loop)
+        outside = self._read_outside(found)
+        for mask, block in found:
+            if mask is None:
+                self._take(block)
+            else:
+                self._skip_or_take(mask, block, outside)
+        for k, store in enumerate(self.plan.stores.get(self.loop, ())):
+            self._store(k, store)
+        rows, columns = (self._size((self.number, k), self.loop[1][k]) for k in (0, 1))
+        return "\n".join(
+            (
+                f"static void loop{self.number}(const float* s, float* w, const float* const* c,",
+                "  float* const* o, const long* n) {",
+                f"  const long rows = {rows}, columns = {columns};",
+                *self.head,
+                "  for (long y = 0; y < rows; ++y) {",
+                *self.row,
+                f"  for (long x = 0; x < columns; x += {LANES}) {{",
+                *self.body,
+                "  }}\n}\n",
+            )
+        )
+
+    def _read_outside(self, found: list[tuple[int | None, list[int]]]) -> set[int]:
+        """Steps that are read outside of the block in which they are taken."""
+        block_of = {place: k for k, (_, block) in enumerate(found) for place in block}
+        read = {store.place for store in self.plan.stores.get(self.loop, ())}
+        for place, k in block_of.items():
+            args = inputs(self.plan.program.steps[place])
+            read |= {a for a in args if block_of.get(a, k) != k}
+        return read
+
+    def _take(self, block: list[int], declared: Container[int] = ()) -> None:
+        for place in block:
+            step = self.plan.program.steps[place]
+            vector = "" if place in declared else f"const {_TYPES[step.kind][1]} "
+            self.body.append(f"    {vector}x{place} = {self._said(place, step)};")
+            self.named.add(place)
+            if place in self.plan.kept:
+                self._point(place, step, "")
+                self.body.append(f"    store(m{place} + x, x{place});")
+
+    def _skip_or_take(self, mask: int, block: list[int], outside: set[int]) -> None:
+        tested, shown = self._name(mask), [place for place in block if place in outside]
+        kinds = {place: _TYPES[self.plan.program.steps[place].kind][1] for place in shown}
+        self.body += [f"    {kinds[place]} x{place} = {{}};" for place in shown]
+        self.body.append(f"    if (any_({tested})) {{")
+        before = set(self.named)
+        self._take(block, shown)
+        self.body.append("    }")
+        single = {a for a in self.named if self.plan.program.steps[a].size is None}
+        self.named = before | set(block) | single
+
+    def _said(self, place: int, step: Step) -> str:
+        if step.op != "gather":
+            return _said(step, [self._name(a) for a in step.args])
+        self.head.append(f"  const float* const m{place} = {self._begin(step.args[0])};")
+        return f"gather<{_TYPES[step.kind][1]}>(m{place}, {self._name(step.args[1])})"
+
+    def _store(self, k: int, store: Store) -> None:
+        into = f"o[{store.into[1:]}]" if isinstance(store.into, str) else self._begin(store.into)
+        base, stride = (
+            self._size((self.number, k, name), getattr(store, name)) for name in ("base", "stride")
+        )
+        kind = _TYPES[self.plan.program.steps[store.place].kind][1]
+        self.row.append(f"    float* const o{k} = {into} + {base} + y * {stride};")
+        self.body.append(
+            f"    part(o{k} + x, {kind}{{}} + {self._name(store.place)}, columns - x);"
+        )
+
+    def _name(self, place: int) -> str:
+        """What a step is called, which is read first where it lies in memory."""
+        step = self.plan.program.steps[place]
+        if step.op == "const":
+            return f"float({step.args[0]!r})" if step.kind == "f" else str(step.args[0])
+        if place in self.named:
+            return f"x{place}"
+        self.named.add(place)
+        scalar, vector = _TYPES[step.kind]
+        if step.size is None:
+            slot = self.slots[place]
+            self.head.append(f"  const {scalar} x{place} = get<{scalar}>(s + {slot});")
+            return f"x{place}"
+        self._point(place, step, "const ")
+        if step.size[1] == 1 < self.loop[1][1]:
+            read = f"all(get<{scalar}>(m{place}))"
+        else:
+            read = f"load<{vector}>(m{place} + x)"
+        self.body.append(f"    const {vector} x{place} = {read};")
+        return f"x{place}"
+
+    def _point(self, place: int, step: Step, const: str) -> None:
+        """Say once where a row of a plane begins."""
+        if place in self.pointed:
+            return
+        self.pointed.add(place)
+        stride = self._size(("stride", place), self.plan.program.stride(place))
+        down = f" + y * {stride}" if step.size and step.size[0] > 1 else ""
+        self.row.append(f"    {const}float* const m{place} = {self._begin(place)}{down};")
+
+    def _begin(self, place: int) -> str:
         """Where a plane begins."""
-        step = program.steps[place]
+        step = self.plan.program.steps[place]
         if step.op == "plane":
             return f"c[{step.args[0]}]"
         if step.op == "load":
-            base = tables.size(("base", place), step.args[1])
-            return f"{pointer(step.args[0])} + {base}"
-        return f"w + {tables.size(('at', place), at[place])}"
+            return f"{self._begin(step.args[0])} + {self._size(('base', place), step.args[1])}"
+        return f"w + {self._size(('at', place), self.at[place])}"
 
-    def stride(place: int) -> str:
-        return tables.size(("stride", place), program.stride(place))
-
-    def pointed(const: str, called: str, begin: str, many: bool, place: int) -> None:
-        beside = f" + y * {stride(place)}" if many else ""
-        row.append(f"    {const}float* const {called} = {begin}{beside};")
-
-    def name(place: int) -> str:
-        step = program.steps[place]
-        if step.op == "const":
-            return _literal(step)
-        if place not in named:
-            named.add(place)
-            scalar, vector = _TYPES[step.kind]
-            if step.size is None:
-                named.add(place)
-                head.append(f"  const {scalar} x{place} = get<{scalar}>(s + {slots[place]});")
-            else:
-                if place not in begun:
-                    begun.add(place)
-                    pointed("const ", f"m{place}", pointer(place), step.size[0] > 1, place)
-                if step.size[1] == 1 < size[1]:
-                    read = f"all(get<{scalar}>(m{place}))"
-                else:
-                    read = f"load<{vector}>(m{place} + x)"
-                body.append(f"    const {vector} x{place} = {read};")
-        return f"x{place}"
-
-    scheduled = blocks(plan, loop)
-    block_of = {place: k for k, (_, block) in enumerate(scheduled) for place in block}
-    readers: dict[int, set[int]] = {}
-    for place, k in block_of.items():
-        for a in inputs(program.steps[place]):
-            readers.setdefault(a, set()).add(k)
-    for store in plan.stores.get(loop, ()):
-        readers.setdefault(store.place, set()).add(-1)
-    for k, (mask, block) in enumerate(scheduled):
-        outside = set(named)
-        if mask is not None:
-            tested = name(mask)
-            outside = set(named)
-            for place in block:
-                if readers.get(place, set()) - {k}:
-                    body.append(f"    {_TYPES[program.steps[place].kind][1]} x{place} = {{}};")
-            body.append(f"    if (any_({tested})) {{")
-        for place in block:
-            step = program.steps[place]
-            vector = _TYPES[step.kind][1]
-            if step.op == "gather":
-                head.append(f"  const float* const m{place} = {pointer(step.args[0])};")
-                said = f"gather<{vector}>(m{place}, {name(step.args[1])})"
-            else:
-                said = _said(step, [name(a) for a in step.args])
-            shown = mask is not None and bool(readers.get(place, set()) - {k})
-            body.append(f"    {'' if shown else f'const {vector} '}x{place} = {said};")
-            named.add(place)
-            if place in plan.kept:
-                pointed("", f"m{place}", pointer(place), size[0] > 1, place)
-                body.append(f"    store(m{place} + x, x{place});")
-        if mask is not None:
-            body.append("    }")
-            named = outside | set(block) | {a for a in named if program.steps[a].size is None}
-    for k, store in enumerate(plan.stores.get(loop, ())):
-        into = f"o[{store.into[1:]}]" if isinstance(store.into, str) else pointer(store.into)
-        base = tables.size((number, k, "base"), store.base)
-        step_y = tables.size((number, k, "stride"), store.stride)
-        kind = _TYPES[program.steps[store.place].kind][1]
-        row.append(f"    float* const o{k} = {into} + {base} + y * {step_y};")
-        body.append(f"    part(o{k} + x, {kind}{{}} + {name(store.place)}, columns - x);")
-    head.append(f"  const long rows = {rows}, columns = {columns};")
-    row.insert(0, "  for (long y = 0; y < rows; ++y) {")
-    row.append(f"  for (long x = 0; x < columns; x += {LANES}) {{")
-    return "\n".join([*head, *row, *body, "  }}\n}\n"])
-
-
-def _literal(step: Step) -> str:
-    return f"float({step.args[0]!r})" if step.kind == "f" else str(step.args[0])
+    def _size(self, name: Hashable, value: int) -> str:
+        return self.tables.size(name, value)

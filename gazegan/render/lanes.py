@@ -18,8 +18,13 @@ template <class T> HERE void put(float* p, T v) { std::memcpy(p, &v, sizeof v); 
 template <class T> HERE T load(const float* p) { T v; std::memcpy(&v, p, sizeof v); return v; }
 template <class T> HERE void store(float* p, T v) { std::memcpy(p, &v, sizeof v); }
 template <class T> HERE void part(float* p, T v, long left) {
-  if (left >= 8) std::memcpy(p, &v, sizeof v);
-  else std::memcpy(p, &v, left * 4);
+  if (left >= 8) return std::memcpy(p, &v, sizeof v), void();
+#ifdef __AVX2__
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)left), lane), (__m256)v);
+#else
+  std::memcpy(p, &v, left * 4);
+#endif
 }
 HERE F all(float v) { return F{} + v; }
 HERE I all(int v) { return I{} + v; }
@@ -50,6 +55,7 @@ HERE int max_(int a, int b) { return a > b ? a : b; }
 HERE int min_(int a, int b) { return a < b ? a : b; }
 HERE float neg_(float a) { return -a; }
 HERE float exp_(float a) { return std::exp(a); }
+HERE float exp_low_(float a) { return std::exp(a); }
 HERE float log_(float a) { return std::log(a); }
 HERE float sqrt_(float a) { return std::sqrt(a); }
 HERE float sin_(float a) { return std::sin(a); }
@@ -115,8 +121,8 @@ HERE I max_(I a, int b) { return a > b ? a : all(b); }
 HERE I min_(I a, int b) { return a < b ? a : all(b); }
 
 // Polynomials of Moshier's Cephes library in single precision.
-HERE F exp_(F x) {  // 2^n 2^x, with |x| at most 1/2; least squares of the relative error
-  x = max_(min_(x, 88.0f), -87.0f) * 1.44269504088896341f;
+HERE F exp_low_(F x) {  // 2^n 2^x, with |x| at most 1/2; least squares of the relative error
+  x = max_(x, -87.0f) * 1.44269504088896341f;
   F n = floor_(x + 0.5f);
   x = x - n;
   F y = 1.321867248e-03f * x + 9.671697938e-03f;
@@ -126,6 +132,7 @@ HERE F exp_(F x) {  // 2^n 2^x, with |x| at most 1/2; least squares of the relat
   y = y * x + 1.0f;
   return (F)((I)y + (int_(n) << 23));
 }
+HERE F exp_(F x) { return exp_low_(min_(x, 88.0f)); }
 HERE F log_(F x) {
   I bits = (I)x;
   F e = float_((bits >> 23) - 126);

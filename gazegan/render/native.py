@@ -2,7 +2,6 @@
 
 import ctypes
 import hashlib
-import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -33,7 +32,9 @@ class Native:
         # Vectors may read past a plane's end.
         self._planes = [np.append(p.view(np.float32), np.zeros(LANES, np.float32)) for p in planes]
 
-    def __call__(self, params: Tensor, seed: Tensor, shapes: Sequence[Sequence[int]]) -> list[Tensor]:
+    def __call__(
+        self, params: Tensor, seed: Tensor, shapes: Sequence[Sequence[int]]
+    ) -> list[Tensor]:
         """Run on rows of `params` `[B, P]` and `seed` `[B]`; returns tensors `[B, *shape]`."""
         kernel, count = self._kernel, len(seed)
         params, seed = params.contiguous(), seed.to(torch.int32).contiguous()
@@ -73,7 +74,7 @@ def build(text: str) -> Path:
             source.write_text(text)
             words = [compiler, *_FLAGS, str(source), "-o", str(made)]
             subprocess.run(words, check=True, capture_output=True, text=True)
-            os.replace(made, library)  # whole or not at all, for others may look
+            made.replace(library)  # whole or not at all, for others may look
     return library
 
 

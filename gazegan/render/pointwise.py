@@ -8,6 +8,10 @@ import numpy as np
 
 from gazegan.render.steps import Program, UntraceableError
 
+_MOST = 88.0
+"""Largest whole number whose exponential is a float32."""
+
+
 def _float(p: Program, a: Any) -> int:
     """A number or place as a place of kind f."""
     if not isinstance(a, np.integer):
@@ -62,11 +66,32 @@ def _lerp(p: Program, kind: str, a: Any, b: Any, share: Any) -> int:
     return p.apply("add", int(a), step)
 
 
-def _clamp(p: Program, kind: str, a: Any, min: Any = None, max: Any = None) -> int:  # noqa: A002
+def _clamp(p: Program, kind: str, a: Any, min: Any = None, max: Any = None) -> int:
     place = _as(p, kind, a)
     if min is not None:
         place = p.apply("max", place, _as(p, kind, min), kind=kind)
     return place if max is None else p.apply("min", place, _as(p, kind, max), kind=kind)
+
+
+def _exp(p: Program, kind: str, a: Any) -> int:
+    """The exponential, or the one of what stays below 88, which needs no bound."""
+    place = _float(p, a)
+    return p.apply("exp_low" if _low(p, place) else "exp", place)
+
+
+def _low(p: Program, place: int) -> bool:
+    step = p.steps[place]
+    if step.op == "min":
+        most = p.value(step.args[1])
+        return most is not None and most <= _MOST
+    return step.op == "neg" and _is_square(p, step.args[0])
+
+
+def _is_square(p: Program, place: int) -> bool:
+    step = p.steps[place]
+    if step.op == "add":
+        return all(_is_square(p, a) for a in step.args)
+    return step.op == "mul" and step.args[0] == step.args[1]
 
 
 def _power(p: Program, kind: str, a: Any, exponent: float) -> int:
@@ -122,7 +147,7 @@ def _reciprocal(p: Program, kind: str, a: Any) -> int:
 
 _SAME = ("clone", "detach", "alias", "lift_fresh", "_to_copy", "contiguous")
 MAPS: dict[str, Callable[..., int]] = {
-    **{op: _plain(op) for op in ("mul", "div", "neg", "exp", "log", "sqrt", "sin", "cos", "tan", "atan")},
+    **{op: _plain(op) for op in ("mul", "div", "neg", "log", "sqrt", "sin", "cos", "tan", "atan")},
     **{op: _plain(op) for op in ("abs", "floor")},
     **{op: _compared(op) for op in ("gt", "lt", "ge", "le", "eq", "ne")},
     **{name: _plain(op) for op in ("and", "or", "xor") for name in (f"__{op}__", f"bitwise_{op}")},
@@ -136,6 +161,7 @@ MAPS: dict[str, Callable[..., int]] = {
     "sub": _difference,
     "rsub": _reverse,
     "addcmul": _addcmul,
+    "exp": _exp,
     "lerp": _lerp,
     "clamp": _clamp,
     "clamp_min": _clamp,

@@ -211,10 +211,10 @@ def _render_rows(
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
     rare = _rare(params, image, needs)
     order = (rare * image.height + _top(joined["boxes"], image)).argsort(stable=True)
-    params, textures = EyeParams.from_flat(flat[order]), textures[order]
+    flat, textures = flat[order], textures[order]
     done: Pixels | None = None
     for at, end, wanted in _spans(rare, image, needs):
-        part = renderer(params[at:end], textures[at:end], image, wanted)
+        part = renderer(EyeParams.from_flat(flat[at:end]), textures[at:end], image, wanted)
         done = part.room(len(order)) if done is None else done
         done.put(order[at:end], part)
     assert done is not None

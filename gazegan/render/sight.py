@@ -3,7 +3,6 @@
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 

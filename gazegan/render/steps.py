@@ -15,7 +15,6 @@ LANES = 8
 """Numbers that are worked on at a time; rows of planes are filled up to a multiple of them."""
 
 
-
 class UntraceableError(Exception):
     """A computation does what steps cannot say."""
 
@@ -59,9 +58,8 @@ class Program:
             return self.constant(first.item(), kind)
         known = values.to(torch.float32 if kind == "f" else torch.int32).numpy()
         for number, plane in enumerate(self.planes):
-            if plane.shape == known.shape and plane.dtype == known.dtype:
-                if np.array_equal(plane, known):
-                    return self.add("plane", (number,), kind, known.shape)
+            if plane.dtype == known.dtype and np.array_equal(plane, known):
+                return self.add("plane", (number,), kind, known.shape)
         self.planes.append(known)
         return self.add("plane", (len(self.planes) - 1,), kind, known.shape)
 
@@ -102,8 +100,11 @@ class Program:
             return args[0]
         if (op, values[-1]) == ("mul", 0):
             return args[1]
-        if op == "div" and values[-1] is not None:
-            return self.apply("mul", args[0], self.constant(1 / values[-1], "f"))
+        return self._without_division(op, args, values[-1])
+
+    def _without_division(self, op: str, args: tuple[int, ...], by: float | None) -> int | None:
+        if op == "div" and by is not None:
+            return self.apply("mul", args[0], self.constant(1 / by, "f"))
         if op == "div" and self.steps[args[1]].size is None and self.steps[args[0]].size:
             one = self.constant(1, "f")
             return self.apply("mul", args[0], self.apply("div", one, args[1]))

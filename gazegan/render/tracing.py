@@ -24,11 +24,11 @@ def tracing() -> bool:
     return torch.compiler.is_compiling() or isinstance(_get_current_dispatch_mode(), Tracer)
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records what happens, while it is on, to the tensors given to `follow`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.program = Program()
         self._known = WeakTensorKeyDictionary()
 
@@ -101,10 +101,7 @@ class Tracer(TorchDispatchMode):
         at = value.at
         if size and not value.size:
             at = at.reshape((1,) * (2 - at.ndim) + at.shape) if at.ndim < 2 else at
-            if at.shape[-2:] != (1, 1):
-                at = self._as_planes(at)
-            else:
-                at = at[..., 0, 0]
+            at = self._as_planes(at) if at.shape[-2:] != (1, 1) else at[..., 0, 0]
         return np.broadcast_to(at, lead)
 
     def _as_planes(self, at: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -113,8 +110,12 @@ class Tracer(TorchDispatchMode):
         for index in product(*map(range, at.shape[:-2])):
             steps = [self.program.steps[k] for k in at[index].flatten()]
             if any(step.op != "const" for step in steps):
-                pieces = tuple((int(place), *where, 1, 1) for where, place in np.ndenumerate(at[index]))
-                whole[index] = self.program.add("join", (pieces, None), steps[0].kind, at.shape[-2:])
+                pieces = tuple(
+                    (int(place), *where, 1, 1) for where, place in np.ndenumerate(at[index])
+                )
+                whole[index] = self.program.add(
+                    "join", (pieces, None), steps[0].kind, at.shape[-2:]
+                )
                 continue
             dtype = {"f": torch.float32, "i": torch.int32, "b": torch.bool}[steps[0].kind]
             values = torch.tensor([step.args[0] for step in steps], dtype=dtype)
