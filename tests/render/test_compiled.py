@@ -115,7 +115,7 @@ def test_compiled_eyes_are_those_of_the_plain_renderer():
 @pytest.mark.slow
 def test_a_compiled_eye_in_profile_wears_glasses_too():
     """The passes that few eyes need, which a compiled render takes eye by eye."""
-    eyes = {"glasses": {"choice": [0, 1]}, "head_yaw": {"choice": [0, 55, -55]}}
+    eyes = {"glasses": {"choice": [0, 1]}, "head_yaw": {"choice": [0, 45, -45]}}
     recipe = Recipe.model_validate({"image": {"height": 24, "width": 40}, "eyes": eyes})
     needs = effects.of_recipe(recipe)
     fast = compiled(recipe)
