@@ -47,25 +47,9 @@ def read(results: Path) -> Records:
 
 
 def tables(records: Records) -> str:
-    """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown.
-
-    Records of recovered eyes list an error for each eye, those of speed tell their kind, and
-    of training which; those of attacks have worst scenes, those of refiners and of comparisons
-    likenesses; theirs are other tables.
-    """
-    if isinstance(records[0].get("gaze_deg"), list):
-        return recovered(records)
-    if "training" in records[0]:
-        return trainings(records)
-    if "kind" in records[0]:
-        return speeds(records)
-    if "likeness/raw_auc" in records[0]:
-        return f"{stability(records)}\n\n{_ran(records)}"
-    if any("halves/auc" in r for r in records):
-        return f"{likeness(records)}\n\n{_ran(records)}"
-    if any("worst_deg" in r for r in records):
-        real = [r for r in records if r.get("people")]
-        return "\n\n".join([*robustness(records), *_by_person(real), _ran(records)])
+    """Return the errors, and below them biases, slopes and the pupil's drift, as Markdown."""
+    if other := _other(records):
+        return other
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
@@ -77,6 +61,30 @@ def tables(records: Records) -> str:
         median, p95 = (spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))
         parts.append(f"Pupil moved by refinement: median {median} px, 95th percentile {p95} px.")
     return "\n\n".join([*parts, _ran(records)])
+
+
+def _other(records: Records) -> str | None:
+    """Return the tables of experiments that are not about errors on photographs alone.
+
+    Records of recovered eyes list an error for each eye, those of speed tell their kind, and
+    of training which; those of attacks have worst scenes, those of refiners and of comparisons
+    likenesses.
+    """
+    found = None
+    if isinstance(records[0].get("gaze_deg"), list):
+        found = recovered(records)
+    elif "training" in records[0]:
+        found = trainings(records)
+    elif "kind" in records[0]:
+        found = speeds(records)
+    elif "likeness/raw_auc" in records[0]:
+        found = f"{stability(records)}\n\n{_ran(records)}"
+    elif any("halves/auc" in r for r in records):
+        found = f"{likeness(records)}\n\n{_ran(records)}"
+    elif any("worst_deg" in r for r in records):
+        real = [r for r in records if r.get("people")]
+        found = "\n\n".join([*robustness(records), *_by_person(real), _ran(records)])
+    return found
 
 
 def _ran(records: Records) -> str:

@@ -1,29 +1,30 @@
-"""The renderer, compiled: the same passes fused into one kernel for each size of image."""
+"""The renderer, compiled: the same passes, fused into few loops that run at the speed of C++."""
 
+import subprocess
 from collections.abc import Callable
-from typing import Any
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InductorError, InvalidCxxCompiler
 
 from gazegan import rng
-from gazegan.render import effects
+from gazegan.render import effects, histogram, jpeg, lanes
 from gazegan.render.effects import Effects
+from gazegan.render.kernel import write
+from gazegan.render.native import Native
 from gazegan.render.params import EyeParams
+from gazegan.render.plan import stores
 from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.scene import Pixels, Renderer, chunk, expose
+from gazegan.render.steps import Program, Size, UntraceableError, Value
+from gazegan.render.tracing import Tracer
 
-_PIXELS = 8 * 36 * 60
-"""Pixels that one call renders on a CPU: calls are cheap, and few stay in its cache."""
-_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
-    # Places in lattices are clamped where they are reckoned; to check them again takes time.
-    "assert_indirect_indexing": False,
-    # Results of more steps than this that are used again are kept: half the time of compiling.
-    "realize_opcount_threshold": 8,
-}
+_FAULTS = (
+    *(TorchDynamoException, InductorError, InvalidCxxCompiler, UntraceableError),
+    *(subprocess.CalledProcessError, OSError),
+)
 
 
 def compiled(
@@ -31,53 +32,96 @@ def compiled(
 ) -> Renderer:
     """Return a renderer for the size and the effects of `recipe`, compiled before it is returned.
 
-    That takes minutes once; later runs find it on disk. Images agree with the plain renderer's
-    within 2 grey levels, equalised ones within what that makes of them. Where no compiler works,
-    `notify` hears of it in one line and the plain renderer is returned.
+    On a CPU that takes half a minute once, for all sizes of image, on a GPU minutes; later runs
+    find it on disk. Images agree with the plain renderer's within 2 grey levels, equalised ones
+    within what that makes of them. Where no compiler works, `notify` hears of it in one line and
+    the plain renderer is returned.
     """
-    together = _together(recipe.image, torch.device(device))
-    fast, indices = _compile(together), torch.arange(together)
+    whole = effects.of_recipe(recipe)
+    needs = (effects.common(whole), whole)
+    make = _native if torch.device(device).type == "cpu" else _fused
     try:
-        if torch.device(device).type == "cpu":
-            get_cpp_compiler()  # looks for it; tracing, which comes first, takes a minute
-        params, textures = _sample_on(recipe, indices, device), rng.bits(indices, 0).to(device)
-        needs = effects.of_recipe(recipe)
-        for wanted in {needs, effects.common(needs)}:
-            fast(params, textures, recipe.image, wanted)
-    except (TorchDynamoException, InductorError, InvalidCxxCompiler) as fault:
+        return make(recipe, needs, device)
+    except _FAULTS as fault:
         notify(f"--compile: no compiler that works ({_reason(fault)}); rendering without it")
         return expose
-    return fast
 
 
-def _compile(size: int) -> Renderer:
-    fused = torch.compile(_flat, fullgraph=True, dynamic=False, options=_OPTIONS)
+def _native(recipe: Recipe, needs: tuple[Effects, ...], _: torch.device | str) -> Renderer:
+    """The renderer on a CPU: loops in C++, one for all steps between those that look sideways."""
+    even = recipe.image.equalised
+    image = recipe.image.model_copy(update={"equalised": False})
+    before = recipe.model_copy(update={"image": image})
+    ready = {wanted: _loops(before, replace(wanted, jpeg=False)) for wanted in needs}
 
-    @torch.no_grad()
-    def call(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
-        # One shape, one compilation: the last eyes of a run are filled up.
-        parts = [
-            fused(_filled(flat, size), _filled(some, size), image, needs)
-            for flat, some in zip(
-                torch.split(params.flat(), size), torch.split(seed, size), strict=True
-            )
-        ]
-        return Pixels.cat(parts)[: len(seed)]
+    def call(params: EyeParams, seed: Tensor, image: Image, wanted: Effects) -> Pixels:
+        run, names, shapes = ready[wanted]
+        outs = dict(zip(names, run(params.flat(), seed, shapes), strict=True))
+        if wanted.jpeg:
+            quality = params.jpeg[:, None, None]
+            outs["image"] = jpeg.compress(outs["image"], quality)
+        if even:
+            outs["image"] = histogram.equalise(outs["image"])
+        return Pixels(**outs)
 
     return call
 
 
-def _together(image: Image, device: torch.device) -> int:
-    """Return how many eyes one call renders; an even number where faces are whole."""
-    if device.type != "cpu":
-        return chunk(image, device)
-    whole = 2 if image.whole_faces else 1
-    return whole * max(1, _PIXELS // (whole * image.height * image.width))
+def _loops(recipe: Recipe, needs: Effects) -> tuple[Native, list[str], list[torch.Size]]:
+    """Return compiled loops, and names and shapes of what they make of an eye."""
+    program, made = recorded(recipe, needs)
+    kernel = write(program, stores(list(made.values())), lanes.TEXT, _rows(recipe.image))
+    shapes = [torch.Size((*value.at.shape[1:], *_size(value))) for value in made.values()]
+    return Native(kernel, program.planes), list(made), shapes
 
 
-def _sample_on(recipe: Recipe, indices: Tensor, device: torch.device | str) -> EyeParams:
-    """Draw parameters with seed 0, on a device."""
-    return EyeParams.from_flat(sample(recipe, 0, indices).flat().to(device))
+def recorded(recipe: Recipe, needs: Effects) -> tuple[Program, dict[str, Value]]:
+    """Return the steps that render an eye, and what they make by the names of Pixels.
+
+    Raises UntraceableError where a pass does what steps cannot say.
+    """
+    index = torch.arange(_rows(recipe.image))
+    flat, seed = sample(recipe, 0, index).flat(), rng.bits(index, 0)
+    with torch.no_grad(), Tracer() as tracer:
+        tracer.follow("params", flat)
+        tracer.follow("seed", seed)
+        pixels = expose(EyeParams.from_flat(flat), seed, recipe.image, needs)
+    parts = {f.name: getattr(pixels, f.name) for f in fields(pixels)}
+    known = {name: tracer.value(part) for name, part in parts.items() if part is not None}
+    return tracer.program, known
+
+
+def _rows(image: Image) -> int:
+    """How many rows of parameters make one image."""
+    return 2 if image.whole_faces else 1
+
+
+def _size(value: Value) -> Size:
+    assert value.size is not None
+    return value.size
+
+
+def _fused(recipe: Recipe, needs: tuple[Effects, ...], device: torch.device | str) -> Renderer:
+    """The renderer on a GPU, by torch.compile, for a number of eyes that stays the same."""
+    together = chunk(recipe.image, torch.device(device))
+    fused = torch.compile(_flat, fullgraph=True, dynamic=False)
+
+    @torch.no_grad()
+    def call(params: EyeParams, seed: Tensor, image: Image, wanted: Effects) -> Pixels:
+        # One shape, one compilation: the last eyes of a run are filled up.
+        parts = [
+            fused(_filled(flat, together), _filled(some, together), image, wanted)
+            for flat, some in zip(
+                torch.split(params.flat(), together), torch.split(seed, together), strict=True
+            )
+        ]
+        return Pixels.cat(parts)[: len(seed)]
+
+    indices = torch.arange(together)
+    flat, seed = sample(recipe, 0, indices).flat().to(device), rng.bits(indices, 0).to(device)
+    for wanted in needs:
+        call(EyeParams.from_flat(flat), seed, recipe.image, wanted)
+    return call
 
 
 def _flat(flat: Tensor, seed: Tensor, image: Image, needs: Effects) -> Pixels:
@@ -90,5 +134,6 @@ def _filled(rows: Tensor, count: int) -> Tensor:
 
 
 def _reason(fault: Exception) -> str:
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    said = getattr(fault, "stderr", None) or str(fault)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return lines[0][:100] if lines else type(fault).__name__

@@ -110,7 +110,8 @@ def _strands(
     place = draws(row.seed, name, at)
     away = torch.add(cell - at - 0.5, place, alpha=-0.35).abs()
     reach = 0.7 + 0.3 * place
-    left = (1 - along / reach).clamp(0, 1) * (along > -0.1)
+    near = (along > -0.1) & (along < 1)  # beyond is nothing, which a compiler can leave out
+    left = (1 - along / reach).clamp(0, 1) * near
     width = thick * (left * elementary.sqrt(left).reciprocal())
     wide = width / pixel_mm
     crisp = torch.addcmul(0.5 * wide + 0.5, away, spacing / pixel_mm, value=-1).clamp(min=0)

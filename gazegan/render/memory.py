@@ -6,7 +6,7 @@ from functools import cache
 
 _TRIM, _MAP = -1, -3
 """M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
-_KEPT, _BLOCK = 256 << 20, 64 << 20
+_KEPT, _BLOCK = 512 << 20, 256 << 20
 """Bytes of free memory that a process keeps, and that a block of memory it keeps may have."""
 
 

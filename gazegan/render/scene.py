@@ -63,6 +63,17 @@ class Pixels:
         """Return every image `times` times, one after the other."""
         return self._map(lambda part: part.repeat_interleave(times, 0))
 
+    def room(self, count: int) -> Self:
+        """Return room for `count` images of the same fields, not yet filled."""
+        return self._map(lambda part: part.new_empty(count, *part.shape[1:]))
+
+    def put(self, places: Tensor, images: Self) -> None:
+        """Fill `places` `[B]` of the room with B images."""
+        for f in fields(self):
+            part: Tensor | None = getattr(self, f.name)
+            if part is not None:
+                part.index_copy_(0, places, getattr(images, f.name))
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
         return type(self)(**{name: change(part) for name, part in kept.items() if part is not None})
@@ -202,12 +213,13 @@ def _render_rows(
     joined = {name: torch.cat([part[name] for part in known]) for name in known[0]}
     rare = _rare(params, image, needs)
     order = (rare * image.height + _top(joined["boxes"], image)).argsort(stable=True)
-    params, textures = EyeParams.from_flat(flat[order]), textures[order]
-    parts = [
-        renderer(params[at:end], textures[at:end], image, wanted)
-        for at, end, wanted in _spans(rare, image, needs)
-    ]
-    done = Pixels.cat(parts)[order.argsort()]
+    flat, textures = flat[order], textures[order]
+    done: Pixels | None = None
+    for at, end, wanted in _spans(rare, image, needs):
+        part = renderer(EyeParams.from_flat(flat[at:end]), textures[at:end], image, wanted)
+        done = part.room(len(order)) if done is None else done
+        done.put(order[at:end], part)
+    assert done is not None
     return replace(_batch(done, joined), id=indices.to(device))
 
 

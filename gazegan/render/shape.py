@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gazegan.render.elementary import power, ramp, sqrt
 from gazegan.render.params import PARAM_NAMES, EyeParams
+from gazegan.render.tracing import tracing
 
 _TINY = 1e-6
 _HIGHEST, _GRAZING = 100.0, 0.05
@@ -198,7 +199,7 @@ def hit_face(
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
         step = torch.addcmul(now, steep, h, value=-1) / (1 - steep)
         before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
-    if profile is not None and torch.compiler.is_compiling():  # which cannot ask who is marked
+    if profile is not None and tracing():  # which cannot ask who is marked
         h = torch.where(profile, _first(p, height, h, _MARCH * fine), h)
     elif profile is not None and bool(profile.any()):
         marked = profile.flatten().nonzero().flatten()

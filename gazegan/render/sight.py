@@ -3,7 +3,6 @@
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,6 +11,7 @@ from gazegan.render.eyeball import Pose
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids, Rays
+from gazegan.render.tracing import tracing
 
 _FINE = 64
 """Images wider than this, px, show what `fine` adds; smaller ones would blur it away."""
@@ -95,7 +95,7 @@ def around(shown: Tensor) -> Part:
     cannot ask, leaves nothing out.
     """
     height, width = shown.shape[-2:]
-    if torch.compiler.is_compiling():
+    if tracing():
         return Part(0, height, 0, width, height, width)
     seen = (shown.detach() > 0).any(0)
     top, bottom = _ends(seen.any(1))

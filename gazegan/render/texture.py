@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from gazegan import rng
 from gazegan.render.elementary import fourth
+from gazegan.render.tracing import tracing
 
 _TABLE = 512
 """Rows and columns of the lattice that all plain noise is cut out of."""
@@ -24,7 +25,7 @@ def noise(seed: Tensor, name: str, x: Tensor, y: Tensor | None = None) -> Tensor
     lattice for each eye and texture costs more than to sample it. Without `y` it has one dimension.
     """
     left, top = _corner(seed, name)
-    if torch.compiler.is_compiling():
+    if tracing():
         return _gathered(_table(x.device), top * _TABLE + left, x, y)
     down = (_SCALE * top - 1).to(x.dtype)
     down = down.expand_as(x) if y is None else torch.add(down, _fade(y), alpha=_SCALE)
@@ -106,7 +107,7 @@ def value_noise(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Returns `[B, H, W]` in -1..1, smooth across cells (Perlin's cubic fade).
     """
     height, width = grid.shape[-2:]
-    if torch.compiler.is_compiling():
+    if tracing():
         start = torch.arange(len(grid), device=x.device)[:, None, None] * (height * width)
         return _gathered(grid, start, x.clamp(0, width - 1.001), y.clamp(0, height - 1.001))
     return _sample(grid, _fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1)

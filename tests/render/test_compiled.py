@@ -1,23 +1,40 @@
-"""The compiled renderer beside the plain one, and what happens where no compiler is."""
+"""The compiled renderer beside the plain one, its steps beside torch, and no compiler at all."""
 
+import subprocess
 from dataclasses import replace
 
 import pytest
 import torch
+from torch._inductor.exc import InvalidCxxCompiler
+from torch.nn import functional as F
 
-from gazegan.render import compiled as module
-from gazegan.render.compiled import compiled
-from gazegan.render.prior import Recipe
+from gazegan import rng
+from gazegan.render import effects, lanes, native
+from gazegan.render.compiled import compiled, recorded
+from gazegan.render.kernel import write
+from gazegan.render.native import Native
+from gazegan.render.params import EyeParams
+from gazegan.render.plan import stores
+from gazegan.render.prior import Recipe, sample
 from gazegan.render.scene import expose, render_indices
+from gazegan.render.tracing import Tracer
 
 SMALL = Recipe.model_validate({"image": {"height": 24, "width": 40}})
 
 
-def test_without_a_compiler_the_plain_renderer_answers(monkeypatch):
-    def missing():
-        raise module.InvalidCxxCompiler
+def missing():
+    raise InvalidCxxCompiler
 
-    monkeypatch.setattr(module, "get_cpp_compiler", missing)
+
+def failing(words, **_):
+    raise subprocess.CalledProcessError(1, words, stderr="cannot\nbe\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"), [("get_cpp_compiler", missing), ("_machine", lambda _: failing(["c++"]))]
+)
+def test_without_a_compiler_the_plain_renderer_answers(monkeypatch, name, broken):
+    monkeypatch.setattr(native, name, broken)
     said = []
     assert compiled(SMALL, "cpu", said.append) is expose
     assert len(said) == 1
@@ -33,9 +50,51 @@ def test_a_wider_reach_of_the_blur_changes_no_bit():
     assert torch.equal(wide.image, render_indices(SMALL, 0, indices).image)
 
 
+def test_images_of_other_sizes_have_the_same_kernel():
+    texts = []
+    for height, width in ((26, 42), (22, 46)):
+        recipe = Recipe.model_validate({"image": {"height": height, "width": width}})
+        program, made = recorded(recipe, effects.common(effects.of_recipe(recipe)))
+        texts.append(write(program, stores(made.values()), lanes.TEXT).text)
+    assert texts[0] == texts[1]
+
+
+def steps(params, seed):
+    """A bit of everything that steps can say."""
+    a, b, c = params.unbind(1)
+    x = torch.linspace(-3, 3, 21)[None, None] * a[:, None, None]
+    y = torch.linspace(-2, 2, 13)[None, :, None] * b[:, None, None]
+    plane = (x * y).addcmul_(x, x, value=0.5).clamp_(-4, 5)
+    wide = F.pad(plane, (2, 2, 2, 2), mode="replicate")
+    sides = torch.cat((wide[..., 1:2, :], wide[..., 3:, :]), -2)[:, :13, 1:22]
+    folded = F.pad(plane[None], (1, 1, 1, 1), mode="reflect")[0, :, 2:, 2:]
+    waves = torch.stack((plane.sin(), plane.cos(), (plane.abs() + 0.1).log(), x.atan() + y), 1)
+    seen = torch.where(plane > c[:, None, None], waves.mean(1), sides.exp() / (1 + y * y))
+    words = rng.hash32(torch.arange(13 * 21)[None] + seed[:, None]).view(-1, 13, 21)
+    hidden = (folded.floor() - seen).abs().sqrt() * (x - 1).clamp(min=0) + 1e-3 * rng.unit(words)
+    row = (plane.floor().to(torch.int32) + 7).clamp(0, 63)
+    found = (torch.arange(64) * a).reshape(-1)[row] if len(params) == 1 else None
+    return torch.stack((seen, hidden, torch.lerp(seen, hidden, b[:, None, None])), 1), found
+
+
+def test_steps_do_what_torch_does():
+    """Float32 polynomials against torch's functions, moved numbers to the last bit of these."""
+    params = torch.rand(5, 3, generator=rng.stream(0, "steps")) + 0.5
+    seed = torch.arange(5, dtype=torch.int32)
+    with Tracer() as tracer:
+        first = tracer.follow("params", params[:1].clone()), tracer.follow("seed", seed[:1].clone())
+        made = [tracer.value(part) for part in steps(*first)]
+    kernel = write(tracer.program, stores(made), lanes.TEXT)
+    run = Native(kernel, tracer.program.planes)
+    planes, found = run(params, seed, ((3, 13, 21), (13, 21)))
+    torch.testing.assert_close(planes, steps(params, seed)[0], atol=2e-6, rtol=2e-6)
+    for k in range(5):
+        torch.testing.assert_close(found[k], steps(params[k : k + 1], seed[k : k + 1])[1][0])
+
+
 @pytest.mark.slow
 def test_compiled_eyes_are_those_of_the_plain_renderer():
-    """Within 2 grey levels but for 1 pixel in 10,000, for full chunks and a last partial one."""
+    """Within 2 grey levels but for 1 pixel in 10,000, alone or in any batch."""
     said = []
     fast = compiled(SMALL, "cpu", said.append)
     assert not said
@@ -48,4 +107,20 @@ def test_compiled_eyes_are_those_of_the_plain_renderer():
     assert torch.equal(quick.id, plain.id)
     assert torch.equal(quick.gaze, plain.gaze)
     torch.testing.assert_close(quick.masks, plain.masks, atol=2e-3, rtol=0)
-    torch.testing.assert_close(quick.landmarks, plain.landmarks, atol=2e-3, rtol=0)
+    assert torch.equal(quick.landmarks, plain.landmarks)
+    alone = render_indices(SMALL, 3, indices[40:41], renderer=fast)
+    assert torch.equal(alone.image, quick.image[40:41])
+
+
+@pytest.mark.slow
+def test_a_compiled_eye_in_profile_wears_glasses_too():
+    """The passes that few eyes need, which a compiled render takes eye by eye."""
+    eyes = {"glasses": {"choice": [0, 1]}, "head_yaw": {"choice": [0, 45, -45]}}
+    recipe = Recipe.model_validate({"image": {"height": 24, "width": 40}, "eyes": eyes})
+    needs = effects.of_recipe(recipe)
+    fast = compiled(recipe)
+    params, seed = sample(recipe, 1, torch.arange(32)), torch.arange(32, dtype=torch.int32)
+    flat = EyeParams.from_flat(params.flat())
+    quick, plain = (way(flat, seed, recipe.image, needs).image for way in (fast, expose))
+    off = 255 * (quick - plain)
+    assert float((off.abs() > 2).float().mean()) <= 1e-4

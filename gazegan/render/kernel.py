@@ -1,0 +1,256 @@
+"""Steps as C++: a loop for all planes that can be worked out together, one after the other."""
+
+from collections.abc import Container, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gazegan.render.plan import Plan, Store, inputs, memory
+from gazegan.render.skips import blocks
+from gazegan.render.steps import LANES, Program, Step
+
+_INFIX = {
+    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"},
+    **{"shift": ">>", "gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!="},
+}
+_TYPES = {"f": ("float", "F"), "i": ("int", "I"), "b": ("int", "I")}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A program's text, and the numbers that it reads beside its inputs.
+
+    Sizes are among those numbers, so that programs for images of other sizes have the same text.
+    """
+
+    text: str
+    sizes: np.ndarray[Any, Any]
+    numbers: np.ndarray[Any, Any]
+    room: int
+    """Floats of memory that it works in."""
+
+
+@dataclass
+class _Tables:
+    """Numbers that the text names by their places."""
+
+    sizes: list[int] = field(default_factory=list)
+    numbers: list[float] = field(default_factory=list)
+    _named: dict[Hashable, int] = field(default_factory=dict)
+
+    def size(self, name: Hashable, value: int) -> str:
+        if name not in self._named:
+            self._named[name] = len(self.sizes)
+            self.sizes.append(value)
+        return f"n[{self._named[name]}]"
+
+    def number(self, value: float) -> str:
+        self.numbers.append(value)
+        return f"k[{len(self.numbers) - 1}]"
+
+
+def write(program: Program, outputs: Sequence[Store], head: str, together: int = 1) -> Kernel:
+    """Return the C++ of a program: `render` after the text `head`, which holds what it calls.
+
+    The program works on `together` rows of its inputs at a time.
+    """
+    plan, tables = Plan(program, outputs), _Tables()
+    at, room = memory(plan)
+    scalars = [a for a in plan.needed if program.steps[a].size is None]
+    shared = _shared(plan)
+    slots = {a: k for k, a in enumerate(shared)}
+    text = [head, _numbers(program, scalars, slots, tables)]
+    order = plan.order()
+    loops = (_Loop(plan, k, at, slots, tables) for k in range(len(order)))
+    text += [loop.text() for loop in loops]
+    calls = "\n".join(f"  loop{k}(s, w, c, o, n);" for k in range(len(order)))
+    text.append(
+        f"static void eyes(const float* p, const int* q, const float* k, float* w, "
+        f"const float* const* c, float* const* o, const long* n) {{\n"
+        f"  float s[{len(shared) + 1}];\n  numbers(p, q, k, s);\n{calls}\n}}\n"
+    )
+    known = np.array(tables.sizes, dtype=np.int64), np.array(tables.numbers, dtype=np.float32)
+    return Kernel("\n".join(text) + _FOOT.replace("TOGETHER", str(together)), *known, room)
+
+
+_FOOT = """
+extern "C" void render(long count, const float* p, long params, const int* q, const float* k,
+                       const long* n, float* w, const float* const* c, float* const* o,
+                       const long* lengths, long outs) {
+  float* at[8];
+  for (long j = 0; j < outs; ++j) at[j] = o[j];
+  for (long i = 0; i < count; i += TOGETHER) {
+    eyes(p + i * params, q + i, k, w, c, at, n);
+    for (long j = 0; j < outs; ++j) at[j] += TOGETHER * lengths[j];
+  }
+}
+"""
+
+
+def _shared(plan: Plan) -> list[int]:
+    """Single numbers that loops read."""
+    found: dict[int, None] = {}
+    for loop in plan.order():
+        read = [a for place in plan.loops.get(loop, ()) for a in inputs(plan.program.steps[place])]
+        read += [store.place for store in plan.stores.get(loop, ())]
+        for a in read:
+            step = plan.program.steps[a]
+            if step.size is None and step.op != "const":
+                found[a] = None
+    return list(found)
+
+
+def _numbers(program: Program, places: list[int], slots: dict[int, int], tables: _Tables) -> str:
+    lines = ["static void numbers(const float* p, const int* q, const float* k, float* s) {"]
+    for a in places:
+        step = program.steps[a]
+        if step.op == "params":
+            said = f"p[{step.args[0]}]"
+        elif step.op == "seed":
+            said = f"q[{step.args[0]}]"
+        elif step.op == "const" and step.kind == "f":
+            said = tables.number(step.args[0])
+        elif step.op == "const":
+            said = str(step.args[0])
+        else:
+            said = _said(step, [f"x{b}" for b in step.args])
+        lines.append(f"  const {_TYPES[step.kind][0]} x{a} = {said};")
+        if a in slots:
+            lines.append(f"  put(s + {slots[a]}, x{a});")
+    return "\n".join([*lines, "}\n"])
+
+
+def _said(step: Step, args: list[str]) -> str:
+    if step.op in _INFIX:
+        return f"{args[0]} {_INFIX[step.op]} {args[1]}"
+    return f"{step.op}_({', '.join(args)})"
+
+
+class _Loop:
+    """A loop over rows and columns, written down step by step."""
+
+    def __init__(
+        self, plan: Plan, number: int, at: dict[int, int], slots: dict[int, int], tables: _Tables
+    ) -> None:
+        self.plan, self.number, self.loop = plan, number, plan.order()[number]
+        self.at, self.slots, self.tables = at, slots, tables
+        self.head: list[str] = []
+        self.row: list[str] = []
+        self.body: list[str] = []
+        self.named: set[int] = set()
+        self.pointed: set[int] = set()
+
+    def text(self) -> str:
+        found = blocks(self.plan, self.loop)
+        outside = self._read_outside(found)
+        for mask, block in found:
+            if mask is None:
+                self._take(block)
+            else:
+                self._skip_or_take(mask, block, outside)
+        for k, store in enumerate(self.plan.stores.get(self.loop, ())):
+            self._store(k, store)
+        rows, columns = (self._size((self.number, k), self.loop[1][k]) for k in (0, 1))
+        return "\n".join(
+            (
+                f"static void loop{self.number}(const float* s, float* w, const float* const* c,",
+                "  float* const* o, const long* n) {",
+                f"  const long rows = {rows}, columns = {columns};",
+                *self.head,
+                "  for (long y = 0; y < rows; ++y) {",
+                *self.row,
+                f"  for (long x = 0; x < columns; x += {LANES}) {{",
+                *self.body,
+                "  }}\n}\n",
+            )
+        )
+
+    def _read_outside(self, found: list[tuple[int | None, list[int]]]) -> set[int]:
+        """Steps that are read outside of the block in which they are taken."""
+        block_of = {place: k for k, (_, block) in enumerate(found) for place in block}
+        read = {store.place for store in self.plan.stores.get(self.loop, ())}
+        for place, k in block_of.items():
+            args = inputs(self.plan.program.steps[place])
+            read |= {a for a in args if block_of.get(a, k) != k}
+        return read
+
+    def _take(self, block: list[int], declared: Container[int] = ()) -> None:
+        for place in block:
+            step = self.plan.program.steps[place]
+            vector = "" if place in declared else f"const {_TYPES[step.kind][1]} "
+            self.body.append(f"    {vector}x{place} = {self._said(place, step)};")
+            self.named.add(place)
+            if place in self.plan.kept:
+                self._point(place, step, "")
+                self.body.append(f"    store(m{place} + x, x{place});")
+
+    def _skip_or_take(self, mask: int, block: list[int], outside: set[int]) -> None:
+        tested, shown = self._name(mask), [place for place in block if place in outside]
+        kinds = {place: _TYPES[self.plan.program.steps[place].kind][1] for place in shown}
+        self.body += [f"    {kinds[place]} x{place} = {{}};" for place in shown]
+        self.body.append(f"    if (any_({tested})) {{")
+        before = set(self.named)
+        self._take(block, shown)
+        self.body.append("    }")
+        single = {a for a in self.named if self.plan.program.steps[a].size is None}
+        self.named = before | set(block) | single
+
+    def _said(self, place: int, step: Step) -> str:
+        if step.op != "gather":
+            return _said(step, [self._name(a) for a in step.args])
+        self.head.append(f"  const float* const m{place} = {self._begin(step.args[0])};")
+        return f"gather<{_TYPES[step.kind][1]}>(m{place}, {self._name(step.args[1])})"
+
+    def _store(self, k: int, store: Store) -> None:
+        into = f"o[{store.into[1:]}]" if isinstance(store.into, str) else self._begin(store.into)
+        base, stride = (
+            self._size((self.number, k, name), getattr(store, name)) for name in ("base", "stride")
+        )
+        kind = _TYPES[self.plan.program.steps[store.place].kind][1]
+        self.row.append(f"    float* const o{k} = {into} + {base} + y * {stride};")
+        self.body.append(
+            f"    part(o{k} + x, {kind}{{}} + {self._name(store.place)}, columns - x);"
+        )
+
+    def _name(self, place: int) -> str:
+        """What a step is called, which is read first where it lies in memory."""
+        step = self.plan.program.steps[place]
+        if step.op == "const":
+            return f"float({step.args[0]!r})" if step.kind == "f" else str(step.args[0])
+        if place in self.named:
+            return f"x{place}"
+        self.named.add(place)
+        scalar, vector = _TYPES[step.kind]
+        if step.size is None:
+            slot = self.slots[place]
+            self.head.append(f"  const {scalar} x{place} = get<{scalar}>(s + {slot});")
+            return f"x{place}"
+        self._point(place, step, "const ")
+        if step.size[1] == 1 < self.loop[1][1]:
+            read = f"all(get<{scalar}>(m{place}))"
+        else:
+            read = f"load<{vector}>(m{place} + x)"
+        self.body.append(f"    const {vector} x{place} = {read};")
+        return f"x{place}"
+
+    def _point(self, place: int, step: Step, const: str) -> None:
+        """Say once where a row of a plane begins."""
+        if place in self.pointed:
+            return
+        self.pointed.add(place)
+        stride = self._size(("stride", place), self.plan.program.stride(place))
+        down = f" + y * {stride}" if step.size and step.size[0] > 1 else ""
+        self.row.append(f"    {const}float* const m{place} = {self._begin(place)}{down};")
+
+    def _begin(self, place: int) -> str:
+        """Where a plane begins."""
+        step = self.plan.program.steps[place]
+        if step.op == "plane":
+            return f"c[{step.args[0]}]"
+        if step.op == "load":
+            return f"{self._begin(step.args[0])} + {self._size(('base', place), step.args[1])}"
+        return f"w + {self._size(('at', place), self.at[place])}"
+
+    def _size(self, name: Hashable, value: int) -> str:
+        return self.tables.size(name, value)

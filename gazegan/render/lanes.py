@@ -1,0 +1,179 @@
+"""What compiled loops call, in C++: operations on numbers and on vectors of eight."""
+
+TEXT = r"""
+// What the renderer's compiled loops call: numbers, and vectors of as many as `LANES`.
+#include <cmath>
+#include <cstring>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+typedef float F __attribute__((vector_size(32)));
+typedef int I __attribute__((vector_size(32)));
+
+#define HERE static inline __attribute__((always_inline))
+
+template <class T> HERE T get(const float* p) { T v; std::memcpy(&v, p, sizeof v); return v; }
+template <class T> HERE void put(float* p, T v) { std::memcpy(p, &v, sizeof v); }
+template <class T> HERE T load(const float* p) { T v; std::memcpy(&v, p, sizeof v); return v; }
+template <class T> HERE void store(float* p, T v) { std::memcpy(p, &v, sizeof v); }
+template <class T> HERE void part(float* p, T v, long left) {
+  if (left >= 8) return std::memcpy(p, &v, sizeof v), void();
+#ifdef __AVX2__
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)left), lane), (__m256)v);
+#else
+  std::memcpy(p, &v, left * 4);
+#endif
+}
+HERE F all(float v) { return F{} + v; }
+HERE I all(int v) { return I{} + v; }
+template <class T> HERE T gather(const float* p, I at) {
+#ifdef __AVX2__
+  return (T)_mm256_i32gather_ps(p, (__m256i)at, 4);
+#endif
+  T v;
+  for (int k = 0; k < 8; ++k) std::memcpy((char*)&v + 4 * k, p + at[k], 4);
+  return v;
+}
+
+HERE bool any_(int m) { return m; }
+HERE bool any_(I m) {
+#ifdef __AVX__
+  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#else
+  for (int k = 0; k < 8; ++k) if (m[k]) return true;
+  return false;
+#endif
+}
+HERE bool any_(F m) { return any_((I)m); }
+
+// Of single numbers.
+HERE float max_(float a, float b) { return a > b ? a : b; }
+HERE float min_(float a, float b) { return a < b ? a : b; }
+HERE int max_(int a, int b) { return a > b ? a : b; }
+HERE int min_(int a, int b) { return a < b ? a : b; }
+HERE float neg_(float a) { return -a; }
+HERE float exp_(float a) { return std::exp(a); }
+HERE float exp_low_(float a) { return std::exp(a); }
+HERE float log_(float a) { return std::log(a); }
+HERE float sqrt_(float a) { return std::sqrt(a); }
+HERE float sin_(float a) { return std::sin(a); }
+HERE float cos_(float a) { return std::cos(a); }
+HERE float tan_(float a) { return std::tan(a); }
+HERE float atan_(float a) { return std::atan(a); }
+HERE float abs_(float a) { return std::fabs(a); }
+HERE float floor_(float a) { return std::floor(a); }
+HERE float float_(int a) { return (float)a; }
+HERE int int_(float a) { return (int)a; }
+HERE int not_(int a) { return !a; }
+HERE float where_(int m, float a, float b) { return m ? a : b; }
+HERE int where_(int m, int a, int b) { return m ? a : b; }
+
+// Of vectors, whose truths are 0 and -1.
+HERE I not_(I a) { return ~a; }
+HERE F neg_(F a) { return -a; }
+HERE F where_(I m, F a, F b) { return m ? a : b; }
+HERE F where_(I m, float a, F b) { return m ? all(a) : b; }
+HERE F where_(I m, F a, float b) { return m ? a : all(b); }
+HERE F where_(I m, float a, float b) { return m ? all(a) : all(b); }
+HERE F where_(int m, F a, F b) { return m ? a : b; }
+HERE F where_(int m, float a, F b) { return m ? all(a) : b; }
+HERE F where_(int m, F a, float b) { return m ? a : all(b); }
+HERE F float_(I a) { return __builtin_convertvector(a, F); }
+HERE I int_(F a) { return __builtin_convertvector(a, I); }
+HERE F abs_(F a) { return (F)((I)a & 0x7fffffff); }
+HERE F floor_(F a) {
+#ifdef __AVX__
+  return (F)_mm256_floor_ps((__m256)a);
+#else
+  F t = float_(int_(a));
+  return t - (t > a ? all(1.0f) : F{});
+#endif
+}
+HERE F sqrt_(F a) {
+#ifdef __AVX__
+  return (F)_mm256_sqrt_ps((__m256)a);
+#else
+  for (int k = 0; k < 8; ++k) a[k] = std::sqrt(a[k]);
+  return a;
+#endif
+}
+HERE F max_(F a, F b) {
+#ifdef __AVX__
+  return (F)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+HERE F min_(F a, F b) {
+#ifdef __AVX__
+  return (F)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+HERE F max_(F a, float b) { return max_(a, all(b)); }
+HERE F max_(float a, F b) { return max_(all(a), b); }
+HERE F min_(F a, float b) { return min_(a, all(b)); }
+HERE F min_(float a, F b) { return min_(all(a), b); }
+HERE I max_(I a, int b) { return a > b ? a : all(b); }
+HERE I min_(I a, int b) { return a < b ? a : all(b); }
+
+// Polynomials of Moshier's Cephes library in single precision.
+HERE F exp_low_(F x) {  // 2^n 2^x, with |x| at most 1/2; least squares of the relative error
+  x = max_(x, -87.0f) * 1.44269504088896341f;
+  F n = floor_(x + 0.5f);
+  x = x - n;
+  F y = 1.321867248e-03f * x + 9.671697938e-03f;
+  y = y * x + 5.550892952e-02f;
+  y = y * x + 2.402223800e-01f;
+  y = y * x + 6.931468559e-01f;
+  y = y * x + 1.0f;
+  return (F)((I)y + (int_(n) << 23));
+}
+HERE F exp_(F x) { return exp_low_(min_(x, 88.0f)); }
+HERE F log_(F x) {
+  I bits = (I)x;
+  F e = float_((bits >> 23) - 126);
+  F m = (F)((bits & 0x007fffff) | 0x3f000000);
+  I low = m < 0.707106781186547524f;
+  e = low ? e - 1.0f : e;
+  m = (low ? m + m : m) - 1.0f;
+  F y = 7.0376836292e-2f * m - 1.1514610310e-1f;
+  y = y * m + 1.1676998740e-1f;
+  y = y * m - 1.2420140846e-1f;
+  y = y * m + 1.4249322787e-1f;
+  y = y * m - 1.6668057665e-1f;
+  y = y * m + 2.0000714765e-1f;
+  y = y * m - 2.4999993993e-1f;
+  y = y * m + 3.3333331174e-1f;
+  F z = m * m;
+  y = y * m * z - e * 2.12194440e-4f - 0.5f * z;
+  return m + y + e * 0.693359375f;
+}
+HERE F sine(F x, int turns) {  // of x + turns * pi / 2
+  F n = floor_(x * 0.636619772367581343f + 0.5f);
+  I q = int_(n) + turns;
+  x = x - n * 1.5703125f - n * 4.837512969970703125e-4f - n * 7.54978995489188216e-8f;
+  F z = x * x;
+  F s = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * x + x;
+  F c = ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z
+        - 0.5f * z + 1.0f;
+  F y = (q & 1) != 0 ? c : s;
+  return (q & 2) != 0 ? -y : y;
+}
+HERE F sin_(F x) { return sine(x, 0); }
+HERE F cos_(F x) { return sine(x, 1); }
+HERE F tan_(F x) { return sin_(x) / cos_(x); }
+HERE F atan_(F x) {
+  F a = abs_(x);
+  I far = a > 2.414213562373095f, mid = a > 0.4142135623730950f;
+  F y = far ? all(1.57079632679489661923f) : (mid ? all(0.78539816339744830962f) : F{});
+  a = far ? -1.0f / a : (mid ? (a - 1.0f) / (a + 1.0f) : a);
+  F z = a * a;
+  y = y + (((8.05374449538e-2f * z - 1.38776856032e-1f) * z + 1.99777106478e-1f) * z
+           - 3.33329491539e-1f) * z * a + a;
+  return (F)((I)y ^ ((I)x & (int)0x80000000));
+}
+"""

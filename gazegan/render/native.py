@@ -1,0 +1,86 @@
+"""C++ made into a function: compiled once, kept on disk, called with tensors."""
+
+import ctypes
+import hashlib
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+from gazegan.render.kernel import Kernel
+from gazegan.render.steps import LANES
+
+_FLAGS = (
+    *("-O2", "-std=c++17", "-shared", "-fPIC", "-march=native", "-Wno-psabi"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast"),
+)
+
+
+class Native:
+    """A kernel, ready to be called."""
+
+    def __init__(self, kernel: Kernel, planes: Sequence[np.ndarray[Any, Any]]) -> None:
+        self._render = ctypes.CDLL(str(build(kernel.text))).render
+        self._kernel = kernel
+        # Vectors may read past a plane's end.
+        self._planes = [np.append(p.view(np.float32), np.zeros(LANES, np.float32)) for p in planes]
+
+    def __call__(
+        self, params: Tensor, seed: Tensor, shapes: Sequence[Sequence[int]]
+    ) -> list[Tensor]:
+        """Run on rows of `params` `[B, P]` and `seed` `[B]`; returns tensors `[B, *shape]`."""
+        kernel, count = self._kernel, len(seed)
+        params, seed = params.contiguous(), seed.to(torch.int32).contiguous()
+        outs = [torch.empty(count, *shape) for shape in shapes]
+        room = torch.empty(kernel.room + LANES)
+        self._render(
+            ctypes.c_long(count),
+            *(ctypes.c_void_p(params.data_ptr()), ctypes.c_long(params.shape[1])),
+            ctypes.c_void_p(seed.data_ptr()),
+            *(ctypes.c_void_p(table.ctypes.data) for table in (kernel.numbers, kernel.sizes)),
+            ctypes.c_void_p(room.data_ptr()),
+            _pointers([plane.ctypes.data for plane in self._planes]),
+            _pointers([out.data_ptr() for out in outs]),
+            (ctypes.c_long * len(outs))(*(out[0].numel() for out in outs)),
+            ctypes.c_long(len(outs)),
+        )
+        return outs
+
+
+def _pointers(places: Sequence[int]) -> Any:
+    return (ctypes.c_void_p * max(1, len(places)))(*places)
+
+
+def build(text: str) -> Path:
+    """Compile C++, unless it was before, and return the library.
+
+    Raises InvalidCxxCompiler where there is no compiler, CalledProcessError where it fails.
+    """
+    compiler = get_cpp_compiler()
+    key = hashlib.sha256("\0".join((compiler, *_FLAGS, _machine(compiler), text)).encode())
+    folder = Path(cache_dir()) / "gazegan"
+    library = folder / f"{key.hexdigest()[:32]}.so"
+    if not library.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as aside:
+            source, made = Path(aside) / "kernel.cpp", Path(aside) / "kernel.so"
+            source.write_text(text)
+            words = [compiler, *_FLAGS, str(source), "-o", str(made)]
+            subprocess.run(words, check=True, capture_output=True, text=True)
+            made.replace(library)  # whole or not at all, for others may look
+    return library
+
+
+def _machine(compiler: str) -> str:
+    """What the compiler makes of `-march=native`, and its version."""
+    asked = [compiler, "-march=native", "-x", "c++", "-E", "-v", "-"]
+    told = subprocess.run(asked, input="", capture_output=True, text=True, check=False).stderr
+    lines = [line for line in told.splitlines() if "-march" in line or "version" in line]
+    return "\n".join(line for line in lines if "/tmp" not in line)

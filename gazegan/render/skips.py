@@ -1,0 +1,117 @@
+"""Steps that count nothing where a mask is zero, and so can be skipped together."""
+
+from collections import Counter
+
+from gazegan.render.plan import Loop, Plan, inputs
+from gazegan.render.steps import Program, Step
+
+_WORTH = 16
+"""Steps from which on it is worth asking whether they can be skipped."""
+_FEW = 8
+"""Steps that are taken earlier at most to ask that."""
+
+
+def guards(plan: Plan, loop: Loop) -> dict[int, int]:
+    """What must not be zero for a step of a loop to count, where there is such a thing.
+
+    A step counts only where all that read it do; a product counts nothing of one factor where the
+    other is zero, and a choice nothing of what is not chosen.
+    """
+    steps, own = plan.program.steps, plan.loops.get(loop, [])
+    inside = set(own)
+    asked: dict[int, set[int]] = {}
+    for store in plan.stores.get(loop, ()):
+        asked[store.place] = set()
+    for place in reversed(own):
+        step = steps[place]
+        if place in plan.kept:
+            asked[place] = set()
+        wanted = asked.setdefault(place, set())
+        for k, a in enumerate(step.args):
+            if a in inside:
+                more = wanted | _asked_by(plan.program, step, k)
+                asked[a] = asked[a] & more if a in asked else more
+    count = Counter(mask for place in own for mask in asked[place])
+    chosen = {}
+    for place in own:
+        masks = [mask for mask in asked[place] if count[mask] >= _WORTH]
+        if masks:
+            chosen[place] = max(masks, key=lambda mask: (count[mask], -mask))
+    return chosen
+
+
+def _asked_by(program: Program, step: Step, argument: int) -> set[int]:
+    """What must not be zero for an argument of a step to count."""
+    if step.op == "where" and argument == 1:
+        return {step.args[0]}
+    if step.op == "min" and argument == 0 and program.steps[step.args[0]].op == "max":
+        above = program.value(program.steps[step.args[0]].args[1])
+        return _vanishing(program, step.args[1]) if above == 0 else set()
+    if step.op != "mul" or step.args[0] == step.args[1]:
+        return set()
+    return _vanishing(program, step.args[1 - argument])
+
+
+def _vanishing(program: Program, place: int) -> set[int]:
+    """A step, if it may vanish, and all factors with which it does."""
+    if not _may_vanish(program, place):
+        return set()
+    step, found = program.steps[place], {place}
+    for a in {"mul": step.args, "min": step.args[:1], "neg": step.args}.get(step.op, ()):
+        found |= _vanishing(program, a)
+    return found
+
+
+def _may_vanish(program: Program, place: int) -> bool:
+    """Whether a step is often zero: it is cut off there, or chosen, or a product of such."""
+    step = program.steps[place]
+    if step.size is None:
+        return False
+    if step.op == "mul":
+        return any(_may_vanish(program, a) for a in step.args)
+    if step.op in ("min", "neg"):
+        return _may_vanish(program, step.args[0])
+    ends = {"max": step.args[1:], "where": step.args[1:]}.get(step.op, ())
+    return any(program.value(a) == 0 for a in ends)
+
+
+def blocks(plan: Plan, loop: Loop) -> list[tuple[int | None, list[int]]]:
+    """Steps of a loop in an order to take them, those that are skipped together side by side."""
+    own, guard = plan.loops.get(loop, []), guards(plan, loop)
+    inside, done = set(own), set[int]()
+    found: list[tuple[int | None, list[int]]] = []
+
+    def ready(place: int) -> bool:
+        return all(a in done or a not in inside for a in inputs(plan.program.steps[place]))
+
+    def before(place: int) -> list[int]:
+        """What has to be taken before a step, and it, in order."""
+        missing, left = set[int](), [place]
+        while left:
+            one = left.pop()
+            if one in inside and one not in done and one not in missing:
+                missing.add(one)
+                left += inputs(plan.program.steps[one])
+        return sorted(missing)
+
+    for start, place in enumerate(own):
+        if place in done:
+            continue
+        mask = guard.get(place)
+        if mask is not None and (earlier := before(mask)):
+            if len(earlier) > _FEW or place in earlier:
+                mask = None
+            else:
+                found.append((None, earlier))
+                done.update(earlier)
+        if not found or found[-1][0] is not mask or mask is not None:
+            found.append((mask, []))
+        found[-1][1].append(place)
+        done.add(place)
+        if mask is None:
+            continue
+        for other in own[start:]:
+            if other not in done and guard.get(other) == mask and ready(other):
+                found[-1][1].append(other)
+                done.add(other)
+    return found
