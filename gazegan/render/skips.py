@@ -31,7 +31,9 @@ def guards(plan: Plan, loop: Loop) -> dict[int, int]:
             if a in inside:
                 more = wanted | _asked_by(plan.program, step, k)
                 asked[a] = asked[a] & more if a in asked else more
-    count = Counter(mask for place in own for mask in asked[place])
+    # Of other loops' planes only those are at hand that this one reads anyhow.
+    known = inside | set(plan.reads(loop))
+    count = Counter(mask for place in own for mask in asked[place] if mask in known)
     chosen = {}
     for place in own:
         masks = [mask for mask in asked[place] if count[mask] >= _WORTH]

@@ -14,9 +14,10 @@ from gazegan.render.compiled import compiled, recorded
 from gazegan.render.kernel import write
 from gazegan.render.native import Native
 from gazegan.render.params import EyeParams
-from gazegan.render.plan import stores
-from gazegan.render.prior import Recipe, sample
+from gazegan.render.plan import Plan, stores
+from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import expose, render_indices
+from gazegan.render.skips import guards
 from gazegan.render.tracing import Tracer
 
 SMALL = Recipe.model_validate({"image": {"height": 24, "width": 40}})
@@ -57,6 +58,18 @@ def test_images_of_other_sizes_have_the_same_kernel():
         program, made = recorded(recipe, effects.common(effects.of_recipe(recipe)))
         texts.append(write(program, stores(made.values()), lanes.TEXT).text)
     assert texts[0] == texts[1]
+
+
+def test_masks_of_other_loops_are_read_only_where_they_are_kept():
+    """Whole faces, which have planes of several sizes."""
+    recipe = load_recipe("portrait", ("image.height=24", "image.width=72"))
+    program, made = recorded(recipe, effects.common(effects.of_recipe(recipe)))
+    outputs = stores(made.values())
+    write(program, outputs, lanes.TEXT, 2)
+    plan = Plan(program, outputs)
+    for loop in plan.order():
+        own = {*plan.loops.get(loop, ()), *plan.reads(loop)}
+        assert set(guards(plan, loop).values()) <= own
 
 
 def steps(params, seed):
@@ -124,3 +137,20 @@ def test_a_compiled_eye_in_profile_wears_glasses_too():
     quick, plain = (way(flat, seed, recipe.image, needs).image for way in (fast, expose))
     off = 255 * (quick - plain)
     assert float((off.abs() > 2).float().mean()) <= 1e-4
+
+
+@pytest.mark.slow
+def test_what_comes_after_the_lens_is_compiled_or_done_after_it():
+    """Motion blur, a Bayer mosaic, depth and normals; JPEG and equalisation follow in torch."""
+    image = {"height": 24, "width": 40, "depth": True, "equalised": True}
+    eyes = {"jpeg": [40, 90], "motion": [0, 3]}
+    recipe = Recipe.model_validate({"image": image, "eyes": eyes})
+    said = []
+    fast, indices = compiled(recipe, "cpu", said.append), torch.arange(64)
+    assert not said
+    plain = render_indices(recipe, 1, indices)
+    quick = render_indices(recipe, 1, indices, renderer=fast)
+    # A grey level off may be many off where a histogram is evened out.
+    assert float((255 * (plain.image - quick.image).abs() > 8).float().mean()) <= 1e-3
+    torch.testing.assert_close(quick.depth, plain.depth, atol=0.01, rtol=1e-5)
+    torch.testing.assert_close(quick.normals, plain.normals, atol=2e-2, rtol=0)
