@@ -10,7 +10,7 @@ from PIL import Image
 
 from gazegan.cli import main
 from gazegan.data.store import open_store
-from gazegan.render import compiled, scene
+from gazegan.render import compiled, native, scene
 
 
 def render(*arguments, code=0):
@@ -66,7 +66,7 @@ def test_compile_without_a_compiler_says_so_and_renders(tmp_path, monkeypatch):
     def missing():
         raise compiled.InvalidCxxCompiler
 
-    monkeypatch.setattr(compiled, "get_cpp_compiler", missing)
+    monkeypatch.setattr(native, "get_cpp_compiler", missing)
     asked = ("webcam", "--count", "3", "--size", "16x24")
     result = render(*asked, "--compile", "--out", tmp_path / "fast")
     assert "no compiler that works" in result.output

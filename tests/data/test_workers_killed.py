@@ -169,6 +169,7 @@ def test_workers_killed_at_random_times_change_no_byte(tmp_path, reference):
 
 
 def test_ctrl_c_while_workers_start_and_later_is_one_line_at_once(tmp_path, reference):
+    stopped = 0
     for k in range(12):
         out = tmp_path / str(k)
         driver = started(out)
@@ -177,7 +178,12 @@ def test_ctrl_c_while_workers_start_and_later_is_one_line_at_once(tmp_path, refe
         time.sleep(delay)
         os.killpg(driver.pid, signal.SIGINT)
         _, said = driver.communicate(timeout=60)
+        if driver.returncode == 0:  # on a busy machine it may be done before the signal
+            assert finished(out) == reference
+            continue
+        stopped += 1
         assert (driver.returncode, said.strip().count("\n")) == (130, 0), (delay, said)
         assert "repeat the command to resume" in said, delay
         assert is_free(out), delay
+    assert stopped
     assert finished(out) == reference
