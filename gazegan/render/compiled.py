@@ -22,7 +22,7 @@ from gazegan.render.steps import Program, Size, UntraceableError, Value
 from gazegan.render.tracing import Tracer
 
 _FAULTS = (
-    *(TorchDynamoException, InductorError, InvalidCxxCompiler, UntraceableError),
+    *(TorchDynamoException, InductorError, InvalidCxxCompiler),
     *(subprocess.CalledProcessError, OSError),
 )
 
@@ -42,9 +42,11 @@ def compiled(
     make = _native if torch.device(device).type == "cpu" else _fused
     try:
         return make(recipe, needs, device)
+    except UntraceableError as fault:
+        notify(f"--compile: this recipe cannot be compiled ({fault}); rendering without it")
     except _FAULTS as fault:
         notify(f"--compile: no compiler that works ({_reason(fault)}); rendering without it")
-        return expose
+    return expose
 
 
 def _native(recipe: Recipe, needs: tuple[Effects, ...], _: torch.device | str) -> Renderer:

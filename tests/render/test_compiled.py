@@ -9,6 +9,7 @@ from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn import functional as F
 
 from gazegan import rng
+from gazegan.render import compiled as compiled_module
 from gazegan.render import effects, lanes, native
 from gazegan.render.compiled import compiled, recorded
 from gazegan.render.kernel import write
@@ -18,6 +19,7 @@ from gazegan.render.plan import Plan, stores
 from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import expose, render_indices
 from gazegan.render.skips import guards
+from gazegan.render.steps import UntraceableError
 from gazegan.render.tracing import Tracer
 
 SMALL = Recipe.model_validate({"image": {"height": 24, "width": 40}})
@@ -41,6 +43,18 @@ def test_without_a_compiler_the_plain_renderer_answers(monkeypatch, name, broken
     assert len(said) == 1
     assert "--compile: no compiler" in said[0]
     assert "\n" not in said[0]
+
+
+def test_what_steps_cannot_say_is_rendered_plainly(monkeypatch):
+    def unsaid(*_):
+        raise UntraceableError("no step for sort")
+
+    monkeypatch.setattr(compiled_module, "recorded", unsaid)
+    said = []
+    assert compiled(SMALL, "cpu", said.append) is expose
+    assert said == [
+        "--compile: this recipe cannot be compiled (no step for sort); rendering without it"
+    ]
 
 
 def test_a_wider_reach_of_the_blur_changes_no_bit():
