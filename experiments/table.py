@@ -55,7 +55,8 @@ def tables(records: Records) -> str:
     parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
     # Both eyes together have the biases and slopes of each; aligned ones have the slopes.
     single = [r for r in errors if not {"both eyes", "aligned"} & set(r["column"].split(", "))]
-    parts.append(_details(single))
+    if all("vertical_bias_deg" in r for r in single):  # of angles, which directions do not have
+        parts.append(_details(single))
     parts += _shots([r for r in records if "shots" in r])
     if drift:
         median, p95 = (spread([r[key] for r in drift], 2) for key in ("median_px", "p95_px"))

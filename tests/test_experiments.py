@@ -58,6 +58,13 @@ def test_a_table_shows_mean_and_spread_beside_the_constant() -> None:
     assert "| nothing: constant | 12.00 |" in text
 
 
+def test_directions_have_neither_bias_nor_slope_in_the_table() -> None:
+    plain = [{k: v for k, v in r.items() if "bias" not in k} for r in fabricated()]
+    assert "bias" in table.tables(fabricated())
+    text = table.tables(plain)
+    assert "bias" not in text and "| raw | 7.50" in text
+
+
 def test_the_mean_error_of_each_subject_is_kept() -> None:
     found = {"subjects": [{"subject": "0041", "mean_deg": 6.12345, "count": 3}]}
     assert run.by_person(found) == {"people": {"0041": 6.1235}}
