@@ -27,6 +27,8 @@ from gazegan.train.loop import run
 from gazegan.train.processes import ToldElsewhere
 from gazegan.train.state import pack
 
+KINDS = ("adapted", "adversarial", "fourier", "ensemble", "landmarks", "adversary")
+
 
 def _tiny():
     """The stages of this folder's conftest."""
@@ -81,7 +83,7 @@ def pair():
         ).get(timeout=120)
 
 
-@pytest.mark.parametrize("name", ["refiner", "gaze-adapted", "gaze-adversary"])
+@pytest.mark.parametrize("name", ["refiner", *(f"gaze-{kind}" for kind in KINDS)])
 def test_two_processes_end_where_one_does(tmp_path, pair, name):
     """Every weight, moment, statistic and remembered image, after six steps."""
     alone = trained(name, tmp_path / "alone")
@@ -159,7 +161,7 @@ COMMAND = ["gaze", "--data", "renders", "--batch", "4", "--set", "network.widths
 
 
 @pytest.mark.slow
-def test_torchrun_trains_stops_and_resumes(tmp_path, make_eyes):
+def test_torchrun_trains_and_stops_with_one_line(tmp_path, make_eyes):
     plan = Manifest(
         kind="rendered", count=30, channels=1, height=16, width=20, masks=MASKS, landmarks=LANDMARKS
     )
