@@ -11,20 +11,18 @@ to the work folder's: a smoke run is no result); the table in its README.md is m
 
 import json
 import os
-import platform
 import shlex
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import click
 import torch
+from machine import versions
 from pydantic import Field
 
-from gazegan import __version__
 from gazegan.config import Config, load
 
 HERE = Path(__file__).parent
@@ -119,13 +117,9 @@ def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) ->
         **{key: round(found[key], 4) for key in KEPT if found.get(key) is not None},
         **by_person(found),
         **by_shots(found),
-        "gazegan": __version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **versions(),
         "threads": os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads())),
         "device": "cpu",
-        "date": datetime.now(UTC).date().isoformat(),
     }
     same = ("row", "column", "seed")
     old = (
@@ -147,18 +141,6 @@ def by_shots(found: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return the mean error after each number of labelled samples, where it was measured."""
     errors = {str(one["shots"]): round(one["mean_deg"], 4) for one in found.get("shots", ())}
     return {"shots": errors} if errors else {}
-
-
-def commit() -> str:
-    """Return the commit that the experiment ran at, or "unknown" outside a repository."""
-    asked = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

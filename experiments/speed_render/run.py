@@ -12,11 +12,10 @@ Python that can import `bpy`; without it, or where Mitsuba finds no LLVM, those 
 
 import json
 import os
-import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Container, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -26,12 +25,14 @@ import click
 import torch
 from measures import alias, floor, gradient, memory, processes, store
 
-from gazegan import __version__
 from gazegan.config import Config, load
 from gazegan.errors import UserError
 from gazegan.render.compiled import compiled
 from gazegan.render.prior import Recipe, load_recipe
 from gazegan.render.scene import expose, render_indices
+
+sys.path.append(str(Path(__file__).parent.parent))  # after its own folder
+import machine
 
 HERE = Path(__file__).parent
 KINDS = ("speed", "gradient", "store", "processes", "memory", "floor", "alias")
@@ -197,22 +198,12 @@ def cycles(size: Size, blender: str | None) -> list[Contender]:
 
 def circumstances() -> dict[str, str]:
     """What a result depends on."""
-    asked = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=HERE, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    info = Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if "model name" in line]
     return {
-        "gazegan": __version__,
-        "commit": asked.stdout.strip() or "unknown",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **machine.versions(),
         "threads": str(torch.get_num_threads()),
         "device": "cpu",
-        "processor": models[0].partition(":")[2].strip() if models else platform.processor(),
+        "processor": machine.processor(),
         "vectors": torch.backends.cpu.get_cpu_capability(),
-        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

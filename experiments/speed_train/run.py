@@ -11,12 +11,10 @@ results.jsonl (with --set, to the work folder's); the table in README.md is made
 
 import json
 import os
-import platform
 import shutil
-import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -26,7 +24,6 @@ import click
 import plain
 import torch
 
-from gazegan import __version__
 from gazegan.config import Config, load
 from gazegan.data.rendered import write_rendered
 from gazegan.data.store import Store, open_store
@@ -36,6 +33,9 @@ from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.loop import Stage, run
 from gazegan.train.refiner import RefinerTraining, refiner_stage
 from gazegan.train.state import save_state
+
+sys.path.append(str(Path(__file__).parent.parent))  # after its own folder
+import machine
 
 HERE = Path(__file__).parent
 Times = tuple[float, float]
@@ -153,21 +153,8 @@ def keep(results: Path, what: dict[str, str], records: list[dict[str, Any]]) -> 
 
 def circumstances() -> dict[str, str]:
     """What a result depends on."""
-    asked = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=HERE, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    info = Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if "model name" in line]
-    return {
-        "gazegan": __version__,
-        "commit": asked.stdout.strip() or "unknown",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cores": str(len(os.sched_getaffinity(0))),
-        "processor": models[0].partition(":")[2].strip() if models else platform.processor(),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
+    cores = str(len(os.sched_getaffinity(0)))
+    return {**machine.versions(), "cores": cores, "processor": machine.processor()}
 
 
 if __name__ == "__main__":
