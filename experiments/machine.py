@@ -41,3 +41,8 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line for line in lines if "model name" in line]
     return models[0].partition(":")[2].strip() if models else platform.processor()
+
+
+def named(device: str) -> str:
+    """Return a device's name, of a GPU what its maker calls it."""
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device

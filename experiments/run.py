@@ -3,30 +3,37 @@
     python experiments/run.py columbia --real DIR --work DIR
     python experiments/run.py columbia --real DIR --work DIR --set renders=200 --set epochs=0.1
     python experiments/run.py stability --work DIR
+    python experiments/run.py columbia --real DIR --work DIR --device cuda --only trainings
 
 Repeating it resumes. Every measurement is appended to the experiment's results.jsonl (with --set,
 to the work folder's: a smoke run is no result); the table in its README.md is made from there by
 `python experiments/table.py`.
 """
 
+import io
 import json
+import multiprocessing
 import os
 import shlex
-import subprocess
 import sys
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout, suppress
+from multiprocessing import connection
 from pathlib import Path
 from typing import Annotated, Any
 
 import click
 import torch
-from machine import versions
+from machine import named, versions
 from pydantic import Field
 
+from gazegan.cli import main as gazegan
 from gazegan.config import Config, load
 
 HERE = Path(__file__).parent
-RESULTS = "results.jsonl"
+RESULTS, MADE_WITH = "results.jsonl", "made_with.json"
+FORK = multiprocessing.get_context("fork")
+"""Commands run in processes of their own, which find torch imported."""
 KEPT = (
     "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
     "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
@@ -57,15 +64,42 @@ class Experiment(Config):
     values: dict[str, str | int | float]
     once: tuple[str, ...]
     each: tuple[str, ...]
-    measures: tuple[Measure, ...]
+    networks: dict[str, str] = Field(default_factory=dict)
+    """Row -> what is filled in for {network} in the commands of `columns`."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def cells(self) -> Iterator[Measure]:
+        """Every network measured by every column's command, then `measures`."""
+        for row, network in self.networks.items():
+            for column, command in self.columns.items():
+                filled = command.replace("{network}", network)
+                yield Measure(row=row, column=column, command=filled)
+        yield from self.measures
 
 
 @click.command()
 @click.argument("name")
 @click.option("--real", type=click.Path(path_type=Path, exists=True), help="Photographs.")
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For stores and runs.")
+@click.option("--device", default="cpu", show_default=True, help="Of commands that take one.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Commands at a time; default: 1.")
+@click.option(
+    "--only",
+    type=click.Choice(["trainings", "measures"]),
+    help="Stop before measuring, or measure what was trained elsewhere.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
-def main(name: str, real: Path | None, work: Path, overrides: tuple[str, ...]) -> None:
+def main(
+    name: str,
+    real: Path | None,
+    work: Path,
+    device: str,
+    jobs: int,
+    only: str | None,
+    overrides: tuple[str, ...],
+) -> None:
     """Run experiment NAME and record its measurements."""
     changes = [f"{'' if item.startswith('seeds=') else 'values.'}{item}" for item in overrides]
     recipe = HERE / name / "recipe.toml"
@@ -73,31 +107,104 @@ def main(name: str, real: Path | None, work: Path, overrides: tuple[str, ...]) -
     if real is None and "{real}" in recipe.read_text():
         raise click.UsageError(f"{name} needs photographs; add --real DIR")
     results = (work if overrides else HERE / name) / RESULTS
-    places = {**experiment.values, "real": str(real), "work": str(work)}
-    for command in experiment.once:
-        run(command, places)
-    for seed in experiment.seeds:
-        here = {**places, "seed": str(seed), "run": str(work / str(seed))}
-        for command in experiment.each:
-            run(command, here)
-        for measure in experiment.measures:
-            record(results, measure, seed, run(measure.command, here))
+    places = {**experiment.values, **quoted(real=real, work=work)}
+    make([worded(command, places, device) for command in experiment.once], jobs)
+    seeds = experiment.seeds
+    for some in [seeds] if jobs > 1 else [(seed,) for seed in seeds]:
+        here = [{**places, "seed": str(seed), **quoted(run=work / str(seed))} for seed in some]
+        if only != "measures":
+            make([worded(c, place, device) for place in here for c in experiment.each], jobs)
+            for seed in some:
+                (work / str(seed)).mkdir(parents=True, exist_ok=True)
+                (work / str(seed) / MADE_WITH).write_text(json.dumps(circumstances(device)))
+        if only != "trainings":
+            for seed, place in zip(some, here, strict=True):
+                made_with = json.loads((work / str(seed) / MADE_WITH).read_text())
+                for measure in experiment.cells:
+                    found = told(worded(measure.command, place, device))
+                    record(results, measure, seed, found, made_with)
 
 
-def run(command: str, places: dict[str, Any]) -> dict[str, Any]:
-    """Run one command in a process of its own; returns what it printed."""
-    words = [word.format(**places) for word in shlex.split(command)]
-    click.echo(f"gazegan {shlex.join(words)}", err=True)
-    since = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "gazegan", *words, "--json"], stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
-    found = json.loads(done.stdout.splitlines()[-1])
-    click.echo(f"    {time.perf_counter() - since:.0f} s", err=True)
+def quoted(**paths: Path | None) -> dict[str, str]:
+    """Return paths as single words of a command."""
+    return {name: shlex.quote(str(path)) for name, path in paths.items()}
+
+
+def worded(command: str, places: dict[str, Any], device: str) -> list[str]:
+    """Return the words of a command, places filled in."""
+    words = shlex.split(command.format(**places))
+    return words + (["--device", device] if device != "cpu" and takes_device(words) else [])
+
+
+def make(commands: Sequence[list[str]], jobs: int) -> None:
+    """Run commands, as many at a time as `jobs`, each after those that make what it reads."""
+    waiting, running = list(commands), dict[int, tuple[Any, list[str]]]()
+    while waiting or running:
+        unmade = [made_by(words) for words in [*waiting, *(words for _, words in running.values())]]
+        ready = [w for w in waiting if not set(w) & (set(unmade) - {made_by(w)})]
+        for words in ready[: jobs - len(running)]:
+            child, _ = started(words)  # what it prints is not kept
+            running[child.sentinel] = child, words
+            waiting.remove(words)
+        for sentinel in connection.wait(list(running)):
+            child, words = running.pop(int(sentinel))  # type: ignore[call-overload]
+            child.join()
+            if child.exitcode:
+                for other, _ in running.values():
+                    other.terminate()
+                sys.exit(1 if child.exitcode < 0 else child.exitcode)
+            click.echo(f"    made {made_by(words)}", err=True)
+
+
+def made_by(words: Sequence[str]) -> str | None:
+    """Return what a command makes."""
+    return words[words.index("--out") + 1] if "--out" in words else None
+
+
+def told(words: list[str]) -> dict[str, Any]:
+    """Run one command; returns what it printed."""
+    child, its = started(words)
+    try:
+        text = its.recv()
+    except EOFError:
+        text = ""
+    child.join()
+    if child.exitcode:
+        sys.exit(1 if child.exitcode < 0 else child.exitcode)
+    found = json.loads(text.splitlines()[-1])
     attacked = (found.get("epsilons") or [{}])[-1]
     return {**found, **found.get("pupil_shift", {}), **attacked, **compared(found)}
+
+
+def started(words: list[str]) -> tuple[Any, connection.Connection]:
+    """Start one command in a process of its own; returns it, and where it sends what it prints."""
+    click.echo(f"gazegan {shlex.join(words)}", err=True)
+    ours, its = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=printed, args=([*words, "--json"], its))
+    child.start()
+    its.close()
+    return child, ours
+
+
+def printed(words: Sequence[str], to: connection.Connection) -> None:
+    """Run one command and send what it prints; the process ends with the command's exit code."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            gazegan.main(words)
+    finally:
+        with suppress(BrokenPipeError):
+            to.send(said.getvalue())
+
+
+def takes_device(words: Sequence[str]) -> bool:
+    """Whether a command has the option --device."""
+    command: Any = gazegan
+    for word in words:
+        if not hasattr(command, "get_command"):
+            break
+        command = command.get_command(None, word)
+    return any("--device" in parameter.opts for parameter in command.params)
 
 
 def compared(found: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +215,19 @@ def compared(found: dict[str, Any]) -> dict[str, Any]:
     return {**last, **{f"halves/{key}": value for key, value in halves.items()}}
 
 
-def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) -> None:
+def circumstances(device: str) -> dict[str, str]:
+    """Return what a training depends on, beside its settings."""
+    threads = os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    return {**versions(), "threads": threads, "device": named(device)}
+
+
+def record(
+    results: Path,
+    measure: Measure,
+    seed: int,
+    found: dict[str, Any],
+    made_with: dict[str, str],
+) -> None:
     """Put one measurement into the results, replacing an earlier one of the same cell and seed."""
     line = {
         "row": measure.row,
@@ -117,9 +236,7 @@ def record(results: Path, measure: Measure, seed: int, found: dict[str, Any]) ->
         **{key: round(found[key], 4) for key in KEPT if found.get(key) is not None},
         **by_person(found),
         **by_shots(found),
-        **versions(),
-        "threads": os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads())),
-        "device": "cpu",
+        **made_with,
     }
     same = ("row", "column", "seed")
     old = (

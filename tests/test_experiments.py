@@ -29,6 +29,7 @@ def load(name: str) -> ModuleType:
 
 
 run, table = load("run"), load("table")
+MADE = {"gazegan": "0", "torch": "0", "threads": "1", "device": "cpu"}
 
 
 @pytest.mark.parametrize("results", sorted(HERE.glob("*/results.jsonl")), ids=str)
@@ -133,9 +134,9 @@ def test_inverse_runs_small_and_resumes(tmp_path: Path) -> None:
 def test_recipes_are_commands_that_exist(path: Path) -> None:
     experiment = run.load(run.Experiment, path)
     places = {**experiment.values, "real": ".", "work": "w", "run": "w/0", "seed": "0"}
-    commands = [*experiment.once, *experiment.each, *(m.command for m in experiment.measures)]
+    commands = [*experiment.once, *experiment.each, *(m.command for m in experiment.cells)]
     for command in commands:
-        words = [word.format(**places) for word in command.split()]
+        words = run.worded(command, places, "cpu")
         group, rest = main, words
         while hasattr(group, "get_command") and not rest[0].startswith("-"):
             group, rest = group.get_command(None, rest[0]), rest[1:]
@@ -146,8 +147,8 @@ def test_a_measurement_taken_again_replaces_the_old_one(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     measure = run.Measure(row="raw", column="all", command="evaluate")
     for mean in (8.0, 7.0):
-        run.record(results, measure, 0, {"mean_deg": mean, "ignored": 1})
-    run.record(results, measure, 1, {"mean_deg": 6.0})
+        run.record(results, measure, 0, {"mean_deg": mean, "ignored": 1}, MADE)
+    run.record(results, measure, 1, {"mean_deg": 6.0}, MADE)
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["seed"], line["mean_deg"]) for line in lines] == [(0, 7.0), (1, 6.0)]
     assert "ignored" not in lines[0]
@@ -232,7 +233,7 @@ def test_a_table_of_attacks_shows_every_network_under_every_attack() -> None:
 
 def test_the_largest_size_of_an_attack_is_kept(tmp_path: Path) -> None:
     found = {"mean_deg": 6.0, "noise_deg": 7.0, "pgd_deg": 20.0, "worst_deg": 30.0}
-    run.record(tmp_path / "r.jsonl", run.Measure(row="a", column="b", command="c"), 0, found)
+    run.record(tmp_path / "r.jsonl", run.Measure(row="a", column="b", command="c"), 0, found, MADE)
     line = json.loads((tmp_path / "r.jsonl").read_text())
     assert {key: line[key] for key in found} == found
 
@@ -277,9 +278,9 @@ def test_a_comparison_is_kept_and_shown_beside_halves_of_the_photographs(tmp_pat
             for values in ((0.1, 3.0, 0.5), (8.0, 8.0, 0.8), (0.5, 700.0, 0.75))
         )
         found = run.compared({"rows": [halves, first, last]})
-        run.record(results, run.Measure(row="raw", column="a", command="c"), seed, found)
+        run.record(results, run.Measure(row="raw", column="a", command="c"), seed, found, MADE)
         moved = {"median_px": 0.05, "p95_px": 0.25 + more, "located": 0.985 + more / 20}
-        run.record(results, run.Measure(row="raw", column="b", command="c"), seed, moved)
+        run.record(results, run.Measure(row="raw", column="b", command="c"), seed, moved, MADE)
     assert run.compared({"mean_deg": 1.0}) == {}
     text = table.tables([{**r, **where} for r in table.read(results)])
     root = statistics.stdev((0, 0.2))
@@ -291,3 +292,52 @@ def test_a_comparison_is_kept_and_shown_beside_halves_of_the_photographs(tmp_pat
 def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
     done = CliRunner().invoke(run.main, ["columbia", "--work", str(tmp_path)])
     assert done.exit_code == 2 and "--real" in done.output
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_commands_wait_for_those_that_make_what_they_read(tmp_path: Path, jobs: int) -> None:
+    eyes, gaze = tmp_path / "eyes", tmp_path / "gaze"
+    commands = [
+        f"train gaze --data {eyes} --steps 1 --batch 4 --out {gaze}",
+        f"render webcam --count 8 --out {eyes}",
+        f"render laptop --count 4 --out {tmp_path / 'more'}",
+    ]
+    run.make([run.worded(command, {}, "cpu") for command in commands], jobs)
+    found = run.told(run.worded(f"evaluate --weights {gaze} --data {eyes}", {}, "cpu"))
+    assert found["count"] == 8 and (tmp_path / "more").is_dir()
+
+
+def test_a_command_that_fails_ends_the_run(tmp_path: Path) -> None:
+    words = ["render", "nowhere.toml", "--out", str(tmp_path / "eyes")]
+    with pytest.raises(SystemExit) as ended:
+        run.make([words], 1)
+    assert ended.value.code == 2
+    with pytest.raises(SystemExit):
+        run.told(words)
+
+
+def test_networks_are_measured_by_the_commands_of_all_columns() -> None:
+    experiment = run.Experiment(
+        seeds=(0,), values={}, once=(), each=(),
+        networks={"raw": "{run}/a", "real": "{run}/b"},
+        columns={
+            "all": "evaluate --weights {network} --data {work}/test", "some": "embed {network}",
+        },
+    )  # fmt: skip
+    cells = [(m.row, m.column, m.command) for m in experiment.cells]
+    assert cells == [
+        ("raw", "all", "evaluate --weights {run}/a --data {work}/test"),
+        ("raw", "some", "embed {run}/a"),
+        ("real", "all", "evaluate --weights {run}/b --data {work}/test"),
+        ("real", "some", "embed {run}/b"),
+    ]
+
+
+def test_a_device_is_named_to_commands_that_take_one() -> None:
+    assert run.worded("render x --out {run}", {"run": "'a b'"}, "cuda")[-3:] == [
+        "a b",
+        "--device",
+        "cuda",
+    ]
+    assert "--device" in run.worded("train gaze --data x --out y", {}, "cuda")
+    assert "--device" not in run.worded("import columbia x --out y", {}, "cuda")

@@ -2,8 +2,8 @@
 
     python experiments/speed_render/device.py --work DIR
 
-The clock stops when the device is idle. Records replace those of their kind in results.jsonl; on
-a machine without a GPU nothing is changed.
+The clock stops when the device is idle. Records replace those of the same size and renderer in
+results.jsonl; on a machine without a GPU nothing is changed.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any
 import click
 import torch
 from measures import Traffic
-from run import HERE, Settings, circumstances, fail
+from run import HERE, Settings, circumstances, fail, machine
 
 from gazegan.config import load
 from gazegan.render.compiled import compiled
@@ -30,18 +30,25 @@ _COPY = 2**30
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For the records.")
 @click.option("--device", default="cuda", show_default=True)
 @click.option("--repeats", default=5, show_default=True)
-def main(work: Path, device: str, repeats: int) -> None:
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+def main(work: Path, device: str, repeats: int, overrides: tuple[str, ...]) -> None:
     """Run the measurement and record it."""
-    settings = load(Settings, HERE / "settings.toml", ())
+    settings = load(Settings, HERE / "settings.toml", overrides)
     work.mkdir(parents=True, exist_ok=True)
     lines = []
     for line in measured(settings, device, repeats):
-        lines.append(json.dumps({**line, **circumstances(), "device": named(device)}))
-        click.echo(lines[-1])
-        (work / "device.jsonl").write_text("".join(f"{one}\n" for one in lines))
+        lines.append({**line, **circumstances(), "device": machine.named(device)})
+        click.echo(str(line))
+        (work / "device.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
     results = HERE / "results.jsonl"
-    kept = [one for one in results.read_text().splitlines() if json.loads(one)["kind"] != "device"]
-    results.write_text("".join(f"{one}\n" for one in [*kept, *lines]))
+    old = [json.loads(one) for one in results.read_text().splitlines()]
+    kept = [one for one in old if what(one) not in [what(line) for line in lines]]
+    results.write_text("".join(f"{json.dumps(one)}\n" for one in [*kept, *lines]))
+
+
+def what(record: dict[str, Any]) -> tuple[Any, ...]:
+    """What a record measures."""
+    return record["kind"], record.get("size"), record.get("renderer")
 
 
 def measured(settings: Settings, device: str, repeats: int) -> Iterator[dict[str, Any]]:
@@ -86,10 +93,6 @@ def copy_speed(device: str) -> float:
 def wait(device: str) -> None:
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def named(device: str) -> str:
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from torch._dynamo.exc import TorchDynamoException
 from torch._inductor.exc import InductorError, InvalidCxxCompiler
 
 from gazegan import rng
+from gazegan.errors import reason
 from gazegan.render import effects, histogram, jpeg, lanes
 from gazegan.render.effects import Effects
 from gazegan.render.kernel import write
@@ -45,7 +46,7 @@ def compiled(
     except UntraceableError as fault:
         notify(f"--compile: this recipe cannot be compiled ({fault}); rendering without it")
     except _FAULTS as fault:
-        notify(f"--compile: no compiler that works ({_reason(fault)}); rendering without it")
+        notify(f"--compile: no compiler that works ({reason(fault)}); rendering without it")
     return expose
 
 
@@ -133,9 +134,3 @@ def _flat(flat: Tensor, seed: Tensor, image: Image, needs: Effects) -> Pixels:
 def _filled(rows: Tensor, count: int) -> Tensor:
     """Repeat the first row until there are `count`."""
     return torch.cat((rows, rows[:1].expand(count - len(rows), *rows.shape[1:])))
-
-
-def _reason(fault: Exception) -> str:
-    said = getattr(fault, "stderr", None) or str(fault)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[0][:100] if lines else type(fault).__name__

@@ -9,6 +9,8 @@ from torch._dynamo.exc import TorchDynamoException
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InductorError, InvalidCxxCompiler
 
+from gazegan.errors import reason
+
 Precision = Literal["float32", "bf16"]
 """bf16: convolutions and products of matrices in bfloat16; weights, losses and steps in float32."""
 
@@ -65,8 +67,7 @@ def _compiling(call: Call, device: str, notify: Callable[[str], None]) -> Call:
             result = call(quick, *arguments)
         except (TorchDynamoException, InductorError, InvalidCxxCompiler) as fault:
             if not made:
-                reason = str(fault).strip().partition("\n")[0][:100] or type(fault).__name__
-                notify(f"--compile: no compiler that works ({reason}); training without it")
+                notify(f"--compile: no compiler that works ({reason(fault)}); training without it")
             made[function] = function
             return call(function, *arguments)
         made[function] = quick

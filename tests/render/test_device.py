@@ -58,6 +58,7 @@ def test_a_gpu_renders_what_the_cpu_renders(name):
 @_no_gpu
 @pytest.mark.gpu
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the compiler's own, which are not ours to mend
 def test_a_compiling_gpu_renders_what_the_cpu_renders():
     recipe, indices, said = load_recipe("webcam"), torch.arange(200), []
     fast = compiled(recipe, "cuda", said.append)
