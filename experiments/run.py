@@ -16,9 +16,11 @@ import multiprocessing
 import os
 import shlex
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +85,7 @@ class Experiment(Config):
 @click.argument("name")
 @click.option("--real", type=click.Path(path_type=Path, exists=True), help="Photographs.")
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For stores and runs.")
-@click.option("--device", default="cpu", show_default=True, help="Of commands that take one.")
+@click.option("--device", default="cpu", show_default=True, help="Of trainings.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Commands at a time; default: 1.")
 @click.option(
     "--only",
@@ -108,21 +110,43 @@ def main(
         raise click.UsageError(f"{name} needs photographs; add --real DIR")
     results = (work if overrides else HERE / name) / RESULTS
     places = {**experiment.values, **quoted(real=real, work=work)}
-    make([worded(command, places, device) for command in experiment.once], jobs)
+    deque(make([worded(command, places, device) for command in experiment.once], jobs), maxlen=0)
     seeds = experiment.seeds
     for some in [seeds] if jobs > 1 else [(seed,) for seed in seeds]:
-        here = [{**places, "seed": str(seed), **quoted(run=work / str(seed))} for seed in some]
+        here = {s: {**places, "seed": str(s), **quoted(run=work / str(s))} for s in some}
         if only != "measures":
-            make([worded(c, place, device) for place in here for c in experiment.each], jobs)
-            for seed in some:
-                (work / str(seed)).mkdir(parents=True, exist_ok=True)
-                (work / str(seed) / MADE_WITH).write_text(json.dumps(circumstances(device)))
+            train(experiment, here, work, device, jobs)
         if only != "trainings":
-            for seed, place in zip(some, here, strict=True):
-                made_with = json.loads((work / str(seed) / MADE_WITH).read_text())
-                for measure in experiment.cells:
-                    found = told(worded(measure.command, place, device))
-                    record(results, measure, seed, found, made_with)
+            measure(experiment, here, work, results, jobs)
+
+
+def train(
+    experiment: Experiment, here: dict[int, dict[str, Any]], work: Path, device: str, jobs: int
+) -> None:
+    """Run what is trained for each seed, whose places are `here`."""
+    commands = [worded(c, place, device) for place in here.values() for c in experiment.each]
+    deque(make(commands, jobs), maxlen=0)
+    for seed in here:
+        (work / str(seed)).mkdir(parents=True, exist_ok=True)
+        (work / str(seed) / MADE_WITH).write_text(json.dumps(circumstances(device)))
+
+
+def measure(
+    experiment: Experiment, here: dict[int, dict[str, Any]], work: Path, results: Path, jobs: int
+) -> None:
+    """Measure what was trained for each seed, and record it as it comes."""
+    cells = [(seed, cell) for seed in here for cell in experiment.cells]
+    commands = [worded(cell.command, here[seed], "cpu") for seed, cell in cells]
+    for at, found in make(commands, jobs):
+        seed, cell = cells[at]
+        made_with = json.loads((work / str(seed) / MADE_WITH).read_text())
+        record(results, cell, seed, flat(found), made_with)
+
+
+def flat(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what a command printed, with what it says of pupils, of attacks and of likeness."""
+    attacked = (found.get("epsilons") or [{}])[-1]
+    return {**found, **found.get("pupil_shift", {}), **attacked, **compared(found)}
 
 
 def quoted(**paths: Path | None) -> dict[str, str]:
@@ -136,24 +160,30 @@ def worded(command: str, places: dict[str, Any], device: str) -> list[str]:
     return words + (["--device", device] if device != "cpu" and takes_device(words) else [])
 
 
-def make(commands: Sequence[list[str]], jobs: int) -> None:
-    """Run commands, as many at a time as `jobs`, each after those that make what it reads."""
-    waiting, running = list(commands), dict[int, tuple[Any, list[str]]]()
+def make(commands: Sequence[list[str]], jobs: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Run commands, as many at a time as `jobs`, each after those that make what it reads.
+
+    Yields the number of each that is done, and what it printed.
+    """
+    waiting, running = dict(enumerate(commands)), dict[Any, tuple[int, BaseProcess]]()
     while waiting or running:
-        unmade = [made_by(words) for words in [*waiting, *(words for _, words in running.values())]]
-        ready = [w for w in waiting if not set(w) & (set(unmade) - {made_by(w)})]
-        for words in ready[: jobs - len(running)]:
-            child, _ = started(words)  # what it prints is not kept
-            running[child.sentinel] = child, words
-            waiting.remove(words)
-        for sentinel in connection.wait(list(running)):
-            child, words = running.pop(int(sentinel))  # type: ignore[call-overload]
+        going = [at for at, _ in running.values()]
+        unmade = {made_by(commands[at]) for at in [*waiting, *going]} - {None}
+        ready = [at for at, w in waiting.items() if not set(w) & (unmade - {made_by(w)})]
+        for at in ready[: jobs - len(running)]:
+            child, said = started(waiting.pop(at))
+            running[said] = at, child
+        for said in connection.wait(list(running)):
+            at, child = running.pop(said)
+            with suppress(EOFError):
+                text = said.recv()  # type: ignore[union-attr]
             child.join()
             if child.exitcode:
-                for other, _ in running.values():
+                for _, other in running.values():
                     other.terminate()
                 sys.exit(1 if child.exitcode < 0 else child.exitcode)
-            click.echo(f"    made {made_by(words)}", err=True)
+            click.echo(f"    done: {shlex.join(commands[at])}", err=True)
+            yield at, json.loads(text.splitlines()[-1])
 
 
 def made_by(words: Sequence[str]) -> str | None:
@@ -161,22 +191,7 @@ def made_by(words: Sequence[str]) -> str | None:
     return words[words.index("--out") + 1] if "--out" in words else None
 
 
-def told(words: list[str]) -> dict[str, Any]:
-    """Run one command; returns what it printed."""
-    child, its = started(words)
-    try:
-        text = its.recv()
-    except EOFError:
-        text = ""
-    child.join()
-    if child.exitcode:
-        sys.exit(1 if child.exitcode < 0 else child.exitcode)
-    found = json.loads(text.splitlines()[-1])
-    attacked = (found.get("epsilons") or [{}])[-1]
-    return {**found, **found.get("pupil_shift", {}), **attacked, **compared(found)}
-
-
-def started(words: list[str]) -> tuple[Any, connection.Connection]:
+def started(words: list[str]) -> tuple[BaseProcess, connection.Connection]:
     """Start one command in a process of its own; returns it, and where it sends what it prints."""
     click.echo(f"gazegan {shlex.join(words)}", err=True)
     ours, its = FORK.Pipe(duplex=False)
@@ -189,12 +204,13 @@ def started(words: list[str]) -> tuple[Any, connection.Connection]:
 def printed(words: Sequence[str], to: connection.Connection) -> None:
     """Run one command and send what it prints; the process ends with the command's exit code."""
     said = io.StringIO()
-    try:
-        with redirect_stdout(said):
+    with redirect_stdout(said):
+        try:
             gazegan.main(words)
-    finally:
-        with suppress(BrokenPipeError):
-            to.send(said.getvalue())
+        except SystemExit as end:
+            if end.code == 0:
+                to.send(said.getvalue())
+            raise
 
 
 def takes_device(words: Sequence[str]) -> bool:

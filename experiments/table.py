@@ -120,15 +120,14 @@ def _tails(records: Records) -> str:
 
 
 def _paired(records: Records) -> list[str]:
-    """Compare every row with the first, seed by seed: what the spread between seeds hides."""
-    (first, *others), columns = unique(records, "row"), unique(records, "column")
-    rows = []
-    for name in others:
-        cells = [f"{name} minus {first}"]
+    """Compare every row with its control, seed by seed: what the spread between seeds hides."""
+    rows, columns = [], unique(records, "column")
+    for name, control in _controls(records):
+        cells = [f"{name} minus {control}"]
         for column in columns:
             here, there = (
                 {r["seed"]: r["mean_deg"] for r in of(records, row=row, column=column)}
-                for row in (name, first)
+                for row in (name, control)
             )
             cells.append(spread([here[s] - there[s] for s in here if s in there]))
         rows.append(cells)
@@ -136,16 +135,26 @@ def _paired(records: Records) -> list[str]:
     return [markdown(head, rows)] if rows else []
 
 
+def _controls(records: Records) -> list[tuple[str, str]]:
+    """Return every row with that which it is compared with: "X, raw" for "X, ...", or the first."""
+    first, *others = unique(records, "row")
+    found = []
+    for name in others:
+        raw = f"{name.partition(', ')[0]}, raw"
+        found.append((name, raw if raw in others and raw != name else first))
+    return found
+
+
 def _by_person(records: Records) -> list[str]:
-    """Compare every row with the first, person by person: what a few test people can prove."""
-    (first, *others), columns = unique(records, "row"), unique(records, "column")
-    if not others or not all(r.get("people") for r in records):
+    """Compare every row with its control, person by person: what a few test people can prove."""
+    controls, columns = _controls(records), unique(records, "column")
+    if not controls or not all(r.get("people") for r in records):
         return []
     rows = []
-    for name in others:
-        cells = [f"{name} minus {first}"]
+    for name, control in controls:
+        cells = [f"{name} minus {control}"]
         for column in columns:
-            here, there = (_people(of(records, row=row, column=column)) for row in (name, first))
+            here, there = (_people(of(records, row=row, column=column)) for row in (name, control))
             apart = [here[person] - there[person] for person in here]
             error = statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
             better = sum(value < 0 for value in apart)

@@ -102,6 +102,18 @@ def test_a_table_compares_rows_seed_by_seed() -> None:
     assert "| refined minus raw | -0.50 |" in text
 
 
+def test_refined_renders_are_compared_with_raw_ones_of_the_same_recipe() -> None:
+    means = {"a, raw": 8.0, "a, refined": 7.0, "b, raw": 6.0, "b, refined": 5.75, "real": 5.0}
+    rows = [
+        {**r, "row": row, "mean_deg": mean} for row, mean in means.items() for r in fabricated()
+    ]
+    text = table.tables(rows)
+    assert "| a, refined minus a, raw | -1.00 |" in text
+    assert "| b, refined minus b, raw | -0.25 |" in text
+    assert "| real minus a, raw | -3.00 |" in text
+    assert "| b, raw minus" in text
+
+
 def test_a_table_of_recovered_eyes_shows_medians_beside_the_constant() -> None:
     gaze = [0.5, 1.5, 0.7, 3.0, 0.9]
     lists = {"gaze_deg": gaze, "constant_gaze_deg": [9.0] * 5}
@@ -302,18 +314,17 @@ def test_commands_wait_for_those_that_make_what_they_read(tmp_path: Path, jobs: 
         f"render webcam --count 8 --out {eyes}",
         f"render laptop --count 4 --out {tmp_path / 'more'}",
     ]
-    run.make([run.worded(command, {}, "cpu") for command in commands], jobs)
-    found = run.told(run.worded(f"evaluate --weights {gaze} --data {eyes}", {}, "cpu"))
+    done = [at for at, _ in run.make([run.worded(c, {}, "cpu") for c in commands], jobs)]
+    assert sorted(done) == [0, 1, 2] and done.index(1) < done.index(0)
+    ((_, found),) = run.make([["evaluate", "--weights", str(gaze), "--data", str(eyes)]], jobs)
     assert found["count"] == 8 and (tmp_path / "more").is_dir()
 
 
 def test_a_command_that_fails_ends_the_run(tmp_path: Path) -> None:
     words = ["render", "nowhere.toml", "--out", str(tmp_path / "eyes")]
     with pytest.raises(SystemExit) as ended:
-        run.make([words], 1)
+        list(run.make([words], 1))
     assert ended.value.code == 2
-    with pytest.raises(SystemExit):
-        run.told(words)
 
 
 def test_networks_are_measured_by_the_commands_of_all_columns() -> None:
