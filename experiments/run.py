@@ -234,7 +234,9 @@ def compared(found: dict[str, Any]) -> dict[str, Any]:
 def circumstances(device: str) -> dict[str, str]:
     """Return what a training depends on, beside its settings."""
     threads = os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    return {**versions(), "threads": threads, "device": named(device)}
+    with FORK.Pool(1) as other:  # once a GPU is in use here, processes made from here cannot use it
+        name = other.apply(named, (device,))
+    return {**versions(), "threads": threads, "device": name}
 
 
 def record(

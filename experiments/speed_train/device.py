@@ -5,7 +5,7 @@
 
 Data lie in the GPU's memory. The clock runs over the later half of the steps of a run, between
 lines of its log, at which the device is waited for; the device is busy while any of its kernels
-runs. Records replace those of their kind in results.jsonl (with --set, in the work folder's).
+runs. Records replace those of the same in results.jsonl (with --set, in the work folder's).
 """
 
 import shutil
@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import torch
-from run import HERE, Settings, circumstances, keep, made
+from run import HERE, Settings, circumstances, keep, machine, made
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
@@ -40,8 +40,7 @@ def main(work: Path, device: str, overrides: tuple[str, ...]) -> None:
     """Run the measurement and record it."""
     settings = load(Settings, HERE / "settings.toml", overrides)
     stores, steps = made(settings, work), settings.device_steps
-    results, lines = (work if overrides else HERE) / "results.jsonl", []
-    name = torch.cuda.get_device_name(device) if device != "cpu" else device
+    results = (work if overrides else HERE) / "results.jsonl"
     ways = product(settings.trainings, settings.batches, ("float32", "bf16"), settings.compiled)
     for training, batch, precision, fast in ways:
         known = {"batch": batch, "precision": precision, "compile_step": fast, "steps": steps}
@@ -50,10 +49,10 @@ def main(work: Path, device: str, overrides: tuple[str, ...]) -> None:
         how = f"{precision}, compiled" if fast else precision
         told = {"kind": "device", "training": training, "batch": batch, "loop": how}
         rate, busy = measured(stage, work / "run", device)
-        lines.append({**told, "value": round(rate, 1), "busy": busy, "device": name})
-        click.echo(str(lines[-1]), err=True)
-    where = {"threads": str(torch.get_num_threads()), **circumstances()}
-    keep(results, {"kind": "device"}, [{**line, **where} for line in lines])
+        line = {**told, "value": round(rate, 1), "busy": busy, "device": machine.named(device)}
+        click.echo(str(line), err=True)
+        threads = str(torch.get_num_threads())
+        keep(results, told, [{**line, "threads": threads, **circumstances()}])
 
 
 def staged(training: str, known: dict[str, Any], stores: Any, device: str) -> Stage[Any]:

@@ -143,11 +143,11 @@ def apart(since: Times) -> Times:
     return wall - since[0], cpu - since[1]
 
 
-def keep(results: Path, what: dict[str, str], records: list[dict[str, Any]]) -> None:
+def keep(results: Path, what: dict[str, Any], records: list[dict[str, Any]]) -> None:
     """Write records in the place of those that were measured of the same."""
     old = results.read_text().splitlines() if results.exists() else []
     kept = [json.loads(line) for line in old]
-    kept = [line for line in kept if any(line[key] != value for key, value in what.items())]
+    kept = [line for line in kept if any(line.get(key) != value for key, value in what.items())]
     results.write_text("".join(f"{json.dumps(line)}\n" for line in [*kept, *records]))
 
 
