@@ -57,6 +57,11 @@ class Measure(Config):
     row: str
     column: str
     command: str
+    network: str = ""
+
+    def ready(self, places: dict[str, Any]) -> bool:
+        """Whether the network that it measures, if it names one, is there."""
+        return not self.network or Path(self.network.format(**places)).exists()
 
 
 class Experiment(Config):
@@ -77,7 +82,7 @@ class Experiment(Config):
         for row, network in self.networks.items():
             for column, command in self.columns.items():
                 filled = command.replace("{network}", network)
-                yield Measure(row=row, column=column, command=filled)
+                yield Measure(row=row, column=column, command=filled, network=network)
         yield from self.measures
 
 
@@ -90,7 +95,7 @@ class Experiment(Config):
 @click.option(
     "--only",
     type=click.Choice(["trainings", "measures"]),
-    help="Stop before measuring, or measure what was trained elsewhere.",
+    help="Do not measure, or measure what is there.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
 def main(
@@ -115,32 +120,35 @@ def main(
     for some in [seeds] if jobs > 1 else [(seed,) for seed in seeds]:
         here = {s: {**places, "seed": str(s), **quoted(run=work / str(s))} for s in some}
         if only != "measures":
-            train(experiment, here, work, device, jobs)
+            for seed in here:
+                (work / str(seed)).mkdir(parents=True, exist_ok=True)
+                (work / str(seed) / MADE_WITH).write_text(json.dumps(circumstances(device)))
+        go_through(experiment, here, work, results, device, jobs, only)
+
+
+def go_through(
+    experiment: Experiment,
+    here: dict[int, dict[str, Any]],
+    work: Path,
+    results: Path,
+    device: str,
+    jobs: int,
+    only: str | None,
+) -> None:
+    """Train for each seed, whose places are `here`, and record what is measured as it comes."""
+    commands, cells = [], dict[int, tuple[int, Measure]]()
+    for seed, place in here.items():
+        if only != "measures":
+            commands += [worded(command, place, device) for command in experiment.each]
         if only != "trainings":
-            measure(experiment, here, work, results, jobs)
-
-
-def train(
-    experiment: Experiment, here: dict[int, dict[str, Any]], work: Path, device: str, jobs: int
-) -> None:
-    """Run what is trained for each seed, whose places are `here`."""
-    commands = [worded(c, place, device) for place in here.values() for c in experiment.each]
-    deque(make(commands, jobs), maxlen=0)
-    for seed in here:
-        (work / str(seed)).mkdir(parents=True, exist_ok=True)
-        (work / str(seed) / MADE_WITH).write_text(json.dumps(circumstances(device)))
-
-
-def measure(
-    experiment: Experiment, here: dict[int, dict[str, Any]], work: Path, results: Path, jobs: int
-) -> None:
-    """Measure what was trained for each seed, and record it as it comes."""
-    cells = [(seed, cell) for seed in here for cell in experiment.cells]
-    commands = [worded(cell.command, here[seed], "cpu") for seed, cell in cells]
-    for at, found in make(commands, jobs):
-        seed, cell = cells[at]
-        made_with = json.loads((work / str(seed) / MADE_WITH).read_text())
-        record(results, cell, seed, flat(found), made_with)
+            found = [cell for cell in experiment.cells if not only or cell.ready(place)]
+            cells |= {len(commands) + at: (seed, cell) for at, cell in enumerate(found)}
+            commands += [worded(cell.command, place, "cpu") for cell in found]
+    for at, told in make(commands, jobs):
+        if at in cells:
+            seed, cell = cells[at]
+            made_with = json.loads((work / str(seed) / MADE_WITH).read_text())
+            record(results, cell, seed, flat(told), made_with)
 
 
 def flat(found: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gazegan.render.prior import Recipe
 
 _SHOWN = 10
+_ROUNDS = ".rounds.jsonl"
 
 
 @click.command()
@@ -84,17 +85,22 @@ def fit(
     eyes = open_samples(real, size=size, channels=begin.image.channels)
     batch = eyes.read(range(len(eyes)))
     photographs = summarise(begin, batch, cfg)
-    found, done = _rounds(out, begin, photographs, cfg, as_json)
+    found, lines = _rounds(out, begin, photographs, cfg, as_json)
     values = {
         "recipe": str(out),
         "photographs": len(batch),
         "moved": _changes(begin, found),
-        "before": distance(begin, photographs, cfg),
-        "after": distance(found, photographs, cfg),
-        "halves": within(photographs, cfg),
-        "rounds": done,
+        "rounds": [{"gap": line["gap"]} for line in lines[1:]],
     }
-    _save(out, begin, found, photographs, values, cfg)
+    if "distances" in lines[-1] and out.exists():
+        values |= lines[-1]["distances"]
+    else:
+        values["before"] = distance(begin, photographs, cfg)
+        values["after"] = distance(found, photographs, cfg)
+        values["halves"] = within(photographs, cfg)
+        _save(out, begin, found, photographs, values, cfg)
+        lines[-1]["distances"] = {name: values[name] for name in ("before", "after", "halves")}
+        _keep(out, lines)
     options.say(as_json, values, _text(values, begin, found))
 
 
@@ -109,15 +115,14 @@ def _config(given: dict[str, Any], overrides: tuple[str, ...]) -> FitConfig:
 def _rounds(
     out: Path, begin: Recipe, photographs: Fitted, cfg: FitConfig, quiet: bool
 ) -> tuple[Recipe, list[dict[str, Any]]]:
-    """Do the rounds that the file beside `out` does not hold; returns recipe and all rounds."""
-    from gazegan.data.files import make_folder, write_atomic
+    """Do the rounds that the file beside `out` does not hold; returns recipe and all its lines."""
+    from gazegan.data.files import make_folder
     from gazegan.fit import fit as fit_rounds
     from gazegan.fit.population import movable, tidied
     from gazegan.render.prior import Recipe
 
     make_folder(out.parent)
-    diary = _beside(out, ".rounds.jsonl")
-    lines = _resumed(out, diary, _settings(begin, photographs, cfg))
+    lines = _resumed(out, _beside(out, _ROUNDS), _settings(begin, photographs, cfg))
     here = Recipe.model_validate(lines[-1]["recipe"]) if len(lines) > 1 else begin
     eyes = cfg.steps * cfg.batch
     with options.progress("fit", cfg.rounds * eyes, quiet) as advance:
@@ -126,9 +131,16 @@ def _rounds(
             here = one.recipe
             told = here.model_dump(mode="json", exclude_none=True)
             lines.append({"gap": one.gap, "recipe": told})
-            write_atomic(diary, "".join(json.dumps(line) + "\n" for line in lines).encode())
-    gaps = [{"gap": line["gap"]} for line in lines[1:]]
-    return tidied(begin, here, movable(begin, cfg.hold)), gaps
+            _keep(out, lines)
+    return tidied(begin, here, movable(begin, cfg.hold)), lines
+
+
+def _keep(out: Path, lines: list[dict[str, Any]]) -> None:
+    """Write settings and rounds beside `out`; the last round has the distances once measured."""
+    from gazegan.data.files import write_atomic
+
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_atomic(_beside(out, _ROUNDS), text.encode())
 
 
 def _settings(begin: Recipe, photographs: Fitted, cfg: FitConfig) -> dict[str, Any]:
