@@ -31,6 +31,7 @@ from pydantic import Field
 
 from gazegan.cli import main as gazegan
 from gazegan.config import Config, load
+from gazegan.train.checkpoint import WEIGHTS, load_weights
 
 HERE = Path(__file__).parent
 RESULTS, MADE_WITH = "results.jsonl", "made_with.json"
@@ -60,8 +61,14 @@ class Measure(Config):
     network: str = ""
 
     def ready(self, places: dict[str, Any]) -> bool:
-        """Whether the network that it measures, if it names one, is there."""
-        return not self.network or Path(self.network.format(**places)).exists()
+        """Whether the network that it measures, if it names one, is trained to the end."""
+        if not self.network:
+            return True
+        folder = Path(self.network.format(**places))
+        if not (folder / WEIGHTS).exists():
+            return False
+        _, info = load_weights(folder, "gaze")
+        return bool(info["step"] == info["config"]["steps"])
 
 
 class Experiment(Config):
@@ -138,12 +145,12 @@ def go_through(
     """Train for each seed, whose places are `here`, and record what is measured as it comes."""
     commands, cells = [], dict[int, tuple[int, Measure]]()
     for seed, place in here.items():
-        if only != "measures":
-            commands += [worded(command, place, device) for command in experiment.each]
-        if only != "trainings":
+        if only != "trainings":  # first, to be measured as soon as they can
             found = [cell for cell in experiment.cells if not only or cell.ready(place)]
             cells |= {len(commands) + at: (seed, cell) for at, cell in enumerate(found)}
             commands += [worded(cell.command, place, "cpu") for cell in found]
+        if only != "measures":
+            commands += [worded(command, place, device) for command in experiment.each]
     for at, told in make(commands, jobs):
         if at in cells:
             seed, cell = cells[at]

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gazegan.cli import main
+from gazegan.train.checkpoint import load_sealed, save_sealed
 
 HERE = Path(__file__).parent.parent / "experiments"
 sys.path.insert(0, str(HERE))  # where the tables' modules find each other
@@ -352,3 +353,27 @@ def test_a_device_is_named_to_commands_that_take_one() -> None:
     ]
     assert "--device" in run.worded("train gaze --data x --out y", {}, "cuda")
     assert "--device" not in run.worded("import columbia x --out y", {}, "cuda")
+
+
+def test_what_was_trained_is_measured_and_what_is_not_there_left_out(tmp_path: Path) -> None:
+    experiment = run.Experiment(
+        seeds=(3,), values={}, once=(),
+        each=(
+            "render webcam --count 8 --seed {seed} --out {run}/eyes",
+            "train gaze --data {run}/eyes --steps 1 --batch 4 --out {run}/gaze",
+        ),
+        networks={"raw": "{run}/gaze", "real": "{run}/absent", "more": "{run}/stopped"},
+        columns={"all": "evaluate --weights {network} --data {run}/eyes"},
+    )  # fmt: skip
+    here, results = {3: {"seed": "3", "run": tmp_path / "3"}}, tmp_path / "results.jsonl"
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / run.MADE_WITH).write_text(json.dumps({**MADE, "device": "a GPU"}))
+    run.go_through(experiment, here, tmp_path, results, "cpu", 2, "trainings")
+    assert not results.exists()
+    (tmp_path / "3" / "stopped").mkdir()
+    weights, info = load_sealed(tmp_path / "3" / "gaze" / "weights.safetensors")
+    info = {**info, "config": {**info["config"], "steps": 2}}
+    save_sealed(tmp_path / "3" / "stopped" / "weights.safetensors", weights, info)
+    run.go_through(experiment, here, tmp_path, results, "cpu", 2, "measures")
+    (found,) = table.read(results)
+    assert (found["row"], found["seed"], found["count"], found["device"]) == ("raw", 3, 8, "a GPU")
