@@ -10,33 +10,25 @@ to the work folder's: a smoke run is no result); the table in its README.md is m
 `python experiments/table.py`.
 """
 
-import io
 import json
-import multiprocessing
 import os
 import shlex
-import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout, suppress
-from multiprocessing import connection
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import click
 import torch
+from commands import make, worded
 from machine import named, versions
 from pydantic import Field
 
-from gazegan.cli import main as gazegan
 from gazegan.config import Config, load
 from gazegan.train.checkpoint import WEIGHTS, load_weights
 
 HERE = Path(__file__).parent
 RESULTS, MADE_WITH = "results.jsonl", "made_with.json"
-FORK = multiprocessing.get_context("fork")
-"""Commands run in processes of their own, which find torch imported."""
 KEPT = (
     "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
     "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
@@ -169,75 +161,6 @@ def quoted(**paths: Path | None) -> dict[str, str]:
     return {name: shlex.quote(str(path)) for name, path in paths.items()}
 
 
-def worded(command: str, places: dict[str, Any], device: str) -> list[str]:
-    """Return the words of a command, places filled in."""
-    words = shlex.split(command.format(**places))
-    return words + (["--device", device] if device != "cpu" and takes_device(words) else [])
-
-
-def make(commands: Sequence[list[str]], jobs: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Run commands, as many at a time as `jobs`, each after those that make what it reads.
-
-    Yields the number of each that is done, and what it printed.
-    """
-    waiting, running = dict(enumerate(commands)), dict[Any, tuple[int, BaseProcess]]()
-    while waiting or running:
-        going = [at for at, _ in running.values()]
-        unmade = {made_by(commands[at]) for at in [*waiting, *going]} - {None}
-        ready = [at for at, w in waiting.items() if not set(w) & (unmade - {made_by(w)})]
-        for at in ready[: jobs - len(running)]:
-            child, said = started(waiting.pop(at))
-            running[said] = at, child
-        for said in connection.wait(list(running)):
-            at, child = running.pop(said)
-            with suppress(EOFError):
-                text = said.recv()  # type: ignore[union-attr]
-            child.join()
-            if child.exitcode:
-                for _, other in running.values():
-                    other.terminate()
-                sys.exit(1 if child.exitcode < 0 else child.exitcode)
-            click.echo(f"    done: {shlex.join(commands[at])}", err=True)
-            yield at, json.loads(text.splitlines()[-1])
-
-
-def made_by(words: Sequence[str]) -> str | None:
-    """Return what a command makes."""
-    return words[words.index("--out") + 1] if "--out" in words else None
-
-
-def started(words: list[str]) -> tuple[BaseProcess, connection.Connection]:
-    """Start one command in a process of its own; returns it, and where it sends what it prints."""
-    click.echo(f"gazegan {shlex.join(words)}", err=True)
-    ours, its = FORK.Pipe(duplex=False)
-    child = FORK.Process(target=printed, args=([*words, "--json"], its))
-    child.start()
-    its.close()
-    return child, ours
-
-
-def printed(words: Sequence[str], to: connection.Connection) -> None:
-    """Run one command and send what it prints; the process ends with the command's exit code."""
-    said = io.StringIO()
-    with redirect_stdout(said):
-        try:
-            gazegan.main(words)
-        except SystemExit as end:
-            if end.code == 0:
-                to.send(said.getvalue())
-            raise
-
-
-def takes_device(words: Sequence[str]) -> bool:
-    """Whether a command has the option --device."""
-    command: Any = gazegan
-    for word in words:
-        if not hasattr(command, "get_command"):
-            break
-        command = command.get_command(None, word)
-    return any("--device" in parameter.opts for parameter in command.params)
-
-
 def compared(found: dict[str, Any]) -> dict[str, Any]:
     """Return what `compare` says of its last images, and of two halves of the photographs."""
     if not found.get("rows"):
@@ -249,9 +172,7 @@ def compared(found: dict[str, Any]) -> dict[str, Any]:
 def circumstances(device: str) -> dict[str, str]:
     """Return what a training depends on, beside its settings."""
     threads = os.environ.get("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    with FORK.Pool(1) as other:  # once a GPU is in use here, processes made from here cannot use it
-        name = other.apply(named, (device,))
-    return {**versions(), "threads": threads, "device": name}
+    return {**versions(), "threads": threads, "device": named(device)}
 
 
 def record(
