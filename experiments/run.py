@@ -25,7 +25,7 @@ from machine import named, versions
 from pydantic import Field
 
 from gazegan.config import Config, load
-from gazegan.train.checkpoint import WEIGHTS, load_weights
+from gazegan.train.checkpoint import WEIGHTS, load_sealed
 
 HERE = Path(__file__).parent
 RESULTS, MADE_WITH = "results.jsonl", "made_with.json"
@@ -51,6 +51,7 @@ class Measure(Config):
     column: str
     command: str
     network: str = ""
+    """The run that it measures; with `--only measures` one that has not ended is left out."""
 
     def ready(self, places: dict[str, Any]) -> bool:
         """Whether the network that it measures, if it names one, is trained to the end."""
@@ -59,7 +60,7 @@ class Measure(Config):
         folder = Path(self.network.format(**places))
         if not (folder / WEIGHTS).exists():
             return False
-        _, info = load_weights(folder, "gaze")
+        _, info = load_sealed(folder / WEIGHTS)
         return bool(info["step"] == info["config"]["steps"])
 
 
