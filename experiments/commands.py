@@ -33,12 +33,12 @@ def make(commands: Sequence[list[str]], jobs: int) -> Iterator[tuple[int, dict[s
     """
     waiting, running = dict(enumerate(commands)), dict[Any, tuple[int, BaseProcess]]()
     while waiting or running:
-        going = [at for at, _ in running.values()]
-        unmade = {made_by(commands[at]) for at in [*waiting, *going]} - {None}
-        ready = [at for at, w in waiting.items() if not set(w) & (unmade - {made_by(w)})]
-        for at in ready[: jobs - len(running)]:
-            child, said = started(waiting.pop(at))
-            running[said] = at, child
+        for at in list(waiting):
+            going = [commands[other] for other, _ in running.values()]
+            later = [words for other, words in waiting.items() if other != at]
+            if len(running) < jobs and not hindered(commands[at], going, later):
+                child, said = started(waiting.pop(at))
+                running[said] = at, child
         for said in connection.wait(list(running)):
             at, child = running.pop(said)
             with suppress(EOFError):
@@ -50,6 +50,16 @@ def make(commands: Sequence[list[str]], jobs: int) -> Iterator[tuple[int, dict[s
                 sys.exit(1 if child.exitcode < 0 else child.exitcode)
             click.echo(f"    done: {shlex.join(commands[at])}", err=True)
             yield at, json.loads(text.splitlines()[-1])
+
+
+def hindered(words: Sequence[str], going: Sequence[list[str]], later: Sequence[list[str]]) -> bool:
+    """Whether a command makes or reads what one makes now, or reads what one is still to make."""
+    mine = made_by(words)
+    unmade = {made_by(other) for other in going}
+    unmade |= {made_by(other) for other in later} - {mine}
+    return any(
+        word == path or word.startswith(f"{path}/") for word in words for path in unmade - {None}
+    )
 
 
 def made_by(words: Sequence[str]) -> str | None:

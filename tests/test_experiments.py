@@ -321,6 +321,16 @@ def test_commands_wait_for_those_that_make_what_they_read(tmp_path: Path, jobs: 
     assert found["count"] == 8 and (tmp_path / "more").is_dir()
 
 
+def test_what_two_commands_make_they_make_one_after_the_other(tmp_path: Path) -> None:
+    """As where what `refine` prints is measured again: the second finds it done."""
+    words = ["render", "webcam", "--count", "8", "--out", str(tmp_path / "eyes")]
+    assert [found["count"] for _, found in run.make([words, words], 2)] == [8, 8]
+    one, other = ["refine", "a", "--out", "b"], ["train", "--data", "b/part"]
+    assert sys.modules["commands"].hindered(one, [one], [])
+    assert not sys.modules["commands"].hindered(one, [], [one])
+    assert sys.modules["commands"].hindered(other, [], [one])
+
+
 def test_a_command_that_fails_ends_the_run(tmp_path: Path) -> None:
     words = ["render", "nowhere.toml", "--out", str(tmp_path / "eyes")]
     with pytest.raises(SystemExit) as ended:
