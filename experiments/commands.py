@@ -39,6 +39,8 @@ def make(commands: Sequence[list[str]], jobs: int) -> Iterator[tuple[int, dict[s
             if len(running) < jobs and not hindered(commands[at], going, later):
                 child, said = started(waiting.pop(at))
                 running[said] = at, child
+        if not running:
+            raise click.ClickException("these commands wait for each other")
         for said in connection.wait(list(running)):
             at, child = running.pop(said)
             with suppress(EOFError):

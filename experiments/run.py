@@ -23,6 +23,7 @@ import torch
 from commands import make, worded
 from machine import named, versions
 from pydantic import Field
+from records import keep
 
 from gazegan.config import Config, load
 from gazegan.train.checkpoint import WEIGHTS, load_sealed
@@ -193,14 +194,7 @@ def record(
         **by_shots(found),
         **made_with,
     }
-    same = ("row", "column", "seed")
-    old = (
-        [json.loads(text) for text in results.read_text().splitlines()] if results.exists() else []
-    )
-    kept = [entry for entry in old if any(entry[key] != line[key] for key in same)]
-    written = results.with_suffix(".tmp")
-    written.write_text("".join(json.dumps(entry) + "\n" for entry in [*kept, line]))
-    written.replace(results)
+    keep(results, ("row", "column", "seed"), [line])
 
 
 def by_person(found: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import torch
 from measures import Traffic
-from run import HERE, Settings, circumstances, fail, machine
+from run import HERE, Settings, circumstances, fail, machine, records
 
 from gazegan.config import load
 from gazegan.render.compiled import compiled
@@ -30,25 +30,17 @@ _COPY = 2**30
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For the records.")
 @click.option("--device", default="cuda", show_default=True)
 @click.option("--repeats", default=5, show_default=True)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
-def main(work: Path, device: str, repeats: int, overrides: tuple[str, ...]) -> None:
+@click.option("--compile/--no-compile", "fast", default=True, help="Takes minutes for each size.")
+def main(work: Path, device: str, repeats: int, fast: bool) -> None:
     """Run the measurement and record it."""
-    settings = load(Settings, HERE / "settings.toml", overrides)
+    settings = load(Settings, HERE / "settings.toml", () if fast else ("compile=false",))
     work.mkdir(parents=True, exist_ok=True)
     lines = []
     for line in measured(settings, device, repeats):
         lines.append({**line, **circumstances(), "device": machine.named(device)})
         click.echo(str(line))
         (work / "device.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
-    results = HERE / "results.jsonl"
-    old = [json.loads(one) for one in results.read_text().splitlines()]
-    kept = [one for one in old if what(one) not in [what(line) for line in lines]]
-    results.write_text("".join(f"{json.dumps(one)}\n" for one in [*kept, *lines]))
-
-
-def what(record: dict[str, Any]) -> tuple[Any, ...]:
-    """What a record measures."""
-    return record["kind"], record.get("size"), record.get("renderer")
+    records.keep(HERE / "results.jsonl", ("kind", "size", "renderer"), lines)
 
 
 def measured(settings: Settings, device: str, repeats: int) -> Iterator[dict[str, Any]]:

@@ -33,6 +33,7 @@ from gazegan.render.scene import expose, render_indices
 
 sys.path.append(str(Path(__file__).parent.parent))  # after its own folder
 import machine
+import records
 
 HERE = Path(__file__).parent
 KINDS = ("speed", "gradient", "store", "processes", "memory", "floor", "alias")
@@ -102,10 +103,8 @@ def main(
         with fresh.open("a") as file:
             file.write(json.dumps({**line, **circumstances()}) + "\n")
         click.echo(json.dumps(line), err=True)
-    old = results.read_text().splitlines() if results.exists() else []
-    gone = {*kinds, "compile"} if "speed" in kinds else kinds
-    kept = [f"{line}\n" for line in old if json.loads(line)["kind"] not in gone]
-    results.write_text("".join(kept) + fresh.read_text())
+    lines = [json.loads(line) for line in fresh.read_text().splitlines()]
+    records.keep(results, ("kind",), lines)
 
 
 def measured(

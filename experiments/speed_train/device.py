@@ -52,7 +52,7 @@ def main(work: Path, device: str, overrides: tuple[str, ...]) -> None:
         line = {**told, "value": round(rate, 1), "busy": busy, "device": machine.named(device)}
         click.echo(str(line), err=True)
         threads = str(torch.get_num_threads())
-        keep(results, told, [{**line, "threads": threads, **circumstances()}])
+        keep(results, tuple(told), [{**line, "threads": threads, **circumstances()}])
 
 
 def staged(training: str, known: dict[str, Any], stores: Any, device: str) -> Stage[Any]:

@@ -9,7 +9,6 @@ results.jsonl (with --set, to the work folder's); the table in README.md is made
 `python experiments/table.py`.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -36,6 +35,7 @@ from gazegan.train.state import save_state
 
 sys.path.append(str(Path(__file__).parent.parent))  # after its own folder
 import machine
+from records import keep
 
 HERE = Path(__file__).parent
 Times = tuple[float, float]
@@ -70,7 +70,7 @@ def main(work: Path, threads: tuple[int, ...], overrides: tuple[str, ...]) -> No
         torch.set_num_threads(some)
         what = {"training": training, "threads": str(some), "device": "cpu"}
         lines = [*turns(settings, training, stores, work / "run")]
-        keep(results, what, [{**line, **what, **circumstances()} for line in lines])
+        keep(results, tuple(what), [{**line, **what, **circumstances()} for line in lines])
 
 
 def made(settings: Settings, work: Path) -> tuple[Store, Store]:
@@ -141,14 +141,6 @@ def now() -> Times:
 def apart(since: Times) -> Times:
     wall, cpu = now()
     return wall - since[0], cpu - since[1]
-
-
-def keep(results: Path, what: dict[str, Any], records: list[dict[str, Any]]) -> None:
-    """Write records in the place of those that were measured of the same."""
-    old = results.read_text().splitlines() if results.exists() else []
-    kept = [json.loads(line) for line in old]
-    kept = [line for line in kept if any(line.get(key) != value for key, value in what.items())]
-    results.write_text("".join(f"{json.dumps(line)}\n" for line in [*kept, *records]))
 
 
 def circumstances() -> dict[str, str]:
