@@ -136,12 +136,17 @@ def _paired(records: Records) -> list[str]:
 
 
 def _controls(records: Records) -> list[tuple[str, str]]:
-    """Return every row with that which it is compared with: "X, raw" for "X, ...", or the first."""
-    first, *others = unique(records, "row")
+    """Return every row with that which it is compared with.
+
+    "X, ..." is compared with "X", or with "X, raw", where there is such a row; others with the
+    first.
+    """
+    first, *others = rows = unique(records, "row")
     found = []
     for name in others:
-        raw = f"{name.partition(', ')[0]}, raw"
-        found.append((name, raw if raw in others and raw != name else first))
+        begin = name.rpartition(", ")[0]
+        fitting = [row for row in (begin, f"{begin}, raw") if row in rows and row != name]
+        found.append((name, [*fitting, first][0]))
     return found
 
 

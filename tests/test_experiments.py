@@ -1,32 +1,16 @@
 """The experiments' tables say what their records say, and their recipes are runnable commands."""
 
-import importlib.util
 import json
 import statistics
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
+from scripts import HERE, load
 
 from gazegan.cli import main
-from gazegan.train.checkpoint import load_sealed, save_sealed
 
-HERE = Path(__file__).parent.parent / "experiments"
-sys.path.insert(0, str(HERE))  # where the tables' modules find each other
 RECIPES = sorted(HERE.glob("*/recipe.toml"))
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        f"experiments_{name.replace('/', '_')}", HERE / f"{name}.py"
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 run, table = load("run"), load("table")
@@ -112,7 +96,17 @@ def test_refined_renders_are_compared_with_raw_ones_of_the_same_recipe() -> None
     assert "| a, refined minus a, raw | -1.00 |" in text
     assert "| b, refined minus b, raw | -0.25 |" in text
     assert "| real minus a, raw | -3.00 |" in text
-    assert "| b, raw minus" in text
+    assert "| b, raw minus a, raw | -2.00 |" in text
+
+
+def test_a_part_left_out_is_compared_with_the_whole() -> None:
+    means = {"first": 9.0, "whole": 8.0, "whole, without a part": 8.5}
+    rows = [
+        {**r, "row": row, "mean_deg": mean} for row, mean in means.items() for r in fabricated()
+    ]
+    text = table.tables(rows)
+    assert "| whole, without a part minus whole | 0.50 |" in text
+    assert "| whole minus first | -1.00 |" in text
 
 
 def test_a_table_of_recovered_eyes_shows_medians_beside_the_constant() -> None:
@@ -300,90 +294,3 @@ def test_a_comparison_is_kept_and_shown_beside_halves_of_the_photographs(tmp_pat
     assert f"| two halves of the photographs | 0.200 ± {root:.3f} | 3 | 0.600 ± " in text
     assert f"| raw | 0.600 ± {root:.3f} | 700 | 0.850 ± {root:.3f} |" in text
     assert f"median 0.05 px, 95th percentile 0.35 ± {root:.2f} px, of the 99.0%" in text
-
-
-def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
-    done = CliRunner().invoke(run.main, ["columbia", "--work", str(tmp_path)])
-    assert done.exit_code == 2 and "--real" in done.output
-
-
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_commands_wait_for_those_that_make_what_they_read(tmp_path: Path, jobs: int) -> None:
-    eyes, gaze = tmp_path / "eyes", tmp_path / "gaze"
-    commands = [
-        f"train gaze --data {eyes} --steps 1 --batch 4 --out {gaze}",
-        f"render webcam --count 8 --out {eyes}",
-        f"render laptop --count 4 --out {tmp_path / 'more'}",
-    ]
-    done = [at for at, _ in run.make([run.worded(c, {}, "cpu") for c in commands], jobs)]
-    assert sorted(done) == [0, 1, 2] and done.index(1) < done.index(0)
-    ((_, found),) = run.make([["evaluate", "--weights", str(gaze), "--data", str(eyes)]], jobs)
-    assert found["count"] == 8 and (tmp_path / "more").is_dir()
-
-
-def test_what_two_commands_make_they_make_one_after_the_other(tmp_path: Path) -> None:
-    """As where what `refine` prints is measured again: the second finds it done."""
-    words = ["render", "webcam", "--count", "8", "--out", str(tmp_path / "eyes")]
-    assert [found["count"] for _, found in run.make([words, words], 2)] == [8, 8]
-    one, other = ["refine", "a", "--out", "b"], ["train", "--data", "b/part"]
-    assert sys.modules["commands"].hindered(one, [one], [])
-    assert not sys.modules["commands"].hindered(one, [], [one])
-    assert sys.modules["commands"].hindered(other, [], [one])
-
-
-def test_a_command_that_fails_ends_the_run(tmp_path: Path) -> None:
-    words = ["render", "nowhere.toml", "--out", str(tmp_path / "eyes")]
-    with pytest.raises(SystemExit) as ended:
-        list(run.make([words], 1))
-    assert ended.value.code == 2
-
-
-def test_networks_are_measured_by_the_commands_of_all_columns() -> None:
-    experiment = run.Experiment(
-        seeds=(0,), values={}, once=(), each=(),
-        networks={"raw": "{run}/a", "real": "{run}/b"},
-        columns={
-            "all": "evaluate --weights {network} --data {work}/test", "some": "embed {network}",
-        },
-    )  # fmt: skip
-    cells = [(m.row, m.column, m.command) for m in experiment.cells]
-    assert cells == [
-        ("raw", "all", "evaluate --weights {run}/a --data {work}/test"),
-        ("raw", "some", "embed {run}/a"),
-        ("real", "all", "evaluate --weights {run}/b --data {work}/test"),
-        ("real", "some", "embed {run}/b"),
-    ]
-
-
-def test_a_device_is_named_to_commands_that_take_one() -> None:
-    assert run.worded("render x --out {run}", {"run": "'a b'"}, "cuda")[-3:] == [
-        "a b",
-        "--device",
-        "cuda",
-    ]
-    assert "--device" in run.worded("train gaze --data x --out y", {}, "cuda")
-    assert "--device" not in run.worded("import columbia x --out y", {}, "cuda")
-
-
-def test_what_was_trained_is_measured_and_what_is_not_there_left_out(tmp_path: Path) -> None:
-    experiment = run.Experiment(
-        seeds=(3,), values={}, once=(),
-        each=(
-            "render webcam --count 8 --seed {seed} --out {run}/eyes",
-            "train gaze --data {run}/eyes --steps 1 --batch 4 --out {run}/gaze",
-        ),
-        networks={"raw": "{run}/gaze", "real": "{run}/absent", "more": "{run}/stopped"},
-        columns={"all": "evaluate --weights {network} --data {run}/eyes"},
-    )  # fmt: skip
-    here, results = {3: {"seed": "3", "run": tmp_path / "3"}}, tmp_path / "results.jsonl"
-    (tmp_path / "3").mkdir()
-    (tmp_path / "3" / run.MADE_WITH).write_text(json.dumps({**MADE, "device": "a GPU"}))
-    run.go_through(experiment, here, tmp_path, results, "cpu", 2, "trainings")
-    assert not results.exists()
-    (tmp_path / "3" / "stopped").mkdir()
-    weights, info = load_sealed(tmp_path / "3" / "gaze" / "weights.safetensors")
-    info = {**info, "config": {**info["config"], "steps": 2}}
-    save_sealed(tmp_path / "3" / "stopped" / "weights.safetensors", weights, info)
-    run.go_through(experiment, here, tmp_path, results, "cpu", 2, "measures")
-    (found,) = table.read(results)
-    assert (found["row"], found["seed"], found["count"], found["device"]) == ("raw", 3, 8, "a GPU")

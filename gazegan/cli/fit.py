@@ -73,7 +73,7 @@ def fit(
     gazegan render mine.toml --count 10000 --out stores/mine
     """
     from gazegan.data.stream import open_samples
-    from gazegan.fit import distance, summarise, within
+    from gazegan.fit import summarise
     from gazegan.render.prior import load_recipe
 
     given = {"rounds": rounds, "steps": steps, "seed": seed, "hold": hold, "gaze": gaze}
@@ -92,16 +92,25 @@ def fit(
         "moved": _changes(begin, found),
         "rounds": [{"gap": line["gap"]} for line in lines[1:]],
     }
-    if "distances" in lines[-1] and out.exists():
-        values |= lines[-1]["distances"]
-    else:
-        values["before"] = distance(begin, photographs, cfg)
-        values["after"] = distance(found, photographs, cfg)
-        values["halves"] = within(photographs, cfg)
+    last = lines[-1]
+    if "distances" not in last or not out.exists():
+        last["distances"] = _distances(begin, found, photographs, cfg)
         _save(out, begin, found, photographs, values, cfg)
-        lines[-1]["distances"] = {name: values[name] for name in ("before", "after", "halves")}
         _keep(out, lines)
+    values |= last["distances"]
     options.say(as_json, values, _text(values, begin, found))
+
+
+def _distances(
+    begin: Recipe, found: Recipe, photographs: Fitted, cfg: FitConfig
+) -> dict[str, float]:
+    from gazegan.fit import distance, within
+
+    return {
+        "before": distance(begin, photographs, cfg),
+        "after": distance(found, photographs, cfg),
+        "halves": within(photographs, cfg),
+    }
 
 
 def _config(given: dict[str, Any], overrides: tuple[str, ...]) -> FitConfig:

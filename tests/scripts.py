@@ -1,0 +1,20 @@
+"""The scripts of experiments, imported."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent.parent / "experiments"
+sys.path.insert(0, str(HERE))  # where the tables' modules find each other
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        f"experiments_{name.replace('/', '_')}", HERE / f"{name}.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
