@@ -1,13 +1,21 @@
 """Records of measurements, a line of JSON each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 
-def keep(results: Path, same: Sequence[str], lines: Sequence[dict[str, Any]]) -> None:
-    """Write lines in the place of those that have the same values of the fields `same`."""
+def keep(
+    results: Path,
+    same: Sequence[str],
+    lines: Sequence[dict[str, Any]],
+    place: Callable[[dict[str, Any]], Any] = lambda _: 0,
+) -> None:
+    """Write lines in the place of those that have the same values of the fields `same`.
+
+    They are sorted by `place`; where that is the same, new ones come last.
+    """
     old = results.read_text().splitlines() if results.exists() else []
     fresh = {tuple(line.get(name) for name in same) for line in lines}
     kept = [
@@ -16,5 +24,6 @@ def keep(results: Path, same: Sequence[str], lines: Sequence[dict[str, Any]]) ->
         if tuple(record.get(name) for name in same) not in fresh
     ]
     written = results.with_suffix(".tmp")
-    written.write_text("".join(f"{json.dumps(record)}\n" for record in [*kept, *lines]))
+    sorted_lines = sorted([*kept, *lines], key=place)
+    written.write_text("".join(f"{json.dumps(record)}\n" for record in sorted_lines))
     written.replace(results)

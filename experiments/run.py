@@ -14,7 +14,7 @@ import json
 import os
 import shlex
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -145,11 +145,12 @@ def go_through(
             commands += [worded(cell.command, place, "cpu") for cell in found]
         if only != "measures":
             commands += [worded(command, place, device) for command in experiment.each]
+    order = [(cell.row, cell.column) for cell in experiment.cells]
     for at, told in make(commands, jobs):
         if at in cells:
             seed, cell = cells[at]
             made_with = json.loads((work / str(seed) / MADE_WITH).read_text())
-            record(results, cell, seed, flat(told), made_with)
+            record(results, cell, seed, flat(told), made_with, order)
 
 
 def flat(found: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +184,13 @@ def record(
     seed: int,
     found: dict[str, Any],
     made_with: dict[str, str],
+    order: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Put one measurement into the results, replacing an earlier one of the same cell and seed."""
+    """Put one measurement into the results, replacing an earlier one of the same cell and seed.
+
+    Seeds and, in the `order` that tables show, rows and columns follow each other however they
+    were measured.
+    """
     line = {
         "row": measure.row,
         "column": measure.column,
@@ -194,7 +200,12 @@ def record(
         **by_shots(found),
         **made_with,
     }
-    keep(results, ("row", "column", "seed"), [line])
+
+    def place(entry: dict[str, Any]) -> tuple[int, int]:
+        cell = (entry["row"], entry["column"])
+        return entry["seed"], order.index(cell) if cell in order else len(order)
+
+    keep(results, ("row", "column", "seed"), [line], place)
 
 
 def by_person(found: dict[str, Any]) -> dict[str, dict[str, float]]:

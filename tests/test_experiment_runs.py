@@ -98,3 +98,12 @@ def test_what_was_trained_is_measured_and_what_is_not_there_left_out(tmp_path: P
 def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
     done = CliRunner().invoke(run.main, ["columbia", "--work", str(tmp_path)])
     assert done.exit_code == 2 and "--real" in done.output
+
+
+def test_records_stand_in_the_order_of_the_recipe(tmp_path: Path) -> None:
+    results, order = tmp_path / "results.jsonl", [("raw", "a"), ("raw", "b"), ("real", "a")]
+    for seed, (row, column) in [(1, order[2]), (0, order[2]), (1, order[0]), (0, order[1])]:
+        measure = run.Measure(row=row, column=column, command="c")
+        run.record(results, measure, seed, {"mean_deg": 1.0}, MADE, order)
+    found = [(r["seed"], r["row"], r["column"]) for r in table.read(results)]
+    assert found == [(0, "raw", "b"), (0, "real", "a"), (1, "raw", "a"), (1, "real", "a")]
