@@ -39,7 +39,7 @@ def compiled(
     the plain renderer is returned.
     """
     whole = effects.of_recipe(recipe)
-    needs = (effects.common(whole), whole)
+    needs = tuple(dict.fromkeys(effects.kinds(whole)))
     make = _native if torch.device(device).type == "cpu" else _fused
     try:
         return make(recipe, needs, device)

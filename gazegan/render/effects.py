@@ -102,9 +102,13 @@ def of_recipe(recipe: Recipe) -> Effects:
     return replace(needed(recipe.bounds), panorama=recipe.light.read())
 
 
-def common(needs: Effects) -> Effects:
-    """Return what eyes need of `needs` that wear no glasses and are not in profile."""
-    return replace(needs, glasses=False, lens=False, tint=False, profile=False)
+def kinds(needs: Effects) -> tuple[Effects, Effects, Effects]:
+    """Return what three kinds of eyes need of `needs`: plain ones, those that wear glasses, others.
+
+    Others are in profile, and may wear glasses too.
+    """
+    glasses = replace(needs, profile=False)
+    return replace(glasses, glasses=False, lens=False, tint=False), glasses, needs
 
 
 def of_params(params: EyeParams) -> Effects:

@@ -37,6 +37,23 @@ template <class T> HERE T gather(const float* p, I at) {
   return v;
 }
 
+// Places, number by number, and what lies there and next to it: fewer reads than of two gathers.
+struct At { int k[8]; };
+HERE At places(I at) { At a; std::memcpy(a.k, &at, sizeof a.k); return a; }
+HERE void look_up_two(const float* p, const At& at, F& here, F& next) {
+#ifdef __AVX__
+  const auto four = [&](int k) {
+    const __m128d low = _mm_load_sd((const double*)(p + at.k[k]));
+    return _mm_castpd_ps(_mm_loadh_pd(low, (const double*)(p + at.k[k + 1])));
+  };
+  const __m256 even = _mm256_set_m128(four(4), four(0)), odd = _mm256_set_m128(four(6), four(2));
+  here = (F)_mm256_shuffle_ps(even, odd, 0x88);
+  next = (F)_mm256_shuffle_ps(even, odd, 0xdd);
+#else
+  for (int k = 0; k < 8; ++k) here[k] = p[at.k[k]], next[k] = p[at.k[k] + 1];
+#endif
+}
+
 HERE bool any_(int m) { return m; }
 HERE bool any_(I m) {
 #ifdef __AVX__

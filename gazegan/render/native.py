@@ -17,7 +17,10 @@ from torch._inductor.runtime.cache_dir_utils import cache_dir
 from gazegan.render.kernel import Kernel
 from gazegan.render.steps import LANES
 
+# Thousands of steps in a loop want registers more than anything: steps are taken in an order that
+# needs few of them, and none is spent on running along with each of the planes.
 _FLAGS = (
+    *("-fschedule-insns", "-fsched-pressure", "-fno-ivopts"),
     *("-O2", "-std=c++17", "-shared", "-fPIC", "-march=native", "-Wno-psabi"),
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast"),
 )

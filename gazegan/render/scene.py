@@ -224,7 +224,7 @@ def _render_rows(
 
 
 def _rare(params: EyeParams, image: Image, needs: Effects) -> Tensor:
-    """Which passes left out of `effects.common` eyes `[B]`, or faces, need: 0 none, 2 profile."""
+    """Which of `effects.kinds` eyes `[B]`, or faces, are of."""
     p = shape.per_pixel(params)
     rare = (p.glasses > 0).long()
     if needs.profile:
@@ -247,11 +247,11 @@ def _by_face(values: Tensor, image: Image) -> Tensor:
 
 def _spans(rare: Tensor, image: Image, needs: Effects) -> Iterator[tuple[int, int, Effects]]:
     """First and last of the eyes rendered together, in order of `rare`, and what they need."""
-    begin, step = 0, chunk(image, rare.device)
+    begin, step, kinds = 0, chunk(image, rare.device), effects.kinds(needs)
     for kind, count in enumerate(rare.bincount().tolist()):
         for at in range(begin, begin + count, step):
             end = min(at + step, begin + count)
-            yield at, end, needs if kind else effects.common(needs)
+            yield at, end, kinds[kind]
         begin += count
 
 

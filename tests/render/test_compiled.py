@@ -69,7 +69,7 @@ def test_images_of_other_sizes_have_the_same_kernel():
     texts = []
     for height, width in ((26, 42), (22, 46)):
         recipe = Recipe.model_validate({"image": {"height": height, "width": width}})
-        program, made = recorded(recipe, effects.common(effects.of_recipe(recipe)))
+        program, made = recorded(recipe, effects.kinds(effects.of_recipe(recipe))[0])
         texts.append(write(program, stores(made.values()), lanes.TEXT).text)
     assert texts[0] == texts[1]
 
@@ -77,7 +77,7 @@ def test_images_of_other_sizes_have_the_same_kernel():
 def test_masks_of_other_loops_are_read_only_where_they_are_kept():
     """Whole faces, which have planes of several sizes."""
     recipe = load_recipe("portrait", ("image.height=24", "image.width=72"))
-    program, made = recorded(recipe, effects.common(effects.of_recipe(recipe)))
+    program, made = recorded(recipe, effects.kinds(effects.of_recipe(recipe))[0])
     outputs = stores(made.values())
     write(program, outputs, lanes.TEXT, 2)
     plan = Plan(program, outputs)
@@ -100,8 +100,15 @@ def steps(params, seed):
     words = rng.hash32(torch.arange(13 * 21)[None] + seed[:, None]).view(-1, 13, 21)
     hidden = (folded.floor() - seen).abs().sqrt() * (x - 1).clamp(min=0) + 1e-3 * rng.unit(words)
     row = (plane.floor().to(torch.int32) + 7).clamp(0, 63)
-    found = (torch.arange(64) * a).reshape(-1)[row] if len(params) == 1 else None
+    found = looked_up((torch.arange(90) * a.square()).sin(), row) if len(params) == 1 else None
     return torch.stack((seen, hidden, torch.lerp(seen, hidden, b[:, None, None])), 1), found
+
+
+def looked_up(table, at):
+    """Numbers side by side, three in a row, and some rows further."""
+    upper, last = table[at] - 2 * table[at + 1], table[at + 2]
+    below = at + 20
+    return torch.stack((upper * last, table[below] * table[below + 1] + table[at + 5]), 1)
 
 
 def test_steps_do_what_torch_does():
@@ -113,7 +120,8 @@ def test_steps_do_what_torch_does():
         made = [tracer.value(part) for part in steps(*first)]
     kernel = write(tracer.program, stores(made), lanes.TEXT)
     run = Native(kernel, tracer.program.planes)
-    planes, found = run(params, seed, ((3, 13, 21), (13, 21)))
+    assert kernel.text.count("look_up_two(m") == 2
+    planes, found = run(params, seed, ((3, 13, 21), (2, 13, 21)))
     torch.testing.assert_close(planes, steps(params, seed)[0], atol=2e-6, rtol=2e-6)
     for k in range(5):
         torch.testing.assert_close(found[k], steps(params[k : k + 1], seed[k : k + 1])[1][0])
