@@ -16,7 +16,7 @@ def pairs(program: Program, block: Sequence[int], kept: Container[int]) -> dict[
         for a in block
         if steps[a].op == "gather" and steps[a].kind == "f" and a not in kept
     }
-    following = {}
+    following = dict[int, int]()
     for (source, start, distance), place in found.items():
         other = found.get((source, start, distance + 1))
         # Of three numbers in a row the third is looked up alone.
