@@ -71,9 +71,15 @@ def lamps(p: EyeParams, band: Band, needs: Effects, view: Camera) -> Lamps:
     )
 
 
-def normal_of(point: Tensor) -> Tensor:
-    """Unit normals `[3, B, H, W]` toward the viewer of a surface given by its visible points."""
+def normal_of(point: Tensor, torn: Tensor | None = None) -> Tensor:
+    """Unit normals `[3, B, H, W]` toward the viewer of a surface given by its visible points.
+
+    `torn` `[B, 1, 1]` marks surfaces of which one part may hide another.
+    """
     dx, dy = shape.twice_slopes(point)
+    if torn is not None:
+        beside = shape.twice_slopes_beside_tears(point)
+        dx, dy = (torch.where(torn, a, b) for a, b in zip(beside, (dx, dy), strict=True))
     return shape.unit(_cross(dy, dx))
 
 

@@ -42,7 +42,9 @@ def between_lids(s: Sight, sun: Tensor, bare: Tensor) -> Opening:
     under = _margin(s, ball, wet, reach)
     inner = surface.blend(under, ball + mirrored, _ball_share(eye) * bare)
     knob, lump = _caruncle(s)
-    inner = surface.blend(inner, wet * lump * (0.4 + 0.6 * reach.rest), knob)
+    # Paler than the lids' margins, for it is thick and the white shines through.
+    pale = torch.add(wet, ball, alpha=0.3) * (0.55 + 0.45 * reach.rest)
+    inner = surface.blend(inner, pale * lump, knob)
     edge = shape.coverage(torch.minimum(s.lids.bare, eye.edge))
     return Opening(inner, mirrored, knob, edge, shape.coverage(eye.limbus), black)
 
@@ -149,11 +151,15 @@ def _iris(s: Sight, eye: EyeHit, black: Tensor, reach: Reach) -> Tensor:
 
 
 def _caruncle(s: Sight) -> tuple[Tensor, Tensor]:
-    """Opacity `[B, H, W]` of the caruncle, and how its lump catches light and shines."""
+    """Opacity `[B, H, W]` of the caruncle, and how its lump catches light and shines.
+
+    Round toward the eyeball, it runs out into the inner canthus, which it fills.
+    """
     u, v = landmarks.caruncle_centre(s.p)
     radius = s.p.caruncle.clamp(min=0.05)
     x, y = (s.face.u - u) / radius, (s.face.v - v) / (0.7 * radius)
-    away = x * x + y * y
+    outward, inward = x.clamp(max=0), x.clamp(min=0)
+    away = (outward * outward).addcmul_(inward, inward, value=0.3).addcmul_(y, y, value=0.6)
     dome = (1 - away).clamp(min=0)
-    wet = torch.exp(-6 * torch.addcmul((x + 0.25) * (x + 0.25), y - 0.35, y - 0.35))
-    return elementary.sigmoid(4 * (1 - away)), 0.7 + 0.2 * dome + 0.25 * dome * y + 0.45 * wet
+    wet = torch.exp(-14 * torch.addcmul((x + 0.3) * (x + 0.3), y - 0.3, y - 0.3))
+    return elementary.sigmoid(4 * (1 - away)), 0.85 + 0.2 * dome + 0.12 * dome * y + 0.5 * wet

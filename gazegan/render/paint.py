@@ -33,9 +33,7 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     part = around(opened)
     rows, columns = part.slices
     inner = between_lids(s.cut(part), sun[..., rows, columns], bare[..., rows, columns])
-    covered = skin.shade(
-        p, s.seed, s.where, s.lamp, Reach(sun, 1.0), s.face, s.lids, s.pixel_mm, s.fine
-    )
+    covered = skin.shade(s, Reach(sun, 1.0))
     hairs = surface.bristle(p, s.lamp.band) * light.level(p, s.lamp)
     covered = surface.blend(covered, hairs, hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine))
     lashes = hair.lashes(p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine)
@@ -94,7 +92,7 @@ def relief(s: Sight) -> tuple[Tensor, Tensor]:
     Skin, eyeball and cornea count; lashes and glasses do not.
     """
     p = s.p
-    normal = skin.normals(p, s.seed, s.where, s.face, s.lids, s.pixel_mm, s.fine)
+    normal = skin.normals(s)
     eye = eyeball.hit_eye(p, s.where, s.rays)
     clear = (eye.limbus > 0)[None]
     ball = torch.where(clear, eye.cornea, eye.sclera)

@@ -149,7 +149,7 @@ def look(
     face = shape.hit_face(p, where.head, rays, profile)
     lids = shape.lids(p, where.lift, face.u, face.v)
     lamp = light.lamps(p, band_of(image.band), needs, view)
-    return Sight(p, seed, where, view, rays, face, lids, lamp, is_fine(shown.width))
+    return Sight(p, seed, where, view, rays, face, lids, lamp, is_fine(shown.width), profile)
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:

@@ -22,6 +22,10 @@ _HIGHEST, _GRAZING = 100.0, 0.05
 _SECANT, _MARCH, _FALSI = 3, 10, 3
 """Steps toward the face, past nose and brow, and of the false position between the last of these.
 """
+_BELOW = 3
+"""How many of the steps past nose and brow go on below where the steps toward the face ended."""
+_JUMP = 9.0
+"""Times the square of a step between pixels that of the next one is where a surface tears."""
 _BRIDGE = 3.0
 """Radius, mm, of the bridge of the nose where both sides of the face meet."""
 _FOLD = 0.14
@@ -65,6 +69,26 @@ def twice_slopes(f: Tensor) -> tuple[Tensor, Tensor]:
     dx = torch.cat((2 * left, f[..., 2:] - f[..., :-2], 2 * right), -1)
     top, bottom = f[..., 1:2, :] - f[..., :1, :], f[..., -1:, :] - f[..., -2:-1, :]
     return dx, torch.cat((2 * top, f[..., 2:, :] - f[..., :-2, :], 2 * bottom), -2)
+
+
+def twice_slopes_beside_tears(f: Tensor) -> tuple[Tensor, Tensor]:
+    """What `twice_slopes` finds, but along one side where points `[3, B, H, W]` jump at the other.
+
+    Where one part of a surface hides another, central differences would join the two.
+    """
+    across, down = f[..., 1:] - f[..., :-1], f[..., 1:, :] - f[..., :-1, :]
+    left = torch.cat((across[..., :1], across), -1)
+    right = torch.cat((across, across[..., -1:]), -1)
+    top = torch.cat((down[..., :1, :], down), -2)
+    bottom = torch.cat((down, down[..., -1:, :]), -2)
+    return _untorn(left, right), _untorn(top, bottom)
+
+
+def _untorn(before: Tensor, after: Tensor) -> Tensor:
+    """The sum of two steps, or twice the one beside which the other is a jump."""
+    one, other = dot(before, before), dot(after, after)
+    both = torch.where(other > _JUMP * one, 2 * before, before + after)
+    return torch.where(one > _JUMP * other, 2 * after, both)
 
 
 def coverage(f: Tensor) -> Tensor:
@@ -199,13 +223,14 @@ def hit_face(
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
         step = torch.addcmul(now, steep, h, value=-1) / (1 - steep)
         before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
+    nasal = torch.addcmul(u0, h, slope_u) > 0
     if profile is not None and tracing():  # which cannot ask who is marked
-        h = torch.where(profile, _first(p, height, h, _MARCH * fine), h)
+        h = torch.where(profile, _first(p, height, h, nasal, _MARCH * fine), h)
     elif profile is not None and bool(profile.any()):
         marked = profile.flatten().nonzero().flatten()
         some, ray = p[marked], [part[marked] for part in (u0, slope_u, v0, slope_y)]
-        first = _first(some, partial(_height_along, some, ray), h[marked], _MARCH * fine)
-        h = h.index_copy(0, marked, first)
+        along = partial(_height_along, some, ray)
+        h = h.index_copy(0, marked, _first(some, along, h[marked], nasal[marked], _MARCH * fine))
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
@@ -216,20 +241,23 @@ def _height_along(p: EyeParams, ray: Sequence[Tensor], h: Tensor) -> Tensor:
     return face_height(p, torch.addcmul(u, h, slope_u), torch.addcmul(v, h, slope_v))
 
 
-def _first(p: EyeParams, height: Callable[[Tensor], Tensor], h: Tensor, steps: int) -> Tensor:
-    """Return the height `[B, H, W]` at which rays first meet the face that meet it at h too.
+def _first(
+    p: EyeParams, height: Callable[[Tensor], Tensor], h: Tensor, nasal: Tensor, steps: int
+) -> Tensor:
+    """Return the height `[B, H, W]` at which rays first meet the face that meet it near h too.
 
-    They are followed in `steps` as far up as nose and brow rise; what is thinner than a step can be
-    missed.
+    They are followed in `steps` from as far up as nose and brow rise; what is thinner than a step
+    can be missed. Where `nasal`, they go on a little below h, which may lie beside the nose's steep
+    face; the temple, which they touch at a slant, is better taken as it was found.
     """
     step = (p.nose_rise + p.brow_ridge + 4) / steps
     low, high, low_in, high_in = h, h, torch.ones_like(h), torch.ones_like(h)
     hidden = torch.zeros_like(h, dtype=torch.bool)
     above = -torch.ones_like(h)
-    for k in range(steps, 0, -1):
+    for k in range(steps, -_BELOW * steps // _MARCH - 1, -1):
         at = h + k * step
         inside = height(at) - at
-        enters = (inside > 0) & ~hidden
+        enters = (inside > 0) & ~hidden if k > 0 else (inside > 0) & ~hidden & nasal
         low, high = torch.where(enters, at, low), torch.where(enters, at + step, high)
         low_in, high_in = torch.where(enters, inside, low_in), torch.where(enters, above, high_in)
         hidden, above = hidden | enters, inside

@@ -35,6 +35,8 @@ class Sight:
     lamp: Lamps
     fine: bool
     """Whether pores, vessels, single fibres and hairs can be seen."""
+    torn: Tensor | None = None
+    """Eyes `[B, 1, 1]` of whose face one part may hide another."""
 
     @property
     def pixel_mm(self) -> Tensor:

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from gazegan.render import elementary, light, relief, shape, surface
 from gazegan.render.bands import Band
-from gazegan.render.eyeball import Pose
-from gazegan.render.light import Lamps, Reach
+from gazegan.render.light import Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
+from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
 
@@ -75,41 +75,24 @@ def shaded(light: Tensor, depth: Tensor, where: Tensor) -> Tensor:
     return torch.addcmul(light, depth * where, light, value=-1)
 
 
-def normals(
-    p: EyeParams,
-    seed: Tensor,
-    where: Pose,
-    face: FaceHit,
-    lids: Lids,
-    pixel_mm: Tensor,
-    fine: bool,
-) -> Tensor:
+def normals(s: Sight) -> Tensor:
     """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief."""
-    raised = relief.height(p, seed, face, lids, pixel_mm, fine)
-    return light.normal_of(face.point - raised * where.head[:, :, 2].T[:, :, None, None])
+    raised = relief.height(s.p, s.seed, s.face, s.lids, s.pixel_mm, s.fine)
+    point = s.face.point - raised * s.where.head[:, :, 2].T[:, :, None, None]
+    return light.normal_of(point, s.torn)
 
 
-def shade(
-    p: EyeParams,
-    seed: Tensor,
-    where: Pose,
-    lamp: Lamps,
-    reach: Reach,
-    face: FaceHit,
-    lids: Lids,
-    pixel_mm: Tensor,
-    fine: bool,
-) -> Tensor:
+def shade(s: Sight, reach: Reach) -> Tensor:
     """Light `[C, B, H, W]` from the skin: scattered, and mirrored by its film of oil.
 
     `reach` is the light that no shadow keeps off it.
     """
-    normal = normals(p, seed, where, face, lids, pixel_mm, fine)
+    p, lamp, face, normal = s.p, s.lamp, s.face, normals(s)
     half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
     gloss = p.skin_gloss * p.light_key * reach.key * elementary.fourth(facing * facing * facing)
-    scattered = colour(p, lamp.band, seed, face, lids, pixel_mm, fine)
+    scattered = colour(p, lamp.band, s.seed, face, s.lids, s.pixel_mm, s.fine)
     scattered = scattered * light.irradiance(p, lamp, normal, face.point, reach)
-    return (scattered + gloss) * occlusion(p, face, lids)
+    return (scattered + gloss) * occlusion(p, face, s.lids)

@@ -8,15 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, double, draw, stage
 
-from gazegan.render import eyeball, paint, shape
+from gazegan.render import camera, eyeball, paint, shape
 
 
-def face_residual(yaw):
+def face_residual(yaw, profile=False):
+    """How far hits lie off the face, mm, and where across it."""
     params, _ = draw(40, head_yaw=yaw, head_pitch=0)
     p, where, _, rays = stage(params, LARGE)
-    face = shape.hit_face(p, where.head, rays)
+    marked = camera.in_profile(p, where) if profile else None
+    face = shape.hit_face(p, where.head, rays, marked)
     height = -shape.to_frame(where.head, face.point)[2]
-    return (shape.face_height(p, face.u, face.v) - height).abs()
+    return (shape.face_height(p, face.u, face.v) - height).abs(), face.u
 
 
 @pytest.mark.parametrize(
@@ -24,9 +26,15 @@ def face_residual(yaw):
 )
 def test_face_hits_satisfy_the_height_field(yaw, most):
     # At 30 degrees the flank of the nose leaves at most 2% of pixels above 0.01 mm.
-    residual = face_residual(yaw)
+    residual, _ = face_residual(yaw)
     assert (residual < 0.01).float().mean() >= most
     assert residual.median() < 1e-4 and residual.max() < 0.5
+
+
+@pytest.mark.parametrize("yaw", [-50, -40, 40, 50])
+def test_hits_of_heads_in_profile_lie_on_the_nose_and_its_bridge(yaw):
+    residual, across = face_residual(yaw, profile=True)
+    assert residual[across > 0].max() < 0.5
 
 
 def test_frames_are_orthonormal_and_undone():

@@ -174,6 +174,21 @@ def test_a_normal_of_a_plane_faces_the_viewer():
     )
 
 
+def test_normals_beside_a_tear_are_those_of_the_nearer_side():
+    """Two planes, 20 mm apart where one hides the other."""
+    y, x = torch.meshgrid(torch.arange(6.0), torch.arange(8.0), indexing="ij")
+    behind = (x >= 4).float()
+    depth = (0.5 - behind) * x - 0.2 * y + 20 * behind
+    slopes = torch.stack((0.5 - behind, torch.full_like(x, -0.2), -torch.ones_like(x)))
+    known = (slopes / slopes.norm(dim=0))[:, None]
+    point = torch.stack((x, y, depth))[:, None]
+    found = light.normal_of(point, torch.ones(1, 1, 1, dtype=torch.bool))
+    torch.testing.assert_close(found, known)
+    whole = light.normal_of(point, torch.zeros(1, 1, 1, dtype=torch.bool))
+    assert torch.equal(whole, light.normal_of(point))
+    assert (whole - known)[..., 3:5].abs().min(0).values.max() > 0.1
+
+
 def test_more_melanin_is_darker_and_browner_skin():
     pale, dark = (
         surface.skin_tone(per_pixel(draw(1, skin_melanin=m)[0]), VISIBLE).flatten()
