@@ -107,22 +107,6 @@ def by_face(found: Predicted, face: Tensor) -> Predicted:
     )
 
 
-def aligned(found: Predicted) -> Predicted:
-    """Shift the answers, (pitch, yaw), of each eye so that the mean answers of all eyes agree.
-
-    An eye is a subject's on one side. What puts an eye off as a whole goes, without a label; so
-    does how its own mean gaze differs from others', which is right only where all look at the same
-    places. Raises ValueError where it is not known whose each eye is.
-    """
-    if found.subject is None or bool((found.subject < 0).any()):
-        raise ValueError("it is not known whose each eye is")
-    side = torch.zeros_like(found.subject) if found.side is None else found.side
-    eyes, which = torch.unique(torch.stack((found.subject, side), 1), dim=0, return_inverse=True)
-    sums = found.output.new_zeros(len(eyes), 2).index_add(0, which, found.output)
-    means = sums / which.bincount()[:, None]
-    return replace(found, output=found.output - means[which] + means.mean(0))
-
-
 def as_directions(found: Predicted) -> Predicted:
     """Turn answers in pitch and yaw into (cos, sin) of the direction in which they point."""
     theta = torch.deg2rad(direction_deg(found.output))

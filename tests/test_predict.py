@@ -1,13 +1,13 @@
 """Predictions are those of the network in evaluation mode, whatever the batch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
 
 from gazegan.modes import evaluating
-from gazegan.predict import Predicted, aligned, by_face, mirror_average, predict
+from gazegan.predict import Predicted, by_face, mirror_average, predict
 from gazegan.schema import EyeBatch
 
 
@@ -96,25 +96,3 @@ def test_faces_get_the_mean_of_both_eyes_and_single_eyes_are_left_out():
     assert joined.subject.tolist() == [6, 5] and joined.spread is None
     with pytest.raises(ValueError, match="no face has both eyes"):
         by_face(found, torch.arange(6))
-
-
-def test_aligned_eyes_lose_what_puts_each_off_as_a_whole():
-    """Eyes of three people, looking at the same places, each off by an amount of its own."""
-    generator = torch.Generator().manual_seed(0)
-    places = torch.randn(5, 2, generator=generator, dtype=torch.float64)
-    offsets = torch.randn(6, 2, generator=generator, dtype=torch.float64)
-    gaze, which = places.repeat(6, 1), torch.arange(6).repeat_interleave(5)
-    found = Predicted(
-        gaze + offsets[which], torch.arange(30), gaze, None, subject=which // 2, side=which % 2
-    )
-    torch.testing.assert_close(aligned(found).output, gaze + offsets.mean(0))
-    whole = aligned(replace(found, side=None)).output - gaze
-    expected = (offsets - offsets.view(3, 2, 2).mean(1).repeat_interleave(2, 0))[which]
-    torch.testing.assert_close(whole, expected + offsets.mean(0))
-    assert torch.equal(found.output, gaze + offsets[which])
-
-
-@pytest.mark.parametrize("subject", [None, torch.tensor([0, -1])])
-def test_eyes_of_nobody_known_are_not_aligned(subject):
-    with pytest.raises(ValueError, match="whose"):
-        aligned(Predicted(torch.zeros(2, 2), torch.arange(2), None, None, subject, None))

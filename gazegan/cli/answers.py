@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gazegan.align import Gazes
     from gazegan.data.store import Store
     from gazegan.nets.regressor import Target
     from gazegan.predict import Predicted
+
+_DRAWN = 8192
+"""Eyes of a recipe that tell where people look, and eyes of a store that are read at a time."""
 
 
 def changed(
@@ -17,6 +25,7 @@ def changed(
     found: list[Predicted],
     stores: list[Store],
     align: bool,
+    align_to: str | None,
     by_face: bool,
     direction: bool,
 ) -> list[Predicted]:
@@ -24,26 +33,78 @@ def changed(
 
     Raises UserError where `target` or the stores do not allow it.
     """
+    from functools import partial
+
+    from gazegan.align import aligned, matched
     from gazegan.predict import as_directions
 
-    for name, wanted in (("--align", align), ("--direction", direction)):
+    asked = (("--align", align), ("--align-to", align_to), ("--direction", direction))
+    for name, wanted in asked:
         if wanted and target != "angles":
             raise UserError(f"{name}: this network answers directions already; leave it out")
+    if align and align_to:
+        raise UserError("--align, --align-to: the second shifts answers too; leave --align out")
     pairs = list(zip(found, stores, strict=True))
     if align:
-        pairs = [(_aligned(part, store), store) for part, store in pairs]
+        pairs = [(_aligned(aligned, "--align", *pair), pair[1]) for pair in pairs]
+    if align_to:
+        turned, whole = _gazes(align_to)
+        match = partial(matched, turned=turned, whole=whole)
+        pairs = [(_aligned(match, "--align-to", *pair), pair[1]) for pair in pairs]
     if by_face:
         pairs = [(_joined(part, store), store) for part, store in pairs]
     return [as_directions(part) if direction else part for part, _ in pairs]
 
 
-def _aligned(part: Predicted, store: Store) -> Predicted:
-    from gazegan.predict import aligned
+def _aligned(
+    align: Callable[[Predicted], Predicted], option: str, part: Predicted, store: Store
+) -> Predicted:
+    try:
+        return align(part)
+    except ValueError as fault:
+        raise UserError(f"{option}, --data {store.path}: {fault}; leave it out") from None
+
+
+def _gazes(source: str) -> tuple[Gazes, Gazes]:
+    """Moments of the gazes of a store or a recipe, along the heads' yaw and of all."""
+    from gazegan.align import gazes_of
+
+    gaze, turn = _of_store(Path(source)) if Path(source).is_dir() else _of_recipe(source)
+    return gazes_of(gaze, turn), gazes_of(gaze)
+
+
+def _of_store(path: Path) -> tuple[Tensor, Tensor | None]:
+    import torch
+
+    from gazegan.data.store import open_store
+    from gazegan.data.stream import only
+
+    store = open_store(path)
+    if "gaze" not in store.fields:
+        raise UserError(f"--align-to {path}: these eyes have no labels; name a recipe")
+    labels = only(store, ("gaze", "head"))
+    places = torch.split(torch.arange(len(store)), _DRAWN)
+    known = [(part.gaze, part.head) for part in map(labels.read, places)]
+    gaze = torch.cat([gaze for gaze, _ in known if gaze is not None])
+    heads = [head[:, 1] for _, head in known if head is not None]
+    return gaze, torch.cat(heads) if heads else None
+
+
+def _of_recipe(name: str) -> tuple[Tensor, Tensor]:
+    import torch
+
+    from gazegan.render import effects
+    from gazegan.render.prior import load_recipe, sample
+    from gazegan.render.scene import label
 
     try:
-        return aligned(part)
-    except ValueError as fault:
-        raise UserError(f"--align, --data {store.path}: {fault}; leave it out") from None
+        recipe = load_recipe(name)
+    except UserError as fault:
+        raise UserError(f"--align-to {fault}") from None
+    if recipe.image.framing == "scene":
+        raise UserError(f"--align-to {name}: this recipe makes scenes; name one of single eyes")
+    known = label(sample(recipe, 0, torch.arange(_DRAWN)), recipe.image, effects.of_recipe(recipe))
+    return known["gaze"], known["head"][:, 1]
 
 
 def _joined(part: Predicted, store: Store) -> Predicted:

@@ -50,6 +50,12 @@ RESULT = "evaluation.json"
     " supposes that everyone looks at the same places.",
 )  # fmt: skip
 @click.option(
+    "--align-to", default=None, metavar="RECIPE|STORE",
+    help="Shift and scale the answers of each eye to the mean and the spread of these gazes, along"
+    " the heads' yaw where that is known: needs no labels of the eyes that are scored, but supposes"
+    " that each looks at these places.",
+)  # fmt: skip
+@click.option(
     "--direction", is_flag=True,
     help="Score the direction in 0..360 degrees of answers in pitch and yaw.",
 )  # fmt: skip
@@ -63,6 +69,7 @@ def evaluate(
     mirror_average: bool,
     by_face: bool,
     align: bool,
+    align_to: str | None,
     direction: bool,
     device: str,
     as_json: bool,
@@ -87,6 +94,7 @@ def evaluate(
     gazegan evaluate --weights runs/gaze --data stores/test --out results/test
     gazegan evaluate --weights runs/gaze --data stores/test --mirror-average --by-face
     gazegan evaluate --weights runs/gaze --data stores/test --align --by-face
+    gazegan evaluate --weights runs/gaze --data stores/test --align-to webcam
     gazegan evaluate --weights runs/gaze --data stores/test --direction
     gazegan evaluate --weights runs/gaze --data stores/test --json
     """
@@ -98,13 +106,14 @@ def evaluate(
         "mirror_average": mirror_average,
         **({"by_face": True} if by_face else {}),
         **({"align": True} if align else {}),
+        **({"align_to": align_to} if align_to else {}),
         **({"direction": True} if direction else {}),
     }
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:
         found = _predict(network, stores, batch, mirror_average, device, advance)
-    found = changed(network.target, found, stores, align, by_face, direction)
+    found = changed(network.target, found, stores, align, align_to, by_face, direction)
     what = "faces" if by_face else "eyes"
     report = _score("direction" if direction else network.target, found, stores, weights)
     apart = _distances(report, found)

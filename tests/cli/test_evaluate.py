@@ -16,6 +16,7 @@ from gazegan import geometry, metrics
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import open_store, write_store
 from gazegan.geometry import angular_error_deg
+from gazegan.render.prior import load_recipe, sample
 from gazegan.schema import MASKS
 from gazegan.train.checkpoint import load_weights
 
@@ -247,3 +248,37 @@ def test_align_shifts_each_eye_and_says_where_it_cannot(gazegan, fault_of, place
     assert "--align" in fault_of(*start[:4], "--weights", places / "direction.safetensors").message
     some = ("evaluate", "--align", "--data", places / "labelled", "--weights")
     assert "whose each eye is" in fault_of(*some, places / "angles.safetensors").message
+
+
+def test_align_to_matches_the_gazes_of_a_recipe_or_a_store(gazegan, fault_of, places, tmp_path):
+    batch = open_store(places / "labelled").read(range(20))
+    plan = Manifest(
+        kind="real", count=20, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS,
+        subjects=("ann",),
+    )  # fmt: skip
+    known, batch = tmp_path / "known", replace(batch, subject=torch.zeros(20, dtype=torch.int64))
+    batch = replace(batch, head=None)
+    write_store(known, plan, lambda indices: batch[list(indices)])
+    start = ("evaluate", "--data", known, "--weights", places / "angles.safetensors")
+    recipe = load_recipe("webcam")
+    asked = sample(recipe, 1, torch.arange(4000))
+    drawn = torch.stack((asked.gaze_pitch, asked.gaze_yaw), 1)
+    for source, gaze in (("webcam", drawn), (str(known), torch.rad2deg(batch.gaze))):
+        out = tmp_path / source.rsplit("/")[-1]
+        gazegan(*start, "--align-to", source, "--out", out)
+        said = torch.tensor([
+            [float(row[f"predicted_{axis}_deg"]) for axis in ("pitch", "yaw")]
+            for row in rows_of(out)
+        ])  # fmt: skip
+        torch.testing.assert_close(said.mean(0), gaze.mean(0), atol=0.5, rtol=0)
+        torch.testing.assert_close(said.std(0, correction=0), gaze.std(0), atol=0.3, rtol=0.03)
+        values = json.loads((out / "evaluation.json").read_text())
+        assert values["settings"]["align_to"] == source
+    assert "leave --align out" in fault_of(*start, "--align", "--align-to", "webcam").message
+    assert "makes scenes" in fault_of(*start, "--align-to", "crowd").message
+    assert "--align-to nowhere: no such recipe" in fault_of(*start, "--align-to", "nowhere").message
+    unlabelled = tmp_path / "unlabelled"
+    write_store(unlabelled, plan, lambda indices: replace(batch, gaze=None)[list(indices)])
+    assert "no labels" in fault_of(*start, "--align-to", unlabelled).message
+    start = ("evaluate", "--data", known, "--weights", places / "direction.safetensors")
+    assert "--align-to" in fault_of(*start, "--align-to", "webcam").message

@@ -1,0 +1,100 @@
+"""Correct answers for each eye without a label, by what is supposed of where people look.
+
+What an eye's answers have in common, their mean, how far they spread and how they go along with the
+head, is the network's own where everyone looks at the same places. Matching moments is what
+correlation alignment does to features (Sun, Feng & Saenko, Return of frustratingly easy domain
+adaptation, AAAI 2016); eye trackers that need no calibration match the patterns of people's gazes
+(Alnajar et al., Calibration-free gaze estimation using human gaze patterns, ICCV 2013).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gazegan.predict import Predicted
+
+LEAST = 10
+"""Answers of an eye below which their spread says little."""
+_TURNS = math.radians(2)
+"""Standard deviation of the heads' yaw below which it counts as the same for all."""
+
+
+@dataclass(frozen=True)
+class Gazes:
+    """Where people look: moments of (pitch, yaw), rad, as lines along the head's yaw."""
+
+    middle: Tensor
+    """[2] where the head faces the camera."""
+    along: Tensor
+    """[2] rad a rad of the head's yaw; 0 where that does not vary or is unknown."""
+    spread: Tensor
+    """[2] standard deviations about the line."""
+
+
+def gazes_of(gaze: Tensor, turn: Tensor | None = None) -> Gazes:
+    """Return the moments of gazes `[N, 2]` (pitch, yaw) rad and the heads' yaw `[N]` rad."""
+    values = gaze.double()
+    varies = turn is not None and bool(turn.isfinite().all()) and float(turn.std()) >= _TURNS
+    if turn is None or not varies:
+        return Gazes(values.mean(0), torch.zeros_like(values[0]), values.std(0, correction=0))
+    turns = turn.double()
+    from_mean = turns - turns.mean()
+    along = (from_mean[:, None] * values).sum(0) / from_mean.square().sum()
+    middle = values.mean(0) - along * turns.mean()
+    left = values - middle - along * turns[:, None]
+    return Gazes(middle, along, left.square().mean(0).sqrt())
+
+
+def aligned(found: Predicted) -> Predicted:
+    """Shift the answers, (pitch, yaw), of each eye so that the mean answers of all eyes agree.
+
+    An eye is a subject's on one side. What puts an eye off as a whole goes, without a label; so
+    does how its own mean gaze differs from others', which is right only where all look at the same
+    places. Raises ValueError where it is not known whose each eye is.
+    """
+    which = _eyes(found)
+    sums = found.output.new_zeros(int(which.max()) + 1, 2).index_add(0, which, found.output)
+    means = sums / which.bincount()[:, None]
+    return replace(found, output=found.output - means[which] + means.mean(0))
+
+
+def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
+    """Shift and scale the answers, (pitch, yaw), of each eye to the moments of known gazes.
+
+    `turned` are those along the head's yaw, which the answers then follow as they do; `whole` those
+    of all, which serve for eyes whose heads' yaw is unknown. Also undoes that networks are timid,
+    as they have to be with eyes that they do not know. Right only where each eye looks at these
+    places. Raises ValueError where it is not known whose each eye is, or one has fewer than `LEAST`
+    answers.
+    """
+    which = _eyes(found)
+    if (fewest := int(which.bincount().min())) < LEAST:
+        raise ValueError(f"an eye has only {fewest} answers; their spread takes {LEAST}")
+    output = found.output.clone()
+    for eye in range(int(which.max()) + 1):
+        own = which == eye
+        turn = None if found.head is None else found.head[own, 1]
+        output[own] = _moved(output[own], turn, turned, whole)
+    return replace(found, output=output, spread=None)
+
+
+def _moved(answers: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
+    known = turn is not None and bool(turn.isfinite().all())
+    goal = turned if known else whole
+    way = turn.double()[:, None] if turn is not None and known else answers.new_zeros(1, 1).double()
+    said = gazes_of(answers, turn)
+    left = answers.double() - said.middle - said.along * way
+    scale = goal.spread / said.spread.clamp(min=1e-9)
+    return (goal.middle + goal.along * way + scale * left).to(answers.dtype)
+
+
+def _eyes(found: Predicted) -> Tensor:
+    """Number the eyes `[N]` int64, from 0 on: those of a subject on one side are one."""
+    if found.subject is None or bool((found.subject < 0).any()):
+        raise ValueError("it is not known whose each eye is")
+    side = torch.zeros_like(found.subject) if found.side is None else found.side
+    pairs = torch.stack((found.subject, side), 1)
+    number: Tensor = torch.unique(pairs, dim=0, return_inverse=True)[1]
+    return number

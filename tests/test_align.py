@@ -1,0 +1,125 @@
+"""Answers corrected without labels, by where people look, against numpy and closed forms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gazegan.align import LEAST, Gazes, aligned, gazes_of, matched
+from gazegan.predict import Predicted
+
+
+def test_aligned_eyes_lose_what_puts_each_off_as_a_whole():
+    """Eyes of three people, looking at the same places, each off by an amount of its own."""
+    generator = torch.Generator().manual_seed(0)
+    places = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    offsets = torch.randn(6, 2, generator=generator, dtype=torch.float64)
+    gaze, which = places.repeat(6, 1), torch.arange(6).repeat_interleave(5)
+    found = Predicted(
+        gaze + offsets[which], torch.arange(30), gaze, None, subject=which // 2, side=which % 2
+    )
+    torch.testing.assert_close(aligned(found).output, gaze + offsets.mean(0))
+    whole = aligned(replace(found, side=None)).output - gaze
+    expected = (offsets - offsets.view(3, 2, 2).mean(1).repeat_interleave(2, 0))[which]
+    torch.testing.assert_close(whole, expected + offsets.mean(0))
+    assert torch.equal(found.output, gaze + offsets[which])
+
+
+@pytest.mark.parametrize("subject", [None, torch.tensor([0, -1])])
+def test_eyes_of_nobody_known_are_not_aligned(subject):
+    with pytest.raises(ValueError, match="whose"):
+        aligned(Predicted(torch.zeros(2, 2), torch.arange(2), None, None, subject, None))
+
+
+def people(noise=0.0, heads=(-0.5, -0.25, 0.0, 0.25, 0.5)):
+    """Two eyes of two people that look at a grid of places from each head pose; (found, gaze)."""
+    pitch, yaw, turn = torch.meshgrid(
+        torch.tensor([-0.17, 0.0, 0.17], dtype=torch.float64),
+        torch.linspace(-0.26, 0.26, 7, dtype=torch.float64),
+        torch.tensor(heads, dtype=torch.float64),
+        indexing="ij",
+    )
+    gaze = torch.stack((pitch, yaw), -1).flatten(0, 2)
+    head = torch.stack((torch.zeros_like(turn), turn), -1).flatten(0, 2)
+    generator = torch.Generator().manual_seed(0)
+    eyes = 4
+    offset = 0.1 * torch.randn(eyes, 1, 2, generator=generator, dtype=torch.float64)
+    slope = 0.4 + 0.4 * torch.rand(eyes, 1, 2, generator=generator, dtype=torch.float64)
+    along = 0.2 * torch.randn(eyes, 1, 2, generator=generator, dtype=torch.float64)
+    said = offset + slope * gaze + along * head[:, 1:]
+    said = said + noise * torch.randn(said.shape, generator=generator, dtype=torch.float64)
+    which = torch.arange(eyes).repeat_interleave(len(gaze))
+    found = Predicted(
+        said.flatten(0, 1), torch.arange(len(which)), gaze.repeat(eyes, 1), head.repeat(eyes, 1),
+        subject=which // 2, side=which % 2,
+    )  # fmt: skip
+    return found, gaze, head[:, 1]
+
+
+def test_what_an_eyes_answers_have_in_common_goes():
+    """Offset, timidity and a share of the head's yaw, where all look at the places given."""
+    found, gaze, turn = people()
+    goals = gazes_of(gaze, turn), gazes_of(gaze)
+    torch.testing.assert_close(matched(found, *goals).output, found.gaze)
+    assert (found.output - found.gaze).abs().max() > 0.1
+    ahead, gaze, turn = people(heads=(0.0,))
+    for head in (ahead.head, None, ahead.head * torch.nan):
+        answers = matched(replace(ahead, head=head), *goals).output
+        torch.testing.assert_close(answers, ahead.gaze)
+
+
+def test_heads_that_gazes_go_along_with_are_followed():
+    """People who turn their heads toward what they look at, with heads seen and unseen."""
+    turn = torch.linspace(-0.5, 0.5, 40, dtype=torch.float64)
+    gaze = torch.stack((0.1 * (12 * turn).sin(), 0.6 * turn + 0.05 * (9 * turn).cos()), 1)
+    head = torch.stack((torch.zeros_like(turn), turn), 1)
+    found = Predicted(
+        0.5 * gaze + 0.1, torch.arange(40), gaze, head, torch.zeros(40, dtype=torch.int64), None
+    )
+    goals = gazes_of(gaze, turn), gazes_of(gaze)
+    torch.testing.assert_close(matched(found, *goals).output, gaze)
+    torch.testing.assert_close(matched(replace(found, head=None), *goals).output, gaze)
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(3, 60), scale=st.floats(0.1, 1))
+@settings(deadline=None, max_examples=30)
+def test_moments_are_those_of_numpys_line(seed, count, scale):
+    draws = np.random.default_rng(seed)
+    gaze, turn = draws.normal(size=(count, 2)), scale * (1 + draws.normal(size=count))
+    turn[0] += 1  # so that heads do turn
+    found = gazes_of(torch.from_numpy(gaze), torch.from_numpy(turn))
+    line = np.polyfit(turn, gaze, 1)
+    left = gaze - np.outer(turn, line[0]) - line[1]
+    for known, value in zip((line[1], line[0], left.std(0)), vars(found).values(), strict=True):
+        np.testing.assert_allclose(value.numpy(), known, atol=1e-8)
+    still = gazes_of(torch.from_numpy(gaze), torch.full((count,), 0.3))
+    np.testing.assert_allclose(still.middle.numpy(), gaze.mean(0), atol=1e-12)
+    assert not still.along.any()
+
+
+def test_noisy_answers_get_the_moments_asked_for():
+    found, _, _ = people(noise=0.05)
+    goal = Gazes(*torch.tensor([[0.1, -0.2], [0.3, 0.0], [0.07, 0.2]], dtype=torch.float64))
+    out = matched(found, goal, goal)
+    for eye in range(4):
+        own = (found.subject == eye // 2) & (found.side == eye % 2)
+        has = gazes_of(out.output[own], found.head[own, 1])
+        for known, value in zip(vars(goal).values(), vars(has).values(), strict=True):
+            torch.testing.assert_close(value, known)
+
+
+def test_few_answers_of_an_eye_are_refused_and_equal_ones_stay_finite():
+    few = Predicted(
+        torch.zeros(LEAST - 1, 2), torch.arange(LEAST - 1), None, None,
+        torch.zeros(LEAST - 1, dtype=torch.int64), None,
+    )  # fmt: skip
+    goal = gazes_of(torch.randn(30, 2))
+    with pytest.raises(ValueError, match=f"only {LEAST - 1} answers"):
+        matched(few, goal, goal)
+    same = Predicted(
+        torch.ones(20, 2), torch.arange(20), None, None, torch.zeros(20, dtype=torch.int64), None
+    )
+    torch.testing.assert_close(matched(same, goal, goal).output, goal.middle.float().expand(20, 2))
