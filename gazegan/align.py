@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gazegan.calibrate import correct
 from gazegan.predict import Predicted
 
 LEAST = 10
 """Answers of an eye below which their spread says little."""
+_SAME = 1e-6
+"""Spread, rad, below which answers are all the same, and there is nothing to scale."""
 _TURNS = math.radians(2)
 """Standard deviation of the heads' yaw below which it counts as the same for all."""
 
@@ -60,34 +63,38 @@ def aligned(found: Predicted) -> Predicted:
     return replace(found, output=found.output - means[which] + means.mean(0))
 
 
+def match(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
+    """Return the correction `[4, 2]` for `calibrate.correct` from answers of one eye, unlabelled.
+
+    `output` `[K, 2]` are (pitch, yaw), `turn` `[K]` the heads' yaw, rad, NaN where unknown. The
+    answers then have the moments `turned` along the heads' yaw, or those of `whole` where that is
+    unknown. Raises ValueError for fewer than `LEAST` answers.
+    """
+    if len(output) < LEAST:
+        raise ValueError(f"an eye has only {len(output)} answers; their spread takes {LEAST}")
+    known = turn is not None and bool(turn.isfinite().all())
+    goal, said = turned if known else whole, gazes_of(output, turn)
+    scale = torch.where(said.spread < _SAME, 1.0, goal.spread / said.spread)
+    along = (goal.along if known else 0) - scale * said.along
+    rows = (goal.middle - scale * said.middle, *(scale - 1).diag(), along)
+    return torch.stack(rows).to(output.dtype)
+
+
 def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
     """Shift and scale the answers, (pitch, yaw), of each eye to the moments of known gazes.
 
-    `turned` are those along the head's yaw, which the answers then follow as they do; `whole` those
-    of all, which serve for eyes whose heads' yaw is unknown. Also undoes that networks are timid,
-    as they have to be with eyes that they do not know. Right only where each eye looks at these
-    places. Raises ValueError where it is not known whose each eye is, or one has fewer than `LEAST`
-    answers.
+    `turned` are those along the head's yaw, `whole` those of all. Also undoes that networks are
+    timid, as they have to be with eyes that they do not know. Right only where each eye looks at
+    these places. Raises ValueError where it is not known whose each eye is, or as `match` does.
     """
-    which = _eyes(found)
-    if (fewest := int(which.bincount().min())) < LEAST:
-        raise ValueError(f"an eye has only {fewest} answers; their spread takes {LEAST}")
-    output = found.output.clone()
+    which, output = _eyes(found), found.output.clone()
     for eye in range(int(which.max()) + 1):
         own = which == eye
-        turn = None if found.head is None else found.head[own, 1]
-        output[own] = _moved(output[own], turn, turned, whole)
+        head = None if found.head is None else found.head[own]
+        turn = None if head is None else head[:, 1]
+        correction = match(found.output[own], turn, turned, whole)
+        output[own] = correct(found.output[own], correction, head)
     return replace(found, output=output, spread=None)
-
-
-def _moved(answers: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
-    known = turn is not None and bool(turn.isfinite().all())
-    goal = turned if known else whole
-    way = turn.double()[:, None] if turn is not None and known else answers.new_zeros(1, 1).double()
-    said = gazes_of(answers, turn)
-    left = answers.double() - said.middle - said.along * way
-    scale = goal.spread / said.spread.clamp(min=1e-9)
-    return (goal.middle + goal.along * way + scale * left).to(answers.dtype)
 
 
 def _eyes(found: Predicted) -> Tensor:

@@ -1,7 +1,7 @@
 """Correct a gaze network for one eye from a few labelled samples; measure what that gains."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,13 @@ def _design(output: Tensor, head: Tensor | None) -> Tensor:
     return torch.cat((ones, output, turned), dim=1).double()
 
 
+Learn = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Answers and gazes `[K, 2]` of an eye, and its heads' or None, to the correction `[4, 2]`."""
+
+
 @dataclass(frozen=True)
 class Shots:
-    """Errors of all people after so many labelled samples of each of their eyes."""
+    """Errors of all people after so many samples of each of their eyes."""
 
     count: int
     people_deg: tuple[float, ...]
@@ -85,8 +89,10 @@ class Shots:
     def se_deg(self) -> float | None:
         """Standard error over people; None of a single one."""
         count = len(self.people_deg)
+        if count == 1:
+            return None
         spread = torch.tensor(self.people_deg, dtype=torch.float64).std().item()
-        return spread / count**0.5 if count > 1 else None
+        return float(spread / count**0.5)
 
     def to_dict(self) -> dict[str, Any]:
         return {"shots": self.count, "mean_deg": self.mean_deg, "se_deg": self.se_deg}
@@ -99,11 +105,13 @@ def by_shots(
     shots: Sequence[int],
     draws: int = 20,
     seed: int = 0,
-    beliefs: Beliefs | None = None,
+    learn: Learn | None = None,
     side: Tensor | None = None,
     head: Tensor | None = None,
 ) -> tuple[Shots, ...]:
     """Measure the error after each number of `shots`, drawn `draws` times for each eye.
+
+    `learn` makes the corrections, none for no samples; by default `fit`.
 
     `output`, `gaze` and `head` `[N, 2]` are (pitch, yaw) rad; `subject` and `side` `[N]` int64, -1
     where unknown: eyes of unknown people are left out, those of unknown side are a person's one
@@ -120,7 +128,7 @@ def by_shots(
     for number, (who, own) in enumerate(eyes):
         for draw in range(draws):
             order = torch.randperm(len(own), generator=rng.stream(seed, "calibrate", number, draw))
-            errors[who].append(list(_falling(output, gaze, own[order], shots, beliefs, head)))
+            errors[who].append(list(_falling(output, gaze, own[order], shots, learn, head)))
     means = [torch.tensor(errors[who], dtype=torch.float64).mean(0).tolist() for who in names]
     return tuple(Shots(n, row) for n, row in zip(shots, zip(*means, strict=True), strict=True))
 
@@ -152,7 +160,7 @@ def _falling(
     gaze: Tensor,
     order: Tensor,
     shots: Sequence[int],
-    beliefs: Beliefs | None,
+    learn: Learn | None,
     head: Tensor | None,
 ) -> Iterator[float]:
     """Yield the error on the last of an eye's samples after each number of the first ones."""
@@ -160,6 +168,12 @@ def _falling(
     for count in shots:
         known = order[:count]
         there, here = (None if head is None else head[where] for where in (known, rest))
-        correction = fit(output[known], gaze[known], beliefs, there)
-        answers = correct(output[rest], correction, here)
+        answers = output[rest]
+        if count:
+            correction = (learn or _by_labels)(output[known], gaze[known], there)
+            answers = correct(answers, correction, here)
         yield float(angular_error_deg(answers, gaze[rest]).mean())
+
+
+def _by_labels(output: Tensor, gaze: Tensor, head: Tensor | None) -> Tensor:
+    return fit(output, gaze, head=head)

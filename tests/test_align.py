@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazegan.align import LEAST, Gazes, aligned, gazes_of, matched
+from gazegan.align import LEAST, Gazes, aligned, gazes_of, match, matched
+from gazegan.calibrate import by_shots
 from gazegan.predict import Predicted
 
 
@@ -123,3 +124,18 @@ def test_few_answers_of_an_eye_are_refused_and_equal_ones_stay_finite():
         torch.ones(20, 2), torch.arange(20), None, None, torch.zeros(20, dtype=torch.int64), None
     )
     torch.testing.assert_close(matched(same, goal, goal).output, goal.middle.float().expand(20, 2))
+
+
+def test_a_few_unlabelled_samples_tell_how_an_eye_is_off():
+    found, gaze, turn = people()
+    goals = gazes_of(gaze, turn), gazes_of(gaze)
+    kwargs = {"draws": 4, "side": found.side, "head": found.head}
+    measured = by_shots(
+        found.output, found.gaze, found.subject, (0, 20, 80),
+        learn=lambda output, _, head: match(output, head[:, 1], *goals), **kwargs,
+    )  # fmt: skip
+    none, some, most = (one.mean_deg for one in measured)
+    # With all of 105 nothing would be left; of 80 the moments are known to a tenth or so.
+    assert none > 5 and some < none / 2 and most < min(some, 1.2)
+    with pytest.raises(ValueError, match="only 9 answers"):
+        match(found.output[:9], found.head[:9, 1], *goals)

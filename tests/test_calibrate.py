@@ -56,6 +56,10 @@ def test_an_unknown_head_is_as_none():
     assert torch.equal(correct(output, plain, unknown), correct(output, plain))
 
 
+def believing(beliefs):
+    return lambda output, gaze, head: fit(output, gaze, beliefs, head)
+
+
 def test_errors_of_people_fall_with_the_samples_that_show_their_bias():
     """Each person's answers are off by an own constant and nothing else."""
     subject = torch.arange(4).repeat_interleave(30)
@@ -63,7 +67,7 @@ def test_errors_of_people_fall_with_the_samples_that_show_their_bias():
     bias = torch.tensor([[5.0, 0], [0, -5], [-5, 0], [0, 5]]).double().deg2rad()
     output = gaze - bias[subject]
     sure = Beliefs(4, 1e-6, 1e-6, 1e-6, 4)
-    none, one, nine = by_shots(output, gaze, subject, (0, 1, 9), beliefs=sure)
+    none, one, nine = by_shots(output, gaze, subject, (0, 1, 9), learn=believing(sure))
     assert none.mean_deg == pytest.approx(5, abs=0.15)
     # Of a constant c, K samples leave noise^2 / (noise^2 + K offset^2): 1/2 and 1/10.
     assert one.mean_deg == pytest.approx(5 / 2, abs=0.1)
@@ -77,8 +81,8 @@ def test_each_eye_of_a_person_has_its_own_correction():
     gaze, subject = angles(80, 1), torch.zeros(80, dtype=torch.int64)
     output = gaze + torch.stack((0 * side, 0.1 - 0.2 * side), 1)
     sure = Beliefs(6, 1e-6, 1e-6, 1e-6, 1)
-    (both,) = by_shots(output, gaze, subject, (9,), beliefs=sure)
-    (each,) = by_shots(output, gaze, subject, (9,), beliefs=sure, side=side)
+    (both,) = by_shots(output, gaze, subject, (9,), learn=believing(sure))
+    (each,) = by_shots(output, gaze, subject, (9,), learn=believing(sure), side=side)
     assert len(each.people_deg) == 1
     assert each.mean_deg < 0.1
     assert both.mean_deg > 4

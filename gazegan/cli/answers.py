@@ -48,7 +48,7 @@ def changed(
     if align:
         pairs = [(_aligned(aligned, "--align", *pair), pair[1]) for pair in pairs]
     if align_to:
-        turned, whole = _gazes(align_to)
+        turned, whole = supposed(align_to)
         match = partial(matched, turned=turned, whole=whole)
         pairs = [(_aligned(match, "--align-to", *pair), pair[1]) for pair in pairs]
     if by_face:
@@ -65,8 +65,8 @@ def _aligned(
         raise UserError(f"{option}, --data {store.path}: {fault}; leave it out") from None
 
 
-def _gazes(source: str) -> tuple[Gazes, Gazes]:
-    """Moments of the gazes of a store or a recipe, along the heads' yaw and of all."""
+def supposed(source: str) -> tuple[Gazes, Gazes]:
+    """Return where people look by `--align-to`: moments along the heads' yaw, and of all gazes."""
     from gazegan.align import gazes_of
 
     gaze, turn = _of_store(Path(source)) if Path(source).is_dir() else _of_recipe(source)

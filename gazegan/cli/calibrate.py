@@ -1,4 +1,4 @@
-"""`gazegan calibrate`: what a few labelled samples of each eye are worth."""
+"""`gazegan calibrate`: what a few samples of each eye are worth, with labels or without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import rich_click as click
 from gazegan.cli import gaze, options
 
 if TYPE_CHECKING:
-    from gazegan.calibrate import Shots
+    from torch import Tensor
+
+    from gazegan.align import Gazes
+    from gazegan.calibrate import Learn, Shots
 
 RESULT = "calibration.json"
 
@@ -22,8 +25,13 @@ RESULT = "calibration.json"
     help="Labelled store that says whose each eye is.",
 )  # fmt: skip
 @click.option(
-    "--shots", type=click.IntRange(0), multiple=True, default=(0, 1, 5, 9), show_default=True,
-    metavar="K", help="Labelled samples of each eye; repeatable.",
+    "--shots", type=click.IntRange(0), multiple=True, metavar="K",
+    help="Samples of each eye; repeatable. Default 0, 1, 5, 9; with --align-to 0, 10, 20.",
+)  # fmt: skip
+@click.option(
+    "--align-to", default=None, metavar="RECIPE|STORE",
+    help="Use no label of the samples: suppose that each eye looks where these eyes do, and shift"
+    " and scale answers to that.",
 )  # fmt: skip
 @click.option(
     "--draws", type=click.IntRange(1), default=20, show_default=True,
@@ -39,6 +47,7 @@ def calibrate(
     weights: Path,
     data: Path,
     shots: tuple[int, ...],
+    align_to: str | None,
     draws: int,
     out: Path | None,
     seed: int,
@@ -51,13 +60,17 @@ def calibrate(
     are few. Where it is not known which side an eye is, a person has one correction. It is
     measured on the eye's other samples, the same for every K, and averaged over people; the
     spread is the standard error over people. The constant predictor beside it always answers the
-    mean gaze of all.
+    mean gaze of all. With --align-to samples need no label: the correction gives their answers the
+    mean and the spread, along the heads' yaw where that is known, of the gazes of a recipe or of
+    a labelled store.
 
     \b
     gazegan calibrate --weights runs/gaze --data stores/people
     gazegan calibrate --weights runs/gaze --data stores/people --shots 0 --shots 3 --out results/few
+    gazegan calibrate --weights runs/gaze --data stores/people --align-to webcam
     """
     from gazegan.calibrate import by_shots, constant_deg
+    from gazegan.cli.answers import supposed
     from gazegan.errors import DataError
     from gazegan.predict import predict
 
@@ -67,9 +80,10 @@ def calibrate(
         raise click.UsageError("--weights: answers in directions; train one with --target angles")
     if "subject" not in store.fields:
         raise click.UsageError(f"--data {data}: does not say whose each eye is; import it anew")
-    counts = sorted(set(shots))
+    counts = sorted(set(shots or ((0, 10, 20) if align_to else (0, 1, 5, 9))))
+    learn = _unlabelled(supposed(align_to)) if align_to else None
     settings: dict[str, Any] = {"weights": str(weights), "data": str(data), "shots": counts}
-    settings |= {"draws": draws, "seed": seed}
+    settings |= {"draws": draws, "seed": seed, **({"align_to": align_to} if align_to else {})}
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("predict", len(store), as_json) as advance:
@@ -78,8 +92,8 @@ def calibrate(
     assert found.gaze is not None and found.subject is not None
     try:
         measured = by_shots(
-            found.output, found.gaze, found.subject, counts, draws, seed,
-            side=found.side, head=found.head,
+            found.output, found.gaze, found.subject, counts, draws, seed, learn,
+            found.side, found.head,
         )  # fmt: skip
     except ValueError as fault:
         raise DataError(f"--data {data}: {fault}; name fewer --shots or other eyes") from None
@@ -92,7 +106,17 @@ def calibrate(
     }
     if out:
         _save(out, measured, constant, values)
-    options.say(as_json, values, _text(measured, constant, f"{weights} on {data}"))
+    what = "unlabelled samples an eye" if align_to else "samples an eye"
+    options.say(as_json, values, _text(measured, constant, f"{weights} on {data}", what))
+
+
+def _unlabelled(goals: tuple[Gazes, Gazes]) -> Learn:
+    from gazegan.align import match
+
+    def learn(output: Tensor, gaze: Tensor, head: Tensor | None) -> Tensor:
+        return match(output, None if head is None else head[:, 1], *goals)
+
+    return learn
 
 
 def _save(out: Path, measured: tuple[Shots, ...], constant: float, values: dict[str, Any]) -> None:
@@ -109,11 +133,11 @@ def _save(out: Path, measured: tuple[Shots, ...], constant: float, values: dict[
     gaze.save_json(out / RESULT, values)
 
 
-def _text(measured: tuple[Shots, ...], constant: float, heading: str) -> str:
+def _text(measured: tuple[Shots, ...], constant: float, heading: str, what: str) -> str:
     people = len(measured[0].people_deg)
     rows = [
         [str(one.count), f"{one.mean_deg:.2f}", "-" if one.se_deg is None else f"{one.se_deg:.2f}"]
         for one in measured
     ]
-    table = gaze.table(["samples an eye", "error", "± over people"], rows)
+    table = gaze.table([what, "error", "± over people"], rows)
     return f"{heading}: {people} people, degrees\n\n{table}\n\nConstant: mean gaze {constant:.2f}."
