@@ -53,8 +53,10 @@ def tables(records: Records) -> str:
     errors = [r for r in records if "mean_deg" in r]
     drift = [r for r in records if "median_px" in r]
     parts = [_errors(errors), *_paired(errors), *_by_person(errors), _tails(errors)]
-    # Both eyes together have the biases and slopes of each; aligned ones have the slopes.
-    single = [r for r in errors if not {"both eyes", "aligned"} & set(r["column"].split(", "))]
+    # Both eyes together have the biases and slopes of each; aligned ones have the slopes, and
+    # those that were matched to gazes have those of the gazes.
+    changed = {"both eyes", "aligned", "matched"}
+    single = [r for r in errors if not changed & set(r["column"].split(", "))]
     if all("vertical_bias_deg" in r for r in single):  # of angles, which directions do not have
         parts.append(_details(single))
     parts += _shots([r for r in records if "shots" in r])
@@ -179,18 +181,19 @@ def _people(records: Records) -> dict[str, float]:
 
 
 def _shots(records: Records) -> list[str]:
-    """Mean errors after so many labelled samples of each test eye."""
-    if not records:
-        return []
-    counts = list(records[0]["shots"])
-    rows = []
-    for name in unique(records, "row"):
-        for column in unique(records, "column"):
-            chosen = of(records, row=name, column=column)
-            if chosen:
-                cells = [spread([r["shots"][count] for r in chosen]) for count in counts]
-                rows.append([name, column, *cells])
-    return [markdown(["trained on", "eyes", *(f"{count} samples" for count in counts)], rows)]
+    """Mean errors after so many samples of each test eye; a table for each choice of numbers."""
+    tables = []
+    for counts in dict.fromkeys(tuple(r["shots"]) for r in records):
+        alike = [r for r in records if tuple(r["shots"]) == counts]
+        rows = []
+        for name in unique(alike, "row"):
+            for column in unique(alike, "column"):
+                if chosen := of(alike, row=name, column=column):
+                    cells = [spread([r["shots"][count] for r in chosen]) for count in counts]
+                    rows.append([name, column, *cells])
+        header = ["trained on", "eyes", *(f"{count} samples" for count in counts)]
+        tables.append(markdown(header, rows))
+    return tables
 
 
 def _details(records: Records) -> str:

@@ -17,7 +17,7 @@ LEVELS = (
         *("render", "nets", "losses", "optim", "metrics", "inspect", "calibrate"),
         *("explain", "attack", "embed", "plots", "predict", "drift", "uncertainty"),
     ),
-    ("data", "compare", "chain"),
+    ("data", "compare", "chain", "align"),
     ("train", "fit"),
     ("cli", "playground"),
     ("__main__",),
