@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "gazegan.cli.train:train",
     "refine": "gazegan.cli.refine:refine",
     "evaluate": "gazegan.cli.evaluate:evaluate",
+    "predict": "gazegan.cli.predict:predict",
     "compare": "gazegan.cli.compare:compare",
     "embed": "gazegan.cli.embed:embed",
     "calibrate": "gazegan.cli.calibrate:calibrate",

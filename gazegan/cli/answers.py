@@ -1,4 +1,4 @@
-"""What `gazegan evaluate` does with answers before it scores them."""
+"""A gaze network's answers on stores, and what is done with them before they are used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gazegan.cli.uncertainty import with_spread
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,11 +14,28 @@ if TYPE_CHECKING:
 
     from gazegan.align import Gazes
     from gazegan.data.store import Store
-    from gazegan.nets.regressor import Target
+    from gazegan.nets.regressor import Regressor, Target
     from gazegan.predict import Predicted
 
 _DRAWN = 8192
 """Eyes of a recipe that tell where people look, and eyes of a store that are read at a time."""
+
+
+def answers(
+    network: Regressor,
+    stores: list[Store],
+    batch: int,
+    mirrored: bool,
+    device: str,
+    advance: Callable[[int], object],
+) -> list[Predicted]:
+    """Return the answers on each store, with spreads if the network tells them."""
+    from gazegan.predict import mirror_average, predict
+
+    fn = with_spread(network)
+    fn = mirror_average(fn, network.target) if mirrored else fn
+    turned = network.config.head_yaw
+    return [predict(fn, store, batch, device, advance, turned) for store in stores]
 
 
 def changed(

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import gaze, options
-from gazegan.cli.answers import changed
-from gazegan.cli.uncertainty import save_diagram, score_spread, spread_text, with_spread
+from gazegan.cli.answers import answers, changed
+from gazegan.cli.uncertainty import save_diagram, score_spread, spread_text
 
 if TYPE_CHECKING:
     from gazegan.data.store import Store
     from gazegan.metrics import Axis, Errors, Group, Report
-    from gazegan.nets.regressor import Regressor
     from gazegan.predict import Predicted
     from gazegan.uncertainty import Uncertainty
 
@@ -33,28 +32,11 @@ RESULT = "evaluation.json"
     help="Folder for evaluation.json, curve.png, scatter.png and predictions.csv;"
     " calibration.png of networks trained with --spread.",
 )  # fmt: skip
-@click.option(
-    "--batch", type=click.IntRange(1), default=256, show_default=True, help="Eyes at a time."
-)
-@click.option(
-    "--mirror-average", is_flag=True,
-    help="Average each eye with its left-right mirror image.",
-)  # fmt: skip
-@click.option(
-    "--by-face", is_flag=True,
-    help="Score the mean answer of both eyes of each face; single eyes are left out.",
-)  # fmt: skip
-@click.option(
-    "--align", is_flag=True,
-    help="Shift the answers of each eye so that the means of all agree: needs no labels, but"
-    " supposes that everyone looks at the same places.",
-)  # fmt: skip
-@click.option(
-    "--align-to", default=None, metavar="RECIPE|STORE",
-    help="Shift and scale the answers of each eye to the mean and the spread of these gazes, along"
-    " the heads' yaw where that is known: needs no labels of the eyes that are scored, but supposes"
-    " that each looks at these places.",
-)  # fmt: skip
+@gaze.BATCH
+@gaze.MIRROR_AVERAGE
+@gaze.BY_FACE
+@gaze.ALIGN
+@gaze.ALIGN_TO
 @click.option(
     "--direction", is_flag=True,
     help="Score the direction in 0..360 degrees of answers in pitch and yaw.",
@@ -112,7 +94,7 @@ def evaluate(
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:
-        found = _predict(network, stores, batch, mirror_average, device, advance)
+        found = answers(network, stores, batch, mirror_average, device, advance)
     found = changed(network.target, found, stores, align, align_to, by_face, direction)
     what = "faces" if by_face else "eyes"
     report = _score("direction" if direction else network.target, found, stores, weights)
@@ -125,17 +107,6 @@ def evaluate(
         _save(out, report, found, stores, values)
     heading = f"{weights} on {', '.join(map(str, data))}"
     options.say(as_json, values, _text(report, heading, what, apart, unsure))
-
-
-def _predict(
-    network: Regressor, stores: list[Store], batch: int, mirrored: bool, device: str, advance: Any
-) -> list[Predicted]:
-    from gazegan.predict import mirror_average, predict
-
-    fn = with_spread(network)
-    fn = mirror_average(fn, network.target) if mirrored else fn
-    turned = network.config.head_yaw
-    return [predict(fn, store, batch, device, advance, turned) for store in stores]
 
 
 def _score(target: str, found: list[Predicted], stores: list[Store], weights: Path) -> Report:

@@ -1,4 +1,4 @@
-"""What evaluate, explain and attack share: the network, its data, and their results on disk."""
+"""What commands share that run a gaze network: options, the network, its data, their results."""
 
 from __future__ import annotations
 
@@ -23,6 +23,28 @@ if TYPE_CHECKING:
 WEIGHTS = click.option(
     "--weights", type=options.PATH, required=True, metavar="RUN",
     help="Run folder of `gazegan train gaze`, or a .safetensors file of it.",
+)  # fmt: skip
+BATCH = click.option(
+    "--batch", type=click.IntRange(1), default=256, show_default=True, help="Eyes at a time."
+)
+MIRROR_AVERAGE = click.option(
+    "--mirror-average", is_flag=True,
+    help="Average each eye with its left-right mirror image.",
+)  # fmt: skip
+BY_FACE = click.option(
+    "--by-face", is_flag=True,
+    help="Take the mean answer of both eyes of each face; single eyes are left out.",
+)  # fmt: skip
+ALIGN = click.option(
+    "--align", is_flag=True,
+    help="Shift the answers of each eye so that the means of all agree: needs no labels, but"
+    " supposes that everyone looks at the same places.",
+)  # fmt: skip
+ALIGN_TO = click.option(
+    "--align-to", default=None, metavar="RECIPE|STORE",
+    help="Shift and scale the answers of each eye to the mean and the spread of these gazes, along"
+    " the heads' yaw where that is known: needs no labels of these eyes, but supposes"
+    " that each looks at these places.",
 )  # fmt: skip
 
 

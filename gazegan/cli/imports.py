@@ -133,7 +133,8 @@ def folder(path: Path, labels: Path | None, **settings: Any) -> None:
 
     The CSV has the columns file (relative to PATH), pitch_deg, yaw_deg and optionally subject,
     head_pitch_deg, head_yaw_deg, side (L or R: the eye at the image's left or right). Pitch is
-    positive upward, yaw toward the image's left; (0, 0) looks into the camera.
+    positive upward, yaw toward the image's left; (0, 0) looks into the camera. Without pitch_deg
+    and yaw_deg it says whose eyes these are, which `predict --align-to` asks for.
 
     \b
     gazegan import folder photos/ --out stores/unlabelled

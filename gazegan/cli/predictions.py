@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from gazegan.data.store import Store
     from gazegan.predict import Predicted
 
+WHICH = ("store", "index", "name", "subject", "head_pitch_deg", "head_yaw_deg")
+"""Columns that say which eye it is."""
 COLUMNS = {
     "angles": ("pitch_deg", "yaw_deg", "predicted_pitch_deg", "predicted_yaw_deg", "error_deg"),
     "direction": ("direction_deg", "predicted_direction_deg", "error_deg"),
@@ -29,16 +32,41 @@ def predictions_csv(target: str, found: Sequence[Predicted], stores: Sequence[St
     Unknown values are empty, as is the error of a direction that the gaze does not have. Where
     there are predicted spreads, they come last.
     """
+    return _table(COLUMNS[target], partial(_numbers, target), found, stores)
+
+
+def answers_csv(target: str, found: Sequence[Predicted], stores: Sequence[Store]) -> bytes:
+    """Write one line an eye: what `predictions_csv` does, but for truth and error."""
+    columns = tuple(name for name in COLUMNS[target] if name.startswith("predicted"))
+    return _table(columns, partial(_answers, target), found, stores)
+
+
+def _table(
+    columns: Sequence[str],
+    numbers: Callable[[Predicted], Tensor],
+    found: Sequence[Predicted],
+    stores: Sequence[Store],
+) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    which = ("store", "index", "name", "subject", "head_pitch_deg", "head_yaw_deg")
     spread = SPREADS if any(part.spread is not None for part in found) else ()
-    writer.writerow((*which, *COLUMNS[target], *spread))
+    writer.writerow((*WHICH, *columns, *spread))
     for part, store in zip(found, stores, strict=True):
-        numbers = _numbers(target, part).tolist()
-        for who, row in zip(_which(part, store), numbers, strict=True):
+        for who, row in zip(_which(part, store), numbers(part).tolist(), strict=True):
             writer.writerow((*who, *map(_number, row)))
     return text.getvalue().encode()
+
+
+def _answers(target: str, part: Predicted) -> Tensor:
+    """Return the answers [N, ...] in degrees."""
+    import torch
+
+    from gazegan import geometry
+
+    if target != "angles":
+        return geometry.direction_from_cos_sin(part.output)[:, None]
+    spread = [] if part.spread is None else [torch.rad2deg(part.spread)]
+    return torch.cat((torch.rad2deg(part.output), *spread), dim=1)
 
 
 def _numbers(target: str, part: Predicted) -> Tensor:

@@ -14,9 +14,9 @@ from gazegan.schema import SIDES, UNKNOWN
 
 NAN = float("nan")
 
-_REQUIRED = ("file", "pitch_deg", "yaw_deg")
+_GAZE = ("pitch_deg", "yaw_deg")
 _OPTIONAL = ("subject", "head_pitch_deg", "head_yaw_deg", "side")
-COLUMNS = (*_REQUIRED, *_OPTIONAL)
+COLUMNS = ("file", *_GAZE, *_OPTIONAL)
 """Columns of a table of labels; the optional ones may be missing or empty."""
 
 
@@ -111,8 +111,8 @@ def read_folder(folder: Path, labels: Path | None = None) -> Listing:
 
     The table is CSV with the columns file (relative to `folder`), pitch_deg, yaw_deg and
     optionally subject, head_pitch_deg, head_yaw_deg, side (L or R); an empty optional cell is
-    unknown. Images without a row are left out and listed. Raises UserError naming row and column
-    of the first fault.
+    unknown. Without both pitch_deg and yaw_deg it says only whose eyes these are. Images without a
+    row are left out and listed. Raises UserError naming row and column of the first fault.
     """
     names = _images(folder)
     if labels is None:
@@ -169,7 +169,8 @@ def _check_columns(labels: Path, columns: list[str]) -> None:
             near = difflib.get_close_matches(column, COLUMNS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(COLUMNS)}"
             raise UserError(f"{labels}: unknown column {column!r}; {hint}")
-    for column in _REQUIRED:
+    wanted = ("file", *_GAZE) if set(_GAZE) & set(columns) or columns == ["file"] else ("file",)
+    for column in wanted:
         if column not in columns:
             raise UserError(f"{labels}: column {column!r} is missing")
     if len(set(columns)) < len(columns):
@@ -181,10 +182,11 @@ def _photo_of_row(folder: Path, row: dict[str, str], where: str) -> Photo:
     side = row.get("side", "")
     if side not in ("", *SIDES):
         raise UserError(f"{where}, column side: {side!r} is neither L nor R")
+    gaze = [_angle(row, column, where) for column in _GAZE if column in row]
     return Photo(
         path=folder / name,
         name=name,
-        gaze_deg=(_angle(row, "pitch_deg", where), _angle(row, "yaw_deg", where)),
+        gaze_deg=(gaze[0], gaze[1]) if gaze else None,
         head_deg=(_angle(row, "head_pitch_deg", where), _angle(row, "head_yaw_deg", where)),
         side=SIDES.index(side) if side else UNKNOWN,
         subject=row.get("subject") or None,

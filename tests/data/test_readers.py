@@ -92,10 +92,20 @@ def test_a_table_labels_a_folder(tmp_path):
     assert batch.subject.tolist() == [0, -1]
 
 
+def test_a_table_may_say_only_whose_eyes_are_whose(tmp_path):
+    listing = table(tmp_path, "file,subject,side\na.png,ann,L\nsub/b.png,bob,R\n")
+    assert [photo.gaze_deg for photo in listing.photos] == [None, None]
+    photographs = Photographs(listing.photos, (8, 8), 3)
+    batch = photographs.read([0, 1])
+    assert batch.gaze is None
+    assert batch.subject.tolist() == [0, 1] and batch.side.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("", "column 'file' is missing"),
+        ("file\na.png\n", "column 'pitch_deg' is missing"),
         ("file,pitch_deg,yaw_deg\n", "no rows"),
         ("file,pitch_deg\na.png,1\n", "column 'yaw_deg' is missing"),
         ("file,pitch_deg,yaw_degs\na.png,1,2\n", "did you mean 'yaw_deg'"),
