@@ -21,6 +21,9 @@ def joined(records: Records, key: str) -> list[float]:
 
 
 def spread(values: list[float], digits: int = 2) -> str:
+    """Mean and standard deviation; empty where there is nothing."""
+    if not values:
+        return ""
     mean = f"{statistics.mean(values):.{digits}f}"
     apart = len(values) > 1 and statistics.stdev(values) >= 0.5 * 10**-digits
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if apart else mean

@@ -93,19 +93,29 @@ def _other(records: Records) -> str | None:
 def _ran(records: Records) -> str:
     ran = sorted({f"gazegan {r['gazegan']}, torch {r['torch']}, {r['device']}" for r in records})
     return (
-        f"{len(unique(records, 'seed'))} seeds, spread as standard deviation; {'; '.join(ran)},"
+        f"{_counted(records)}, spread as standard deviation; {'; '.join(ran)},"
         f" {records[0]['threads']} thread(s)."
     )
 
 
+def _counted(records: Records) -> str:
+    """Say how many seeds the rows have."""
+    counts = {len(unique(of(records, row=row), "seed")) for row in unique(records, "row")}
+    few = "" if len(counts) == 1 else f"{min(counts)} to "
+    return f"{few}{max(counts)} seeds"
+
+
 def _errors(records: Records) -> str:
-    columns = unique(records, "column")
+    columns, names = unique(records, "column"), unique(records, "row")
     constant = [spread([r["constant_deg"] for r in of(records, column=c)]) for c in columns]
-    rows = [["nothing: constant", *constant]]
-    for name in unique(records, "row"):
+    seeds = [len(unique(of(records, row=name), "seed")) for name in names]
+    unlike = len(set(seeds)) > 1  # said only where rows differ in it
+    rows = [["nothing: constant", *[""][:unlike], *constant]]
+    for name, count in zip(names, seeds, strict=True):
         chosen = [of(records, row=name, column=column) for column in columns]
-        rows.append([name, *(spread([r["mean_deg"] for r in some]) for some in chosen)])
-    return markdown(["trained on", *columns], rows)
+        cells = [spread([r["mean_deg"] for r in some]) for some in chosen]
+        rows.append([name, *[str(count)][:unlike], *cells])
+    return markdown(["trained on", *["seeds"][:unlike], *columns], rows)
 
 
 def _tails(records: Records) -> str:
@@ -161,7 +171,12 @@ def _by_person(records: Records) -> list[str]:
     for name, control in controls:
         cells = [f"{name} minus {control}"]
         for column in columns:
-            here, there = (_people(of(records, row=row, column=column)) for row in (name, control))
+            chosen = [of(records, row=row, column=column) for row in (name, control)]
+            shared = set.intersection(*({r["seed"] for r in some} for some in chosen))
+            if not shared:
+                cells.append("")
+                continue
+            here, there = (_people([r for r in some if r["seed"] in shared]) for some in chosen)
             apart = [here[person] - there[person] for person in here]
             error = statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan
             better = sum(value < 0 for value in apart)

@@ -87,6 +87,28 @@ def test_a_table_compares_rows_seed_by_seed() -> None:
     assert "| refined minus raw | -0.50 |" in text
 
 
+def test_rows_of_unlike_numbers_of_seeds_say_so_and_share_seeds() -> None:
+    """By hand: of seed 0 alone, 0041 moves by -1 and 0042 by 0."""
+    raw = [{**r, "people": {"0041": 6.0 + 2 * r["seed"], "0042": 7.0}} for r in fabricated()]
+    one = [{**r, "row": "refined", "people": {"0041": 5.0, "0042": 7.0}} for r in raw[:1]]
+    text = table.tables([*raw, *one])
+    assert f"| raw | {len(raw)} |" in text and "| refined | 1 |" in text
+    assert f"1 to {len(raw)} seeds, spread" in text
+    assert "| refined minus raw | -0.50 ± 0.50, lower for 1 of 2 |" in text
+    assert "| seeds |" not in table.tables(raw)
+    moved = [{**r, "seed": 9} for r in one]
+    assert "| refined minus raw |  |" in table.tables([*raw, *moved])
+
+
+def test_each_choice_of_samples_has_a_table() -> None:
+    where = {"gazegan": "0", "torch": "0", "device": "cpu", "threads": "1", "seed": 0}
+    few = {"row": "raw", "column": "few", "shots": {"0": 7.0, "5": 5.0}, **where}
+    more = {"row": "raw", "column": "more", "shots": {"0": 7.0, "20": 6.0}, **where}
+    text = table.tables([*fabricated(), few, more])
+    assert "| 0 samples | 5 samples |" in text and "| raw | few | 7.00 | 5.00 |" in text
+    assert "| 0 samples | 20 samples |" in text and "| raw | more | 7.00 | 6.00 |" in text
+
+
 def test_refined_renders_are_compared_with_raw_ones_of_the_same_recipe() -> None:
     means = {"a, raw": 8.0, "a, refined": 7.0, "b, raw": 6.0, "b, refined": 5.75, "real": 5.0}
     rows = [
