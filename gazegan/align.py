@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gazegan.calibrate import correct
+from gazegan.calibrate import correct, eyes_of
 from gazegan.predict import Predicted
 
 LEAST = 10
@@ -57,10 +57,11 @@ def aligned(found: Predicted) -> Predicted:
     does how its own mean gaze differs from others', which is right only where all look at the same
     places. Raises ValueError where it is not known whose each eye is.
     """
-    which = _eyes(found)
-    sums = found.output.new_zeros(int(which.max()) + 1, 2).index_add(0, which, found.output)
-    means = sums / which.bincount()[:, None]
-    return replace(found, output=found.output - means[which] + means.mean(0))
+    eyes, output = _eyes(found), found.output.clone()
+    means = [output[own].mean(0) for own in eyes]
+    for own, mean in zip(eyes, means, strict=True):
+        output[own] += torch.stack(means).mean(0) - mean
+    return replace(found, output=output)
 
 
 def match(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
@@ -87,9 +88,8 @@ def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
     timid, as they have to be with eyes that they do not know. Right only where each eye looks at
     these places. Raises ValueError where it is not known whose each eye is, or as `match` does.
     """
-    which, output = _eyes(found), found.output.clone()
-    for eye in range(int(which.max()) + 1):
-        own = which == eye
+    output = found.output.clone()
+    for own in _eyes(found):
         head = None if found.head is None else found.head[own]
         turn = None if head is None else head[:, 1]
         correction = match(found.output[own], turn, turned, whole)
@@ -97,11 +97,8 @@ def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
     return replace(found, output=output, spread=None)
 
 
-def _eyes(found: Predicted) -> Tensor:
-    """Number the eyes `[N]` int64, from 0 on: those of a subject on one side are one."""
+def _eyes(found: Predicted) -> list[Tensor]:
+    """Return where the answers of each eye are."""
     if found.subject is None or bool((found.subject < 0).any()):
         raise ValueError("it is not known whose each eye is")
-    side = torch.zeros_like(found.subject) if found.side is None else found.side
-    pairs = torch.stack((found.subject, side), 1)
-    number: Tensor = torch.unique(pairs, dim=0, return_inverse=True)[1]
-    return number
+    return [own for _, own in eyes_of(found.subject, found.side)]

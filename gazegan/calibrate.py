@@ -34,7 +34,7 @@ class Beliefs:
 
 
 def fit(
-    output: Tensor, gaze: Tensor, beliefs: Beliefs | None = None, head: Tensor | None = None
+    output: Tensor, gaze: Tensor, head: Tensor | None = None, beliefs: Beliefs | None = None
 ) -> Tensor:
     """Return the correction `[4, 2]` (by angle) from K samples of an eye, for `correct`.
 
@@ -105,20 +105,19 @@ def by_shots(
     shots: Sequence[int],
     draws: int = 20,
     seed: int = 0,
-    learn: Learn | None = None,
+    learn: Learn = fit,
     side: Tensor | None = None,
     head: Tensor | None = None,
 ) -> tuple[Shots, ...]:
     """Measure the error after each number of `shots`, drawn `draws` times for each eye.
 
-    `learn` makes the corrections, none for no samples; by default `fit`.
-
-    `output`, `gaze` and `head` `[N, 2]` are (pitch, yaw) rad; `subject` and `side` `[N]` int64, -1
-    where unknown: eyes of unknown people are left out, those of unknown side are a person's one
+    `learn` makes the corrections, but for no samples, where there is none. `output`, `gaze` and
+    `head` `[N, 2]` are (pitch, yaw) rad; `subject` and `side` `[N]` int64, -1 where unknown: eyes
+    of unknown people are left out, those of unknown side are a person's one
     eye. A draw of more shots holds those of fewer, and all are measured on the same remaining
     samples. Raises ValueError where there is nobody, or an eye has too few samples.
     """
-    eyes = _eyes(subject, side)
+    eyes = eyes_of(subject, side)
     names, most = sorted({who for who, _ in eyes}), max(shots)
     if not names:
         raise ValueError("it is not known which eyes are whose")
@@ -144,8 +143,8 @@ def constant_deg(gaze: Tensor, subject: Tensor) -> float:
     return float(torch.stack([off[subject == who].mean() for who in torch.unique(subject)]).mean())
 
 
-def _eyes(subject: Tensor, side: Tensor | None) -> list[tuple[int, Tensor]]:
-    """Return whose each known eye is, and where its samples are."""
+def eyes_of(subject: Tensor, side: Tensor | None) -> list[tuple[int, Tensor]]:
+    """Return whose each known eye is, a subject's on one side, and where its samples are."""
     sides = torch.full_like(subject, UNKNOWN) if side is None else side
     pairs = sorted(set(zip(subject.tolist(), sides.tolist(), strict=True)))
     return [
@@ -160,7 +159,7 @@ def _falling(
     gaze: Tensor,
     order: Tensor,
     shots: Sequence[int],
-    learn: Learn | None,
+    learn: Learn,
     head: Tensor | None,
 ) -> Iterator[float]:
     """Yield the error on the last of an eye's samples after each number of the first ones."""
@@ -170,10 +169,5 @@ def _falling(
         there, here = (None if head is None else head[where] for where in (known, rest))
         answers = output[rest]
         if count:
-            correction = (learn or _by_labels)(output[known], gaze[known], there)
-            answers = correct(answers, correction, here)
+            answers = correct(answers, learn(output[known], gaze[known], there), here)
         yield float(angular_error_deg(answers, gaze[rest]).mean())
-
-
-def _by_labels(output: Tensor, gaze: Tensor, head: Tensor | None) -> Tensor:
-    return fit(output, gaze, head=head)

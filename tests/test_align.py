@@ -117,7 +117,7 @@ def test_few_answers_of_an_eye_are_refused_and_equal_ones_stay_finite():
         torch.zeros(LEAST - 1, 2), torch.arange(LEAST - 1), None, None,
         torch.zeros(LEAST - 1, dtype=torch.int64), None,
     )  # fmt: skip
-    goal = gazes_of(torch.randn(30, 2))
+    goal = gazes_of(torch.linspace(-0.3, 0.3, 60).view(30, 2))
     with pytest.raises(ValueError, match=f"only {LEAST - 1} answers"):
         matched(few, goal, goal)
     same = Predicted(

@@ -1,5 +1,7 @@
 """Corrections for an eye: against least squares, and on eyes whose faults are known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ def test_the_correction_is_that_of_least_squares_with_beliefs_as_rows(
     count, seed, offset, slope, noise
 ):
     output, gaze, head = (angles(count, seed + i) for i in range(3))
-    found = fit(output, gaze, Beliefs(offset, slope, 0.07, 0.3, noise), head).numpy()
+    found = fit(output, gaze, head, Beliefs(offset, slope, 0.07, 0.3, noise)).numpy()
     for angle in range(2):
         y = (gaze - output)[:, angle].numpy()
         own, other = (slope, 0.07) if angle == 0 else (0.07, slope)
@@ -44,7 +46,7 @@ def test_many_samples_reveal_a_timid_biased_network_that_head_and_other_angle_mi
     wrong = torch.stack((0.1 * gaze[:, 1] + 0.2 * head[:, 1], -0.3 * head[:, 1]), 1)
     output = 0.5 * gaze + wrong + torch.tensor([0.1, -0.05])
     vague = Beliefs(100, 100, 100, 100, 1)
-    found = correct(output, fit(output, gaze, vague, head), head)
+    found = correct(output, fit(output, gaze, head, vague), head)
     torch.testing.assert_close(found, gaze, atol=1e-3, rtol=0)
 
 
@@ -56,10 +58,6 @@ def test_an_unknown_head_is_as_none():
     assert torch.equal(correct(output, plain, unknown), correct(output, plain))
 
 
-def believing(beliefs):
-    return lambda output, gaze, head: fit(output, gaze, beliefs, head)
-
-
 def test_errors_of_people_fall_with_the_samples_that_show_their_bias():
     """Each person's answers are off by an own constant and nothing else."""
     subject = torch.arange(4).repeat_interleave(30)
@@ -67,7 +65,7 @@ def test_errors_of_people_fall_with_the_samples_that_show_their_bias():
     bias = torch.tensor([[5.0, 0], [0, -5], [-5, 0], [0, 5]]).double().deg2rad()
     output = gaze - bias[subject]
     sure = Beliefs(4, 1e-6, 1e-6, 1e-6, 4)
-    none, one, nine = by_shots(output, gaze, subject, (0, 1, 9), learn=believing(sure))
+    none, one, nine = by_shots(output, gaze, subject, (0, 1, 9), learn=partial(fit, beliefs=sure))
     assert none.mean_deg == pytest.approx(5, abs=0.15)
     # Of a constant c, K samples leave noise^2 / (noise^2 + K offset^2): 1/2 and 1/10.
     assert one.mean_deg == pytest.approx(5 / 2, abs=0.1)
@@ -81,8 +79,8 @@ def test_each_eye_of_a_person_has_its_own_correction():
     gaze, subject = angles(80, 1), torch.zeros(80, dtype=torch.int64)
     output = gaze + torch.stack((0 * side, 0.1 - 0.2 * side), 1)
     sure = Beliefs(6, 1e-6, 1e-6, 1e-6, 1)
-    (both,) = by_shots(output, gaze, subject, (9,), learn=believing(sure))
-    (each,) = by_shots(output, gaze, subject, (9,), learn=believing(sure), side=side)
+    (both,) = by_shots(output, gaze, subject, (9,), learn=partial(fit, beliefs=sure))
+    (each,) = by_shots(output, gaze, subject, (9,), learn=partial(fit, beliefs=sure), side=side)
     assert len(each.people_deg) == 1
     assert each.mean_deg < 0.1
     assert both.mean_deg > 4

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import gaze, options
+from gazegan.cli.answers import answers, supposed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gazegan.calibrate import Learn, Shots
 
 RESULT = "calibration.json"
+_BATCH = 256
 
 
 @click.command()
@@ -69,10 +71,8 @@ def calibrate(
     gazegan calibrate --weights runs/gaze --data stores/people --shots 0 --shots 3 --out results/few
     gazegan calibrate --weights runs/gaze --data stores/people --align-to webcam
     """
-    from gazegan.calibrate import by_shots, constant_deg
-    from gazegan.cli.answers import supposed
+    from gazegan.calibrate import by_shots, constant_deg, fit
     from gazegan.errors import DataError
-    from gazegan.predict import predict
 
     network, (store,) = gaze.open_network(weights, (data,), device)
     gaze.need_labels((store,))
@@ -81,14 +81,13 @@ def calibrate(
     if "subject" not in store.fields:
         raise click.UsageError(f"--data {data}: does not say whose each eye is; import it anew")
     counts = sorted(set(shots or ((0, 10, 20) if align_to else (0, 1, 5, 9))))
-    learn = _unlabelled(supposed(align_to)) if align_to else None
+    learn = _unlabelled(supposed(align_to)) if align_to else fit
     settings: dict[str, Any] = {"weights": str(weights), "data": str(data), "shots": counts}
     settings |= {"draws": draws, "seed": seed, **({"align_to": align_to} if align_to else {})}
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("predict", len(store), as_json) as advance:
-        turned = network.config.head_yaw
-        found = predict(network, store, device=device, advance=advance, turned=turned)
+        (found,) = answers(network, [store], _BATCH, False, device, advance)
     assert found.gaze is not None and found.subject is not None
     try:
         measured = by_shots(
@@ -98,16 +97,12 @@ def calibrate(
     except ValueError as fault:
         raise DataError(f"--data {data}: {fault}; name fewer --shots or other eyes") from None
     constant = constant_deg(found.gaze, found.subject)
-    values = {
-        "shots": [one.to_dict() for one in measured],
-        "constant_deg": constant,
-        "people": len(measured[0].people_deg),
-        "settings": settings,
-    }
+    shown = {"shots": [one.to_dict() for one in measured], "constant_deg": constant}
+    values = {**shown, "people": len(measured[0].people_deg), "settings": settings}
+    what = f"{'unlabelled' if align_to else 'labelled'} samples of an eye"
     if out:
-        _save(out, measured, constant, values)
-    what = "unlabelled samples an eye" if align_to else "samples an eye"
-    options.say(as_json, values, _text(measured, constant, f"{weights} on {data}", what))
+        _save(out, measured, constant, what, values)
+    options.say(as_json, values, _text(measured, constant, what, f"{weights} on {data}"))
 
 
 def _unlabelled(goals: tuple[Gazes, Gazes]) -> Learn:
@@ -119,7 +114,9 @@ def _unlabelled(goals: tuple[Gazes, Gazes]) -> Learn:
     return learn
 
 
-def _save(out: Path, measured: tuple[Shots, ...], constant: float, values: dict[str, Any]) -> None:
+def _save(
+    out: Path, measured: tuple[Shots, ...], constant: float, what: str, values: dict[str, Any]
+) -> None:
     from gazegan.data.files import write_atomic
     from gazegan.plots import shots_curve
 
@@ -128,12 +125,13 @@ def _save(out: Path, measured: tuple[Shots, ...], constant: float, values: dict[
         [one.mean_deg for one in measured],
         [one.se_deg or 0.0 for one in measured],
         constant,
+        what,
     )
     write_atomic(out / "curve.png", curve)
     gaze.save_json(out / RESULT, values)
 
 
-def _text(measured: tuple[Shots, ...], constant: float, heading: str, what: str) -> str:
+def _text(measured: tuple[Shots, ...], constant: float, what: str, heading: str) -> str:
     people = len(measured[0].people_deg)
     rows = [
         [str(one.count), f"{one.mean_deg:.2f}", "-" if one.se_deg is None else f"{one.se_deg:.2f}"]

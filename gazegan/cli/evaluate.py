@@ -82,15 +82,9 @@ def evaluate(
     """
     network, stores = gaze.open_network(weights, data, device)
     gaze.need_labels(stores)
-    settings = {
-        "weights": str(weights),
-        "data": [str(path) for path in data],
-        "mirror_average": mirror_average,
-        **({"by_face": True} if by_face else {}),
-        **({"align": True} if align else {}),
-        **({"align_to": align_to} if align_to else {}),
-        **({"direction": True} if direction else {}),
-    }
+    settings: dict[str, Any] = {"weights": str(weights), "data": [str(path) for path in data]}
+    more = {"by_face": by_face, "align": align, "align_to": align_to, "direction": direction}
+    settings |= {"mirror_average": mirror_average, **{k: v for k, v in more.items() if v}}
     if out:
         gaze.claim(out, RESULT, settings)
     with options.progress("evaluating", sum(map(len, stores)), as_json) as advance:

@@ -58,15 +58,15 @@ def _table(
 
 
 def _answers(target: str, part: Predicted) -> Tensor:
-    """Return the answers [N, ...] in degrees."""
+    """Return the answers [N, ...] in degrees, spreads behind angles where there are any."""
     import torch
 
     from gazegan import geometry
 
     if target != "angles":
         return geometry.direction_from_cos_sin(part.output)[:, None]
-    spread = [] if part.spread is None else [torch.rad2deg(part.spread)]
-    return torch.cat((torch.rad2deg(part.output), *spread), dim=1)
+    told = (part.output,) if part.spread is None else (part.output, part.spread)
+    return torch.rad2deg(torch.cat(told, dim=1))
 
 
 def _numbers(target: str, part: Predicted) -> Tensor:
@@ -77,16 +77,14 @@ def _numbers(target: str, part: Predicted) -> Tensor:
     from gazegan.metrics import MIN_ECCENTRICITY_DEG
 
     assert part.gaze is not None
+    said = _answers(target, part)
     if target == "angles":
         error = geometry.angular_error_deg(part.output, part.gaze)[:, None]
-        spread = [] if part.spread is None else [torch.rad2deg(part.spread)]
-        shown = (torch.rad2deg(part.gaze), torch.rad2deg(part.output), error, *spread)
-        return torch.cat(shown, dim=1)
-    true = geometry.direction_deg(part.gaze)
-    guess = geometry.direction_from_cos_sin(part.output)
-    error = geometry.circular_difference_deg(guess, true).abs()
-    defined = geometry.eccentricity_deg(part.gaze) >= MIN_ECCENTRICITY_DEG
-    return torch.stack((true, guess, error.where(defined, torch.nan)), dim=1)
+        return torch.cat((torch.rad2deg(part.gaze), said[:, :2], error, said[:, 2:]), dim=1)
+    true = geometry.direction_deg(part.gaze)[:, None]
+    error = geometry.circular_difference_deg(said, true).abs()
+    defined = geometry.eccentricity_deg(part.gaze)[:, None] >= MIN_ECCENTRICITY_DEG
+    return torch.cat((true, said, error.where(defined, torch.nan)), dim=1)
 
 
 def _which(part: Predicted, store: Store) -> Iterator[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from gazegan.errors import UserError
 _KINDS = {
     "evaluation": ("Evaluation", "How far answers are from the truth. The constant predictor"
         " never sees an image: it always answers the mean. Slope is that of answer on truth."),
-    "calibration": ("Calibration", "The error after some labelled samples of each eye."),
+    "calibration": ("Calibration", "The error after some samples of each eye, labelled or not."),
     "comparison": ("Likeness", "How far images are from photographs, beside two halves of the"
         " photographs: what chance alone sets apart."),
     "embed": ("Embedding", "Where images lie beside one another, and what the map is worth."),

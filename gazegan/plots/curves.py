@@ -87,15 +87,13 @@ def bars(values: Mapping[str, float], lines: Mapping[str, float], x: str, title:
 
 
 def shots_curve(
-    shots: ArrayLike, mean_deg: ArrayLike, se_deg: ArrayLike, constant_deg: float
+    shots: ArrayLike, mean_deg: ArrayLike, se_deg: ArrayLike, constant_deg: float, samples: str
 ) -> bytes:
-    """Draw mean errors `[K]` in degrees, with bars of `se_deg` `[K]`, against labelled samples.
+    """Draw mean errors `[K]` in degrees, with bars of `se_deg` `[K]`, against numbers of samples.
 
-    `constant_deg` is the error of the constant predictor.
+    `constant_deg` is the error of the constant predictor; `samples` says what they are of.
     """
-    figure, axes = new_figure(
-        "Gaze error after calibration", "labelled samples of a person", "mean error (degrees)"
-    )
+    figure, axes = new_figure("Gaze error after calibration", samples, "mean error (degrees)")
     x, (line, baseline) = floats(shots), styles(1)
     axes.errorbar(x, floats(mean_deg), floats(se_deg), marker="o", capsize=3, label="mean", **line)
     axes.axhline(constant_deg, label="constant predictor", **baseline)

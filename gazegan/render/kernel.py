@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gazegan.render.lookups import anchor, pairs
+from gazegan.render.lookups import Pair, pairs
 from gazegan.render.plan import Plan, Store, inputs, memory
 from gazegan.render.skips import blocks
 from gazegan.render.steps import LANES, Program, Step
@@ -179,12 +179,11 @@ class _Loop:
     def _take(self, block: list[int], declared: Container[int] = ()) -> None:
         program, kept = self.plan.program, self.plan.kept
         following = pairs(program, block, kept)
-        inside, second, starts = set(block), set(following.values()), set[int]()
+        second, starts = {pair.other for pair in following.values()}, set[int]()
         for place in block:
             step = program.steps[place]
             if place in following:
-                at = anchor(program, step.args[1], inside)
-                self._look_up_two(place, following[place], at, declared, starts)
+                self._look_up_two(place, following[place], declared, starts)
             elif place not in second:
                 vector = "" if place in declared else f"const {_TYPES[step.kind][1]} "
                 self.body.append(f"    {vector}x{place} = {self._said(place, step)};")
@@ -194,22 +193,17 @@ class _Loop:
                 self.body.append(f"    store(m{place} + x, x{place});")
 
     def _look_up_two(
-        self,
-        place: int,
-        other: int,
-        at: tuple[int, int],
-        declared: Container[int],
-        starts: set[int],
+        self, place: int, pair: Pair, declared: Container[int], starts: set[int]
     ) -> None:
         """Look up a number and the next one; `starts` are the places from which a block did."""
-        start, distance = at
+        start, other = pair.start, pair.other
         source = self._begin(self.plan.program.steps[place].args[0])
         if start not in starts:
             self.body.append(f"    const At a{start} = places({self._name(start)});")
             starts.add(start)
         if new := [f"x{k}" for k in (place, other) if k not in declared]:
             self.body.append(f"    F {', '.join(new)};")
-        self.head.append(f"  const float* const m{place} = {source} + {distance};")
+        self.head.append(f"  const float* const m{place} = {source} + {pair.distance};")
         self.body.append(f"    look_up_two(m{place}, a{start}, x{place}, x{other});")
         self.named.add(other)
 

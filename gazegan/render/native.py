@@ -17,13 +17,14 @@ from torch._inductor.runtime.cache_dir_utils import cache_dir
 from gazegan.render.kernel import Kernel
 from gazegan.render.steps import LANES
 
-# Thousands of steps in a loop want registers more than anything: steps are taken in an order that
-# needs few of them, and none is spent on running along with each of the planes.
 _FLAGS = (
-    *("-fschedule-insns", "-fsched-pressure", "-fno-ivopts"),
     *("-O2", "-std=c++17", "-shared", "-fPIC", "-march=native", "-Wno-psabi"),
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast"),
 )
+# Thousands of steps in a loop want registers more than anything: steps are taken in an order that
+# needs few of them, and none is spent on running along with each of the planes. Clang
+# refuses the words.
+_GCC = ("-fschedule-insns", "-fsched-pressure", "-fno-ivopts")
 
 
 class Native:
@@ -67,7 +68,9 @@ def build(text: str) -> Path:
     Raises InvalidCxxCompiler where there is no compiler, CalledProcessError where it fails.
     """
     compiler = get_cpp_compiler()
-    key = hashlib.sha256("\0".join((compiler, *_FLAGS, _machine(compiler), text)).encode())
+    machine = _machine(compiler)
+    flags = (*_FLAGS, *_GCC) if "gcc version" in machine else _FLAGS
+    key = hashlib.sha256("\0".join((compiler, *flags, machine, text)).encode())
     folder = Path(cache_dir()) / "gazegan"
     library = folder / f"{key.hexdigest()[:32]}.so"
     if not library.exists():
@@ -75,7 +78,7 @@ def build(text: str) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as aside:
             source, made = Path(aside) / "kernel.cpp", Path(aside) / "kernel.so"
             source.write_text(text)
-            words = [compiler, *_FLAGS, str(source), "-o", str(made)]
+            words = [compiler, *flags, str(source), "-o", str(made)]
             subprocess.run(words, check=True, capture_output=True, text=True)
             made.replace(library)  # whole or not at all, for others may look
     return library

@@ -223,14 +223,15 @@ def hit_face(
         steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
         step = torch.addcmul(now, steep, h, value=-1) / (1 - steep)
         before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
-    nasal = torch.addcmul(u0, h, slope_u) > 0
     if profile is not None and tracing():  # which cannot ask who is marked
+        nasal = torch.addcmul(u0, h, slope_u) > 0
         h = torch.where(profile, _first(p, height, h, nasal, _MARCH * fine), h)
     elif profile is not None and bool(profile.any()):
         marked = profile.flatten().nonzero().flatten()
         some, ray = p[marked], [part[marked] for part in (u0, slope_u, v0, slope_y)]
-        along = partial(_height_along, some, ray)
-        h = h.index_copy(0, marked, _first(some, along, h[marked], nasal[marked], _MARCH * fine))
+        along, found = partial(_height_along, some, ray), h[marked]
+        nasal = torch.addcmul(ray[0], found, ray[1]) > 0
+        h = h.index_copy(0, marked, _first(some, along, found, nasal, _MARCH * fine))
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
@@ -257,7 +258,8 @@ def _first(
     for k in range(steps, -_BELOW * steps // _MARCH - 1, -1):
         at = h + k * step
         inside = height(at) - at
-        enters = (inside > 0) & ~hidden if k > 0 else (inside > 0) & ~hidden & nasal
+        enters = (inside > 0) & ~hidden
+        enters = enters if k > 0 else enters & nasal
         low, high = torch.where(enters, at, low), torch.where(enters, at + step, high)
         low_in, high_in = torch.where(enters, inside, low_in), torch.where(enters, above, high_in)
         hidden, above = hidden | enters, inside

@@ -73,5 +73,5 @@ def test_without_labels_answers_get_the_moments_of_the_gazes_named(
     found = [one["mean_deg"] for one in values["shots"]]
     assert found == pytest.approx([one.mean_deg for one in expected], rel=1e-3)
     assert values["settings"]["align_to"] == str(tmp_path / "one")
-    assert "unlabelled samples an eye" in gazegan(*command).stdout
+    assert "unlabelled samples of an eye" in gazegan(*command).stdout
     assert "spread takes 10" in fault_of(*start, "--align-to", "webcam", "--shots", 5).message

@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,6 +56,24 @@ def test_what_steps_cannot_say_is_rendered_plainly(monkeypatch):
     assert said == [
         "--compile: this recipe cannot be compiled (no step for sort); rendering without it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("gcc version 12", True), ("clang version 19", False)]
+)
+def test_only_gcc_is_given_words_that_clang_refuses(monkeypatch, tmp_path, version, known):
+    given = []
+
+    def compiling(words, **_):
+        given.extend(words)
+        Path(words[-1]).touch()
+
+    monkeypatch.setattr(native, "cache_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(native, "get_cpp_compiler", lambda: "c++")
+    monkeypatch.setattr(native, "_machine", lambda _: version)
+    monkeypatch.setattr(native.subprocess, "run", compiling)
+    assert native.build("int nothing;").exists()
+    assert ("-fsched-pressure" in given) is known and "-O2" in given
 
 
 def test_a_wider_reach_of_the_blur_changes_no_bit():
