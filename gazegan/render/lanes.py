@@ -1,15 +1,31 @@
-"""What compiled loops call, in C++: operations on numbers and on vectors of eight."""
+"""What compiled loops call, in C++: operations on numbers and on vectors of eight or sixteen."""
 
-TEXT = r"""
-// What the renderer's compiled loops call: numbers, and vectors of as many as `LANES`.
+from gazegan.render.steps import LANES
+
+TEXT = (
+    f"""
+// What the renderer's compiled loops call: numbers, and vectors of as many as LANES.
+#define LANES {LANES}
+"""
+    r"""
 #include <cmath>
 #include <cstring>
-#ifdef __AVX2__
+
+// OF names the processor's own operations on as many numbers, where it has them.
+#if LANES == 16 && defined __AVX512DQ__
 #include <immintrin.h>
+#define OF(name) _mm512_##name
+typedef __m512 V;
+typedef __m512i W;
+#elif LANES == 8 && defined __AVX2__
+#include <immintrin.h>
+#define OF(name) _mm256_##name
+typedef __m256 V;
+typedef __m256i W;
 #endif
 
-typedef float F __attribute__((vector_size(32)));
-typedef int I __attribute__((vector_size(32)));
+typedef float F __attribute__((vector_size(4 * LANES)));
+typedef int I __attribute__((vector_size(4 * LANES)));
 
 #define HERE static inline __attribute__((always_inline))
 
@@ -18,10 +34,12 @@ template <class T> HERE void put(float* p, T v) { std::memcpy(p, &v, sizeof v); 
 template <class T> HERE T load(const float* p) { T v; std::memcpy(&v, p, sizeof v); return v; }
 template <class T> HERE void store(float* p, T v) { std::memcpy(p, &v, sizeof v); }
 template <class T> HERE void part(float* p, T v, long left) {
-  if (left >= 8) return std::memcpy(p, &v, sizeof v), void();
-#ifdef __AVX2__
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)left), lane), (__m256)v);
+  if (left >= LANES) return std::memcpy(p, &v, sizeof v), void();
+#if defined OF && LANES == 16
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << left) - 1), (V)v);
+#elif defined OF
+  const W lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)left), lane), (V)v);
 #else
   std::memcpy(p, &v, left * 4);
 #endif
@@ -29,37 +47,49 @@ template <class T> HERE void part(float* p, T v, long left) {
 HERE F all(float v) { return F{} + v; }
 HERE I all(int v) { return I{} + v; }
 template <class T> HERE T gather(const float* p, I at) {
-#ifdef __AVX2__
-  return (T)_mm256_i32gather_ps(p, (__m256i)at, 4);
+#if defined OF && LANES == 16
+  return (T)_mm512_i32gather_ps((W)at, p, 4);
+#elif defined OF
+  return (T)_mm256_i32gather_ps(p, (W)at, 4);
 #endif
   T v;
-  for (int k = 0; k < 8; ++k) std::memcpy((char*)&v + 4 * k, p + at[k], 4);
+  for (int k = 0; k < LANES; ++k) std::memcpy((char*)&v + 4 * k, p + at[k], 4);
   return v;
 }
 
 // Places, number by number, and what lies there and next to it: fewer reads than of two gathers.
-struct At { int k[8]; };
+struct At { int k[LANES]; };
 HERE At places(I at) { At a; std::memcpy(a.k, &at, sizeof a.k); return a; }
 HERE void look_up_two(const float* p, const At& at, F& here, F& next) {
-#ifdef __AVX__
+#ifdef OF
   const auto four = [&](int k) {
     const __m128d low = _mm_load_sd((const double*)(p + at.k[k]));
     return _mm_castpd_ps(_mm_loadh_pd(low, (const double*)(p + at.k[k + 1])));
   };
-  const __m256 even = _mm256_set_m128(four(4), four(0)), odd = _mm256_set_m128(four(6), four(2));
-  here = (F)_mm256_shuffle_ps(even, odd, 0x88);
-  next = (F)_mm256_shuffle_ps(even, odd, 0xdd);
+  const auto eight = [&](int k) { return _mm256_set_m128(four(k + 4), four(k)); };
+#if LANES == 16
+  const auto every_other = [&](int k) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(eight(k)), eight(k + 8), 1);
+  };
 #else
-  for (int k = 0; k < 8; ++k) here[k] = p[at.k[k]], next[k] = p[at.k[k] + 1];
+  const auto every_other = eight;
+#endif
+  const V even = every_other(0), odd = every_other(2);
+  here = (F)OF(shuffle_ps)(even, odd, 0x88);
+  next = (F)OF(shuffle_ps)(even, odd, 0xdd);
+#else
+  for (int k = 0; k < LANES; ++k) here[k] = p[at.k[k]], next[k] = p[at.k[k] + 1];
 #endif
 }
 
 HERE bool any_(int m) { return m; }
 HERE bool any_(I m) {
-#ifdef __AVX__
-  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#if defined OF && LANES == 16
+  return _mm512_test_epi32_mask((W)m, (W)m);
+#elif defined OF
+  return !_mm256_testz_si256((W)m, (W)m);
 #else
-  for (int k = 0; k < 8; ++k) if (m[k]) return true;
+  for (int k = 0; k < LANES; ++k) if (m[k]) return true;
   return false;
 #endif
 }
@@ -101,31 +131,31 @@ HERE F float_(I a) { return __builtin_convertvector(a, F); }
 HERE I int_(F a) { return __builtin_convertvector(a, I); }
 HERE F abs_(F a) { return (F)((I)a & 0x7fffffff); }
 HERE F floor_(F a) {
-#ifdef __AVX__
-  return (F)_mm256_floor_ps((__m256)a);
+#ifdef OF
+  return (F)OF(floor_ps)((V)a);
 #else
   F t = float_(int_(a));
   return t - (t > a ? all(1.0f) : F{});
 #endif
 }
 HERE F sqrt_(F a) {
-#ifdef __AVX__
-  return (F)_mm256_sqrt_ps((__m256)a);
+#ifdef OF
+  return (F)OF(sqrt_ps)((V)a);
 #else
-  for (int k = 0; k < 8; ++k) a[k] = std::sqrt(a[k]);
+  for (int k = 0; k < LANES; ++k) a[k] = std::sqrt(a[k]);
   return a;
 #endif
 }
 HERE F max_(F a, F b) {
-#ifdef __AVX__
-  return (F)_mm256_max_ps((__m256)a, (__m256)b);
+#ifdef OF
+  return (F)OF(max_ps)((V)a, (V)b);
 #else
   return a > b ? a : b;
 #endif
 }
 HERE F min_(F a, F b) {
-#ifdef __AVX__
-  return (F)_mm256_min_ps((__m256)a, (__m256)b);
+#ifdef OF
+  return (F)OF(min_ps)((V)a, (V)b);
 #else
   return a < b ? a : b;
 #endif
@@ -194,3 +224,4 @@ HERE F atan_(F x) {
   return (F)((I)y ^ ((I)x & (int)0x80000000));
 }
 """
+)

@@ -8,6 +8,13 @@ from gazegan.render.steps import LANES, Program, Size, Step, Value
 
 _MEMORY = ("plane", "join", "load")
 """Steps whose planes lie in memory and are read where they are used."""
+_AGAIN = 60
+"""Operations up to which a plane is worked out again rather than kept: memory is slower."""
+_COST = {
+    **{"gather": 20, "exp": 12, "exp_low": 10, "log": 15, "sin": 15, "cos": 15, "tan": 30},
+    **{"atan": 20, "sqrt": 8, "div": 6},
+}
+"""About how many operations a step takes, where it is more than one."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Plan:
             self._put(store)
         self._delay()
         self.kept = self._kept()
+        self._repeat()
 
     def _find(self, outputs: Sequence[Store]) -> list[int]:
         seen, left = set(), [store.place for store in outputs]
@@ -118,6 +126,34 @@ class Plan:
             if step.op == "gather":
                 late[step.args[0]] = self.levels[step.args[0]]
         self.loops = defaultdict(list, {k: sorted(v) for k, v in self.loops.items() if v})
+
+    def _repeat(self) -> None:
+        """Take steps again in later loops where that costs less than to keep their planes."""
+        for loop in self.order():
+            own, reads = set(self.loops.get(loop, ())), set(self.reads(loop))
+            for place in sorted(reads & self.kept):
+                again = self._again(place, loop[1], own, reads - {place})
+                if again is not None:
+                    own |= again
+                    reads.remove(place)
+            if own:
+                self.loops[loop] = sorted(own)
+        self.kept = self._kept()
+
+    def _again(self, place: int, size: Size, own: set[int], reads: set[int]) -> set[int] | None:
+        """What a loop has to take to work out a plane of an earlier one, or None if too much."""
+        known, found, left, cost = own | reads, set[int](), [place], 0
+        while left:
+            one = left.pop()
+            step = self.program.steps[one]
+            if one in known or one in found or step.size is None or step.op == "plane":
+                continue
+            cost += _COST.get(step.op, 1)
+            if step.op in _MEMORY or step.size != size or cost > _AGAIN:
+                return None
+            found.add(one)
+            left += inputs(step)
+        return found
 
     def after(self, place: int, size: Size) -> int:
         """The first level at which a loop over `size` can read a step."""

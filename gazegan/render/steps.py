@@ -11,7 +11,7 @@ from torch import Tensor
 Size = tuple[int, int]
 """Rows and columns of a plane."""
 
-LANES = 8
+LANES = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 """Numbers that are worked on at a time; rows of planes are filled up to a multiple of them."""
 
 

@@ -1,6 +1,8 @@
 """The compiled renderer beside the plain one, its steps beside torch, and no compiler at all."""
 
+import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from gazegan.render.plan import Plan, stores
 from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import expose, render_indices
 from gazegan.render.skips import guards
-from gazegan.render.steps import UntraceableError
+from gazegan.render.steps import LANES, UntraceableError
 from gazegan.render.tracing import Tracer
 
 SMALL = Recipe.model_validate({"image": {"height": 24, "width": 40}})
@@ -144,6 +146,38 @@ def test_steps_do_what_torch_does():
     torch.testing.assert_close(planes, steps(params, seed)[0], atol=2e-6, rtol=2e-6)
     for k in range(5):
         torch.testing.assert_close(found[k], steps(params[k : k + 1], seed[k : k + 1])[1][0])
+
+
+@pytest.mark.skipif(LANES == 8, reason="eight is what this processor works on")
+def test_steps_do_so_on_processors_that_work_on_eight_numbers():
+    case = f"{__file__}::{test_steps_do_what_torch_does.__name__}"
+    narrow = {**os.environ, "ATEN_CPU_CAPABILITY": "avx2"}
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", case]
+    done = subprocess.run(words, env=narrow, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    asked = [sys.executable, "-c", "from gazegan.render.steps import LANES; print(LANES)"]
+    assert int(subprocess.check_output(asked, env=narrow)) == 8
+
+
+@pytest.mark.parametrize(("waves", "kept"), [(1, 1), (9, 2)])
+def test_a_plane_is_kept_for_a_later_loop_only_where_it_costs_much(waves, kept):
+    def smoothed(params):
+        across, down = torch.linspace(-3, 3, 21), torch.linspace(-2, 2, 13)
+        plane = across * down[:, None] * params[:, :, None]
+        for _ in range(waves):
+            plane = plane.sin()
+        below = F.pad(plane + across, (0, 0, 1, 1), mode="replicate")[:, 2:]
+        return below * plane
+
+    params = torch.rand(1, 1, generator=rng.stream(0, "kept")) + 0.5
+    with Tracer() as tracer:
+        made = [tracer.value(smoothed(tracer.follow("params", params)))]
+    plan = Plan(tracer.program, stores(made))
+    assert len(plan.kept) == kept
+    (found,) = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)(
+        params, torch.zeros(1), ((13, 21),)
+    )
+    torch.testing.assert_close(found, smoothed(params), atol=2e-6, rtol=2e-6)
 
 
 @pytest.mark.slow
