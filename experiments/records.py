@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any
 
 
+def read(results: Path) -> list[dict[str, Any]]:
+    """Return the records, none where nothing was measured yet."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    return [json.loads(line) for line in lines]
+
+
 def keep(
     results: Path,
     same: Sequence[str],
@@ -16,12 +22,9 @@ def keep(
 
     They are sorted by `place`; where that is the same, new ones come last.
     """
-    old = results.read_text().splitlines() if results.exists() else []
     fresh = {tuple(line.get(name) for name in same) for line in lines}
     kept = [
-        record
-        for record in map(json.loads, old)
-        if tuple(record.get(name) for name in same) not in fresh
+        record for record in read(results) if tuple(record.get(name) for name in same) not in fresh
     ]
     written = results.with_suffix(".tmp")
     sorted_lines = sorted([*kept, *lines], key=place)

@@ -4,6 +4,7 @@
     python experiments/run.py columbia --real DIR --work DIR --set renders=200 --set epochs=0.1
     python experiments/run.py stability --work DIR
     python experiments/run.py columbia --real DIR --work DIR --device cuda --only trainings
+    python experiments/run.py columbia --real DIR --work DIR --only missing
 
 Repeating it resumes. Every measurement is appended to the experiment's results.jsonl (with --set,
 to the work folder's: a smoke run is no result); the table in its README.md is made from there by
@@ -23,13 +24,15 @@ import torch
 from commands import make, worded
 from machine import named, versions
 from pydantic import Field
-from records import keep
+from records import keep, read
 
 from gazegan.config import Config, load
 from gazegan.train.checkpoint import WEIGHTS, load_sealed
 
 HERE = Path(__file__).parent
 RESULTS, MADE_WITH = "results.jsonl", "made_with.json"
+TRAINING = (None, "trainings")
+"""What `--only` says where networks are trained."""
 KEPT = (
     "count", "mean_deg", "median_deg", "p95_deg", "constant_deg", "zero_deg", "vertical_deg",
     "horizontal_deg", "vertical_bias_deg", "horizontal_bias_deg", "vertical_slope",
@@ -95,8 +98,8 @@ class Experiment(Config):
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Commands at a time; default: 1.")
 @click.option(
     "--only",
-    type=click.Choice(["trainings", "measures"]),
-    help="Do not measure, or measure what is there.",
+    type=click.Choice(["trainings", "measures", "missing"]),
+    help="Do not measure; measure what is there; or what is there and has no record.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value.")
 def main(
@@ -120,7 +123,7 @@ def main(
     seeds = experiment.seeds
     for some in [seeds] if jobs > 1 else [(seed,) for seed in seeds]:
         here = {s: {**places, "seed": str(s), **quoted(run=work / str(s))} for s in some}
-        if only != "measures":
+        if only in TRAINING:
             for seed in here:
                 (work / str(seed)).mkdir(parents=True, exist_ok=True)
                 (work / str(seed) / MADE_WITH).write_text(json.dumps(circumstances(device)))
@@ -137,13 +140,17 @@ def go_through(
     only: str | None,
 ) -> None:
     """Train for each seed, whose places are `here`, and record what is measured as it comes."""
-    commands, cells = [], dict[int, tuple[int, Measure]]()
+    commands: list[list[str]] = []
+    cells: dict[int, tuple[int, Measure]] = {}
+    known = {(line["row"], line["column"], line["seed"]) for line in read(results)}
     for seed, place in here.items():
         if only != "trainings":  # first, to be measured as soon as they can
             found = [cell for cell in experiment.cells if not only or cell.ready(place)]
+            if only == "missing":
+                found = [cell for cell in found if (cell.row, cell.column, seed) not in known]
             cells |= {len(commands) + at: (seed, cell) for at, cell in enumerate(found)}
             commands += [worded(cell.command, place, "cpu") for cell in found]
-        if only != "measures":
+        if only in TRAINING:
             commands += [worded(command, place, device) for command in experiment.each]
     order = [(cell.row, cell.column) for cell in experiment.cells]
     for at, told in make(commands, jobs):

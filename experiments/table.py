@@ -3,7 +3,6 @@
 With --check nothing is written, and the exit code is 1 where a table differs from its results.
 """
 
-import json
 import math
 import statistics
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from cells import Records, markdown, of, spread, unique
 from likeness_table import likeness
 from other_tables import recovered, speeds
+from records import read
 from robust_table import robustness
 from stable_table import stability
 from train_table import trainings
@@ -39,11 +39,6 @@ def _refresh(results: Path, check: bool) -> bool:
     if not check and fresh != text:
         readme.write_text(fresh)
     return not check or fresh == text
-
-
-def read(results: Path) -> Records:
-    """Return the records of an experiment."""
-    return [json.loads(line) for line in results.read_text().splitlines()]
 
 
 def tables(records: Records) -> str:

@@ -5,21 +5,31 @@ head, is the network's own where everyone looks at the same places. Matching mom
 correlation alignment does to features (Sun, Feng & Saenko, Return of frustratingly easy domain
 adaptation, AAAI 2016); eye trackers that need no calibration match the patterns of people's gazes
 (Alnajar et al., Calibration-free gaze estimation using human gaze patterns, ICCV 2013).
+
+Where all are asked to look at the same places, their moments are known exactly (`match`).
+Where gazes only come from a known range, those of a few answers differ from its own by chance, and
+what networks are believed to be off by says how far to follow them (`estimate`).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from gazegan.calibrate import correct, eyes_of
+from gazegan.calibrate import Beliefs, correct, eyes_of
 from gazegan.predict import Predicted
 
 LEAST = 10
 """Answers of an eye below which their spread says little."""
 _SAME = 1e-6
 """Spread, rad, below which answers are all the same, and there is nothing to scale."""
+_SCALE = 0.2
+"""Standard deviation of the scale that timid answers lack, in logarithms, before any is seen."""
+_NARROW = math.radians(0.5)
+"""Spread of supposed gazes below which they are not believed to be known."""
 _TURNS = math.radians(2)
 """Standard deviation of the heads' yaw below which it counts as the same for all."""
 
@@ -88,11 +98,69 @@ def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
     timid, as they have to be with eyes that they do not know. Right only where each eye looks at
     these places. Raises ValueError where it is not known whose each eye is, or as `match` does.
     """
+    return _corrected(found, lambda output, turn: match(output, turn, turned, whole))
+
+
+def estimate(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
+    """Return the most probable correction `[4, 2]` for `calibrate.correct`, without a label.
+
+    `output` `[K, 2]` are (pitch, yaw) of one eye, `turn` `[K]` the heads' yaw, rad, NaN where
+    unknown. Its gazes are supposed to be drawn from normal distributions of the moments `turned`
+    along the heads' yaw, or `whole` where that is unknown; offset, weight of the head's
+    yaw and scale to be off as `calibrate.Beliefs` and `_SCALE` say (maximum a posteriori). The
+    more answers, the closer it comes to `match`.
+    """
+    known = turn is not None and bool(turn.isfinite().all())
+    goal = turned if known else whole
+    turns = turn.double() if turn is not None and known else torch.zeros(len(output)).double()
+    x = torch.stack((torch.ones_like(turns), turns), 1)
+    aims = goal.middle + goal.along * turns[:, None]
+    rows = torch.zeros(4, 2, dtype=torch.float64)
+    for angle in range(2):
+        noise = max(float(goal.spread[angle]), _NARROW)
+        scale, line = _most_probable(output[:, angle].double(), x, aims[:, angle], noise)
+        rows[0, angle], rows[3, angle], rows[1 + angle, angle] = line[0], line[1], scale - 1
+    return rows.to(output.dtype)
+
+
+def _most_probable(answers: Tensor, x: Tensor, aims: Tensor, noise: float) -> tuple[float, Tensor]:
+    """Return the scale and the line along `x` `[K, 2]` that bring answers `[K]` to their aims.
+
+    For a scale the line is the posterior mean of a linear model, as in `calibrate.fit`.
+    """
+    believed = Beliefs()
+    off = x.new_tensor((math.radians(believed.offset_deg), believed.head)).square().reciprocal()
+    inverse = off.diag() + x.mT @ x / noise**2
+    sides = x.mT @ torch.stack((aims, -answers), 1) / noise**2
+    fixed, scaled = torch.linalg.solve(inverse, sides).unbind(1)
+
+    def surprise(log_scale: float) -> float:
+        """Minus the logarithm of the posterior, but for a constant."""
+        scale = math.exp(log_scale)
+        line = fixed + scale * scaled
+        left = scale * answers + x @ line - aims
+        told = (left.square().sum() / noise**2 + (off * line.square()).sum()) / 2
+        return float(told) - len(answers) * log_scale + (log_scale / _SCALE) ** 2 / 2
+
+    scale = math.exp(minimize_scalar(surprise, bounds=(-2, 2), method="bounded").x)
+    return scale, fixed + scale * scaled
+
+
+def estimated(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
+    """Correct the answers, (pitch, yaw), of each eye as `estimate` does from all of them.
+
+    Right only where the eyes' gazes come from the distribution supposed. Raises ValueError where
+    it is not known whose each eye is.
+    """
+    return _corrected(found, lambda output, turn: estimate(output, turn, turned, whole))
+
+
+def _corrected(found: Predicted, learn: Callable[[Tensor, Tensor | None], Tensor]) -> Predicted:
+    """Correct each eye by what `learn` makes of its answers and its heads' yaw."""
     output = found.output.clone()
     for own in _eyes(found):
         head = None if found.head is None else found.head[own]
-        turn = None if head is None else head[:, 1]
-        correction = match(found.output[own], turn, turned, whole)
+        correction = learn(found.output[own], None if head is None else head[:, 1])
         output[own] = correct(found.output[own], correction, head)
     return replace(found, output=output, spread=None)
 

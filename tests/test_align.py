@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.stats import norm
 
-from gazegan.align import LEAST, Gazes, aligned, gazes_of, match, matched
-from gazegan.calibrate import by_shots
+from gazegan.align import LEAST, Gazes, aligned, estimate, estimated, gazes_of, match, matched
+from gazegan.calibrate import Beliefs, by_shots, correct
 from gazegan.predict import Predicted
 
 
@@ -139,3 +141,76 @@ def test_a_few_unlabelled_samples_tell_how_an_eye_is_off():
     assert none > 5 and some < none / 2 and most < min(some, 1.2)
     with pytest.raises(ValueError, match="only 9 answers"):
         match(found.output[:9], found.head[:9, 1], *goals)
+
+
+@pytest.mark.parametrize("heads", [True, False])
+def test_estimates_are_the_most_probable_corrections(heads):
+    """Against a general minimiser of the negative logarithm of the posterior, written out."""
+    rng = np.random.default_rng(5)
+    aim, along, spread = rng.normal(0, 0.1, 2), rng.normal(0, 0.3, 2), np.array([0.1, 0.2])
+    turn = rng.normal(0, 0.3, 9)
+    said = rng.normal(0, 0.1, (9, 2)) + 0.05 + 0.2 * turn[:, None]
+    turned = Gazes(*(torch.from_numpy(part) for part in (aim, along, spread)))
+    whole = Gazes(torch.from_numpy(aim), torch.zeros(2).double(), torch.from_numpy(spread))
+    seen = torch.from_numpy(turn) if heads else None
+    found = estimate(torch.from_numpy(said), seen, turned, whole)
+    if not heads:
+        turn, along = np.zeros(9), np.zeros(2)
+    beliefs = Beliefs()
+    for angle in range(2):
+
+        def surprise(x, angle=angle):
+            off, weight, log_scale = x
+            corrected = off + np.exp(log_scale) * said[:, angle] + weight * turn
+            gaze = norm(aim[angle] + along[angle] * turn, spread[angle])
+            told = gaze.logpdf(corrected) + log_scale  # the density of the answers themselves
+            believed = norm.logpdf(x, 0, [np.radians(beliefs.offset_deg), beliefs.head, 0.2])
+            return -told.sum() - believed.sum()
+
+        best = minimize(surprise, np.zeros(3), method="BFGS", options={"gtol": 1e-8}).x
+        mine = [found[0, angle], found[3, angle], torch.log1p(found[1 + angle, angle])]
+        np.testing.assert_allclose(mine, best, atol=1e-5)
+    assert found[1, 1] == found[2, 0] == 0
+
+
+def test_estimates_come_to_the_moments_with_many_answers():
+    found, gaze, turn = people(noise=0.02)
+    goals = gazes_of(gaze, turn), gazes_of(gaze)
+    many = replace(
+        found,
+        **{
+            name: getattr(found, name).repeat_interleave(50, 0)
+            for name in ("output", "id", "gaze", "head", "subject", "side")
+        },
+    )
+    exact, likely = matched(many, *goals).output, estimated(many, *goals).output
+    assert (likely - exact).abs().max() < 0.02 < (many.output - exact).abs().max() / 5
+    assert torch.equal(found.output, people(noise=0.02)[0].output)
+
+
+def test_from_few_answers_estimates_help_where_moments_harm():
+    """Forty eyes off and timid as networks are, each with ten looks at random."""
+    generator = torch.Generator().manual_seed(1)
+    goal = Gazes(torch.zeros(2).double(), torch.zeros(2).double(), torch.tensor([0.12, 0.2]))
+    before, after, exact = [], [], []
+    for _ in range(40):
+        gaze = goal.spread * torch.randn(110, 2, generator=generator).double()
+        offset = np.radians(3) * torch.randn(2, generator=generator)
+        said = offset + 0.8 * gaze + 0.02 * torch.randn(110, 2, generator=generator)
+        for errors, learn in ((before, None), (after, estimate), (exact, match)):
+            rows = (
+                torch.zeros(4, 2).double() if learn is None else learn(said[:10], None, goal, goal)
+            )
+            errors.append((correct(said[10:], rows) - gaze[10:]).square().sum(1).sqrt().mean())
+    before, after, exact = (float(torch.stack(errors).mean()) for errors in (before, after, exact))
+    assert after < 0.9 * before and after < 0.9 * exact
+
+
+def test_a_single_answer_and_answers_that_are_all_the_same_are_estimated():
+    goal = Gazes(torch.zeros(2).double(), torch.zeros(2).double(), torch.zeros(2).double())
+    for count in (1, 30):
+        said = torch.full((count, 2), 0.1)
+        rows = estimate(said, None, goal, goal)
+        assert rows.isfinite().all()
+        left = correct(said, rows).abs().max()
+        assert left < (0.05 if count == 1 else 0.01)

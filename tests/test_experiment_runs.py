@@ -1,7 +1,9 @@
 """Experiments' commands are run in order, side by side, and what they make is measured."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +11,7 @@ from scripts import load
 
 from gazegan.train.checkpoint import load_sealed, save_sealed
 
-run, table, hindered = load("run"), load("table"), load("commands").hindered
+run, records, hindered = load("run"), load("records"), load("commands").hindered
 MADE = {"gazegan": "0", "torch": "0", "threads": "1", "device": "cpu"}
 
 
@@ -91,8 +93,32 @@ def test_what_was_trained_is_measured_and_what_is_not_there_left_out(tmp_path: P
     info = {**info, "config": {**info["config"], "steps": 2}}
     save_sealed(tmp_path / "3" / "stopped" / "weights.safetensors", weights, info)
     run.go_through(experiment, here, tmp_path, results, "cpu", 2, "measures")
-    (found,) = table.read(results)
+    (found,) = records.read(results)
     assert (found["row"], found["seed"], found["count"], found["device"]) == ("raw", 3, 8, "a GPU")
+
+
+def test_what_has_a_record_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = run.Experiment(
+        seeds=(0, 1), values={}, once=(), each=("render webcam --out {run}/eyes",),
+        networks={"raw": "", "real": ""}, columns={"all": "evaluate {run} {network}"},
+    )  # fmt: skip
+    here, results = {}, tmp_path / "results.jsonl"
+    for seed in (0, 1):
+        here[seed] = {"run": str(tmp_path / str(seed))}
+        (tmp_path / str(seed)).mkdir()
+        (tmp_path / str(seed) / run.MADE_WITH).write_text(json.dumps(MADE))
+    run.record(results, run.Measure(row="real", column="all", command="c"), 0, {}, MADE)
+    made = []
+
+    def make(commands: list[list[str]], jobs: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        made.extend(commands)
+        yield from enumerate([{"mean_deg": 1.0}] * len(commands))
+
+    monkeypatch.setattr(run, "make", make)
+    run.go_through(experiment, here, tmp_path, results, "cpu", 1, "missing")
+    assert [words[1] for words in made] == [str(tmp_path / str(seed)) for seed in (0, 1, 1)]
+    found = [(line["row"], line["seed"]) for line in records.read(results)]
+    assert found == [("raw", 0), ("real", 0), ("raw", 1), ("real", 1)]
 
 
 def test_an_experiment_on_photographs_asks_for_them(tmp_path: Path) -> None:
@@ -105,5 +131,5 @@ def test_records_stand_in_the_order_of_the_recipe(tmp_path: Path) -> None:
     for seed, (row, column) in [(1, order[2]), (0, order[2]), (1, order[0]), (0, order[1])]:
         measure = run.Measure(row=row, column=column, command="c")
         run.record(results, measure, seed, {"mean_deg": 1.0}, MADE, order)
-    found = [(r["seed"], r["row"], r["column"]) for r in table.read(results)]
+    found = [(r["seed"], r["row"], r["column"]) for r in records.read(results)]
     assert found == [(0, "raw", "b"), (0, "real", "a"), (1, "raw", "a"), (1, "real", "a")]

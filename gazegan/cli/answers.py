@@ -53,22 +53,20 @@ def changed(
     """
     from functools import partial
 
-    from gazegan.align import aligned, matched
+    from gazegan.align import aligned, estimated, matched
     from gazegan.predict import as_directions
 
     asked = (("--align", align), ("--align-to", align_to), ("--direction", direction))
     for name, wanted in asked:
         if wanted and target != "angles":
             raise UserError(f"{name}: this network answers directions already; leave it out")
-    if align and align_to:
-        raise UserError("--align, --align-to: the second shifts answers too; leave --align out")
     pairs = list(zip(found, stores, strict=True))
-    if align:
-        pairs = [(_aligned(aligned, "--align", *pair), pair[1]) for pair in pairs]
     if align_to:
         turned, whole = supposed(align_to)
-        match = partial(matched, turned=turned, whole=whole)
-        pairs = [(_aligned(match, "--align-to", *pair), pair[1]) for pair in pairs]
+        shift = partial(matched if align else estimated, turned=turned, whole=whole)
+    if align or align_to:
+        make, name = (shift, "--align-to") if align_to else (aligned, "--align")
+        pairs = [(_aligned(make, name, *pair), pair[1]) for pair in pairs]
     if by_face:
         pairs = [(_joined(part, store), store) for part, store in pairs]
     return [as_directions(part) if direction else part for part, _ in pairs]

@@ -28,12 +28,12 @@ _BATCH = 256
 )  # fmt: skip
 @click.option(
     "--shots", type=click.IntRange(0), multiple=True, metavar="K",
-    help="Samples of each eye; repeatable. Default 0, 1, 5, 9; with --align-to 0, 10, 20.",
+    help="Samples of each eye; repeatable. Default 0, 1, 5, 9; with --align-to 0, 5, 10, 20.",
 )  # fmt: skip
 @click.option(
     "--align-to", default=None, metavar="RECIPE|STORE",
-    help="Use no label of the samples: suppose that each eye looks where these eyes do, and shift"
-    " and scale answers to that.",
+    help="Use no label of the samples: suppose that each eye's gazes come from the range of"
+    " these, and shift and scale answers toward that.",
 )  # fmt: skip
 @click.option(
     "--draws", type=click.IntRange(1), default=20, show_default=True,
@@ -62,9 +62,9 @@ def calibrate(
     are few. Where it is not known which side an eye is, a person has one correction. It is
     measured on the eye's other samples, the same for every K, and averaged over people; the
     spread is the standard error over people. The constant predictor beside it always answers the
-    mean gaze of all. With --align-to samples need no label: the correction gives their answers the
-    mean and the spread, along the heads' yaw where that is known, of the gazes of a recipe or of
-    a labelled store.
+    mean gaze of all. With --align-to samples need no label: the correction moves the mean and the
+    spread of their answers, along the heads' yaw where that is known, toward those of the gazes of
+    a recipe or of a labelled store, the farther the more samples there are.
 
     \b
     gazegan calibrate --weights runs/gaze --data stores/people
@@ -80,7 +80,7 @@ def calibrate(
         raise click.UsageError("--weights: answers in directions; train one with --target angles")
     if "subject" not in store.fields:
         raise click.UsageError(f"--data {data}: does not say whose each eye is; import it anew")
-    counts = sorted(set(shots or ((0, 10, 20) if align_to else (0, 1, 5, 9))))
+    counts = sorted(set(shots or ((0, 5, 10, 20) if align_to else (0, 1, 5, 9))))
     learn = _unlabelled(supposed(align_to)) if align_to else fit
     settings: dict[str, Any] = {"weights": str(weights), "data": str(data), "shots": counts}
     settings |= {"draws": draws, "seed": seed, **({"align_to": align_to} if align_to else {})}
@@ -106,10 +106,10 @@ def calibrate(
 
 
 def _unlabelled(goals: tuple[Gazes, Gazes]) -> Learn:
-    from gazegan.align import match
+    from gazegan.align import estimate
 
     def learn(output: Tensor, gaze: Tensor, head: Tensor | None) -> Tensor:
-        return match(output, None if head is None else head[:, 1], *goals)
+        return estimate(output, None if head is None else head[:, 1], *goals)
 
     return learn
 

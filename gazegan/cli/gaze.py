@@ -42,9 +42,10 @@ ALIGN = click.option(
 )  # fmt: skip
 ALIGN_TO = click.option(
     "--align-to", default=None, metavar="RECIPE|STORE",
-    help="Shift and scale the answers of each eye to the mean and the spread of these gazes, along"
-    " the heads' yaw where that is known: needs no labels of these eyes, but supposes"
-    " that each looks at these places.",
+    help="Shift and scale the answers of each eye toward the mean and the spread of these gazes,"
+    " along the heads' yaw where that is known, the farther the more answers it has: needs no"
+    " labels, but supposes that each eye's gazes come from this range. With --align all the way:"
+    " each eye looks at all of these places.",
 )  # fmt: skip
 
 

@@ -65,9 +65,11 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     """The dark line of roots, or of paint, on the upper margin."""
     above, along = lids.above, lids.along
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
-    if row.fine:  # frayed by single hairs
-        hairs = noise(row.seed, "fray", 3.4 * row.face.u)
-        width = width * (1 + 0.25 * hairs * detail(3.4, row.pixel_mm))
+    if row.fine:  # frayed by single hairs, which lean outward
+        u = torch.addcmul(row.face.u, 0.05 * (row.face.u + 1), above, value=-1)
+        for wide, deep in ((4.3, 0.3), (8.9, 0.5)):
+            hairs = noise(row.seed, "fray", wide * u)
+            width = width * (1 + deep * hairs * detail(wide, row.pixel_mm))
     outward = (above / width).clamp(min=0)
     inward = above.clamp(max=0)
     return torch.exp(-torch.addcmul(outward * outward * outward, inward, inward, value=4))
@@ -84,9 +86,13 @@ def _upper_hairs(p: EyeParams, row: _Row, tip: Tensor, lids: Lids) -> Tensor:
 
 
 def _lower_hairs(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
-    along = lids.below / (0.45 * p.lash_length).clamp(min=0.3)
-    hairs = _strands(row, "lower lashes", _LOWER_MM, along, -lids.below, 0.7 * p.lash_thick)
-    return 0.8 * p.lash_dark * hairs
+    along = lids.below / (0.42 * p.lash_length).clamp(min=0.3)
+    thick = 0.55 * p.lash_thick
+    hairs = _strands(row, "lower lashes", _LOWER_MM, along, -lids.below, thick)
+    if row.fine:  # a second row, and few near the nose
+        behind = _strands(row, "lower behind", 1.6 * _LOWER_MM, 1.25 * along, -lids.below, thick)
+        hairs = torch.maximum(hairs, behind) * elementary.ramp(row.face.u, 7, -4)
+    return 0.75 * p.lash_dark * hairs
 
 
 def _strands(
@@ -103,8 +109,8 @@ def _strands(
     sway = noise(row.seed, name + " sway", u / 2.5)
     lean = torch.add(0.035 * (u + 1), sway, alpha=0.25)
     if row.fine:
-        tuft = noise(row.seed, name + " tufts", u / 1.1)
-        lean = lean * (0.7 + 0.5 * along.clamp(0, 1)) + 0.12 * tuft
+        tuft, bent = noise(row.seed, name + " tufts", u / 1.1), along.clamp(0, 1)
+        lean = lean * (0.5 + 0.8 * bent) + (0.1 + 0.12 * bent) * tuft
     cell = torch.addcmul(u, rise, lean, value=-1) / spacing
     at = cell.floor()
     place = draws(row.seed, name, at)

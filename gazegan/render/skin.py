@@ -30,7 +30,7 @@ def colour(
     if fine:
         texture = texture + _specks(seed, x, y, grain, pixel_mm)
     x, y = torch.add(u, v, alpha=0.5), torch.sub(v, u, alpha=0.5)
-    x, y = torch.add(x, grain, alpha=0.8), torch.add(y, mottle, alpha=0.8)
+    x, y = torch.add(x, grain, alpha=0.3), torch.add(y, mottle, alpha=0.8)
     spots = noise(seed, "freckles", 0.8 * x, 0.8 * y)
     freckled = p.freckles * (2.2 * (spots - 0.45)).clamp(0, 1) * detail(0.8, pixel_mm)
     beyond = torch.maximum(u - p.canthus_inner, -u - p.canthus_outer).clamp(min=0)
@@ -63,7 +63,7 @@ def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:
     orbit = elementary.bump(u / 17, v / 7 - 2 / 7)
     nose = elementary.bump(u / 6 - 2, v / 12)
     near = elementary.bump((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap))
-    folded = torch.add(0.55 * relief.crease(lids), near, alpha=0.3) * lids.bulge
+    folded = torch.add(0.48 * relief.crease(lids), near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)

@@ -13,9 +13,11 @@ from PIL import Image
 from scipy.stats import wasserstein_distance
 
 from gazegan import geometry, metrics
+from gazegan.align import estimated, gazes_of
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import open_store, write_store
 from gazegan.geometry import angular_error_deg
+from gazegan.predict import predict
 from gazegan.render.prior import load_recipe, sample
 from gazegan.schema import MASKS
 from gazegan.train.checkpoint import load_weights
@@ -265,7 +267,7 @@ def test_align_to_matches_the_gazes_of_a_recipe_or_a_store(gazegan, fault_of, pl
     drawn = torch.stack((asked.gaze_pitch, asked.gaze_yaw), 1)
     for source, gaze in (("webcam", drawn), (str(known), torch.rad2deg(batch.gaze))):
         out = tmp_path / source.rsplit("/")[-1]
-        gazegan(*start, "--align-to", source, "--out", out)
+        gazegan(*start, "--align", "--align-to", source, "--out", out)
         said = torch.tensor([
             [float(row[f"predicted_{axis}_deg"]) for axis in ("pitch", "yaw")]
             for row in rows_of(out)
@@ -274,7 +276,14 @@ def test_align_to_matches_the_gazes_of_a_recipe_or_a_store(gazegan, fault_of, pl
         torch.testing.assert_close(said.std(0, correction=0), gaze.std(0), atol=0.3, rtol=0.03)
         values = json.loads((out / "evaluation.json").read_text())
         assert values["settings"]["align_to"] == source
-    assert "leave --align out" in fault_of(*start, "--align", "--align-to", "webcam").message
+    answers = predict(load_weights(places / "angles.safetensors", "gaze")[0], open_store(known))
+    likely = estimated(answers, gazes_of(batch.gaze), gazes_of(batch.gaze)).output
+    gazegan(*start, "--align-to", str(known), "--out", tmp_path / "likely")
+    for k, axis in enumerate(("pitch", "yaw")):
+        said = [float(row[f"predicted_{axis}_deg"]) for row in rows_of(tmp_path / "likely")]
+        torch.testing.assert_close(
+            torch.tensor(said), torch.rad2deg(likely[:, k]), atol=2e-3, rtol=0
+        )
     assert "makes scenes" in fault_of(*start, "--align-to", "crowd").message
     assert "--align-to nowhere: no such recipe" in fault_of(*start, "--align-to", "nowhere").message
     unlabelled = tmp_path / "unlabelled"
