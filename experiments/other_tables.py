@@ -57,7 +57,7 @@ def speeds(records: Records) -> str:
     head = ["size", "recipe", "renderer", "images a second", "over eager", "bar"]
     parts = [markdown(head, rows), markdown(["what", "measured"], _measures(records))]
     parts += _devices(of(records, kind="device"))
-    one, repeats = records[0], len(unique(timed, "repeat"))
+    one, repeats = timed[0], len(unique(timed, "repeat"))
     parts.append(
         f"Medians, in brackets smallest and largest of {repeats} repeats by turns; gazegan"
         f" {one['gazegan']}, torch {one['torch']}, {one['threads']} thread of {one['processor']}"

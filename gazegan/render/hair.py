@@ -67,7 +67,7 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     width = p.lash_width * (0.35 + 0.75 * (1 - along) + 0.4 * lids.bulge)
     if row.fine:  # frayed by single hairs, which lean outward
         u = torch.addcmul(row.face.u, 0.05 * (row.face.u + 1), above, value=-1)
-        for wide, deep in ((4.3, 0.3), (8.9, 0.5)):
+        for wide, deep in ((4.3, 0.25), (8.9, 0.3)):
             hairs = noise(row.seed, "fray", wide * u)
             width = width * (1 + deep * hairs * detail(wide, row.pixel_mm))
     outward = (above / width).clamp(min=0)
