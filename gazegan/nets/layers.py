@@ -116,6 +116,12 @@ def standardise(image: Tensor, epsilon: float) -> Tensor:
     return centred / (variance + epsilon**2).sqrt()
 
 
+def middle(image: Tensor, share: float) -> Tensor:
+    """Cut off the rim of images `[..., H, W]`: `share` of both sides is left, to two pixels."""
+    top, left = (round((1 - share) / 2 * side) for side in image.shape[-2:])
+    return image[..., top : image.shape[-2] - top, left : image.shape[-1] - left]
+
+
 def equalise(image: Tensor, knots: int, stretches: bool = False) -> Tensor:
     """Give every image `[B, C, H, W]` nearly the same histogram: uniform, mean 0, spread 1.
 

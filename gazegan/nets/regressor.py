@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gazegan.config import Config
 from gazegan.geometry import angles_from_vector, vector_from_angles
 from gazegan.nets.landmarks import READ, expected_place, normalise
-from gazegan.nets.layers import PreActivation, channels_last, equalise, standardise
+from gazegan.nets.layers import PreActivation, channels_last, equalise, middle, standardise
 from gazegan.nets.normaliser_free import FreePreActivation, StandardisedConv
 
 Target = Literal["angles", "direction"]
@@ -57,6 +57,9 @@ class RegressorConfig(Config):
     """vector: the last layer points where the eye looks, and its pitch and yaw are the output."""
     limit_deg: float = Field(0.0, ge=0, le=90)
     """Bound of pitch and yaw to either side, by a sigmoid without weights; 0 for none."""
+    view: float = Field(1.0, ge=0.1, le=1)
+    """Share of the image's sides, about its middle, that is looked at: lids' corners, brows and
+    what lies around differ most from one kind of image to another. Not of landmarks."""
     knots: int = Field(17, ge=0, le=257)
     """Quantiles of the histogram equalisation of the input; 0 only standardises it."""
     head_yaw: bool = False
@@ -75,6 +78,8 @@ class RegressorConfig(Config):
             raise ValueError("head 'vector' needs target 'angles' and no limit_deg")
         if self.spread and self.target != "angles":
             raise ValueError("spread is of angles; leave it out with target 'direction'")
+        if self.view < 1 and self.kind == "landmarks":
+            raise ValueError("view leaves landmarks out of sight; leave it out with 'landmarks'")
         if self.norm == "free" and self.kind != "resnet":
             raise ValueError(f"norm 'free' is of kind 'resnet' alone, not of {self.kind!r}")
         if self.norm == "free" and min(self.widths) < 2:
@@ -223,10 +228,11 @@ class Regressor(nn.Module):
 
         Spreads lie in SPREAD_DEG; halfway of their logarithm is where the last layer says 0.
         """
+        seen = middle(image, self.config.view)
         if self.config.knots > 1:
-            even = equalise(image, self.config.knots)
+            even = equalise(seen, self.config.knots)
         else:
-            even = standardise(image, self.config.epsilon)
+            even = standardise(seen, self.config.epsilon)
         features = self.trunk(even)
         if self.config.kind != "landmarks":
             pooled = F.adaptive_avg_pool2d(features, self.config.grid).flatten(1)

@@ -97,7 +97,7 @@ def shots_curve(
     x, (line, baseline) = floats(shots), styles(1)
     axes.errorbar(x, floats(mean_deg), floats(se_deg), marker="o", capsize=3, label="mean", **line)
     axes.axhline(constant_deg, label="constant predictor", **baseline)
-    axes.set(ylim=(0, None))
+    axes.set(xticks=x, ylim=(0, None))
     legend(axes, loc="lower right")
     return png_of(figure)
 

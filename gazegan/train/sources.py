@@ -10,6 +10,7 @@ from torch import Tensor
 from gazegan import rng
 from gazegan.data.stream import JoinedSamples, Samples, check_alike, share_counts
 from gazegan.errors import UserError
+from gazegan.nets.layers import middle
 from gazegan.nets.regressor import LEAST_SIDE, RegressorConfig
 from gazegan.train.adapt.settings import AdaptConfig
 
@@ -48,9 +49,11 @@ def taught(axes: Sequence[Axes], shares: Sequence[float], batch_size: int) -> Te
 
 def check_learnable(network: RegressorConfig, data: Samples) -> None:
     """Raise UserError where a network cannot learn from images of this size or of such labels."""
-    if min(data.size) < (least := LEAST_SIDE[network.kind]):
+    rows, columns = middle(torch.empty(data.size), network.view).shape
+    if min(rows, columns) < (least := LEAST_SIDE[network.kind]):
+        cut = f", of which network.view leaves {rows}x{columns}," if network.view < 1 else ""
         raise UserError(
-            f"--data: images of {data.size[0]}x{data.size[1]} are too small for network.kind"
+            f"--data: images of {data.size[0]}x{data.size[1]}{cut} are too small for network.kind"
             f" {network.kind!r}, which needs {least}; take another kind"
         )
     if network.head_yaw and data.read([0]).head is None:

@@ -9,7 +9,7 @@ from learning import images, learned, stirred
 from torch import nn
 
 from gazegan.geometry import vector_from_angles
-from gazegan.nets.layers import PreActivation
+from gazegan.nets.layers import PreActivation, middle
 from gazegan.nets.regressor import SPREAD_DEG, Regressor, RegressorConfig
 
 KINDS = ("small", "lenet", "resnet", "resnet18")
@@ -28,6 +28,33 @@ def test_every_kind_answers_every_size_and_learns(kind, channels):
     losses = learned(regressor, image, wanted, 25)
     assert losses[-1] < 0.5 * losses[0]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in regressor.parameters())
+
+
+@pytest.mark.parametrize("size", [(36, 60), (37, 61), (16, 24)])
+@pytest.mark.parametrize("knots", [0, 9])
+def test_of_a_view_the_rim_does_not_count(size, knots):
+    torch.manual_seed(0)
+    sizes = {"widths": (8, 8, 16, 16, 16), "hidden": 16, "knots": knots}
+    whole = Regressor(RegressorConfig(**sizes), 1).eval()
+    part = Regressor(RegressorConfig(**sizes, view=0.7), 1).eval()
+    part.load_state_dict(whole.state_dict())
+    image = images(4, 1, *size)
+    rows, columns = middle(image, 0.7).shape[-2:]
+    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
+    assert (size[0] - rows) % 2 == (size[1] - columns) % 2 == 0  # the middle stays the middle
+    assert abs(rows - 0.7 * size[0]) <= 1 and abs(columns - 0.7 * size[1]) <= 1
+    inside = image[..., top : top + rows, left : left + columns]
+    torch.testing.assert_close(part(image), whole(inside))
+    image.requires_grad_()
+    part(image).sum().backward()
+    rim = torch.ones(size, dtype=torch.bool)
+    rim[top : top + rows, left : left + columns] = False
+    assert not image.grad[..., rim].any() and image.grad[..., ~rim].any()
+
+
+def test_a_view_leaves_landmarks_in_sight():
+    with pytest.raises(ValueError, match="landmarks out of sight"):
+        RegressorConfig(kind="landmarks", view=0.8)
 
 
 def test_a_head_that_points_gives_angles_of_its_vector_and_learns():
