@@ -38,16 +38,13 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_columbia_experiment_runs_small_and_leaves_its_records_alone(
+def test_an_experiment_runs_small_and_leaves_its_records_alone(
     photographs: Path, tmp_path: Path
 ) -> None:
-    small = {
-        "seeds": "[0]", "renders": 64, "epochs": 1, "refiner_steps": 2,
-        "both_epochs": 1, "real_epochs": 4,
-    }  # fmt: skip
-    records = ROOT / "experiments" / "columbia" / "results.jsonl"
-    before = records.read_bytes() if records.exists() else None
-    command = [sys.executable, str(ROOT / "experiments" / "run.py"), "columbia"]
+    small = {"seeds": "[0]", "renders": 64, "steps": 2, "refiner_steps": 2}
+    records = ROOT / "experiments" / "angle_gap" / "results.jsonl"
+    before = records.read_bytes()
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), "angle_gap"]
     command += ["--real", str(photographs), "--work", str(tmp_path / "work")]
     command += [word for k, v in small.items() for word in ("--set", f"{k}={v}")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -58,12 +55,8 @@ def test_the_columbia_experiment_runs_small_and_leaves_its_records_alone(
     recipe = tomllib.loads((records.parent / "recipe.toml").read_text())
     cells = [(measure["row"], measure["column"]) for measure in recipe["measures"]]
     assert [(line["row"], line["column"]) for line in found] == cells
-    for line in found:
-        if line["column"].endswith("calibrated"):
-            assert set(line["shots"]) == {"0", "1", "5", "9"}
-        elif line["column"] != "pupil drift":
-            assert line["mean_deg"] > 0
-    assert (records.read_bytes() if records.exists() else None) == before
+    assert all(line["mean_deg"] > 0 for line in found if line["column"] != "pupil drift")
+    assert records.read_bytes() == before
 
 
 def run(*words: object) -> dict[str, float]:

@@ -26,6 +26,9 @@ def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
     small = MemorySamples(replace(whole, image=whole.image[:, :, :12], masks=None))
     with pytest.raises(UserError, match=r"12x\d+ are too small for network\.kind 'lenet'.* 16"):
         gaze_of(small, network={"kind": "lenet"})
+    left = r"of which network\.view leaves (\d+)x\d+, are too small"
+    with pytest.raises(UserError, match=left):
+        gaze_of(MemorySamples(whole), network={"kind": "lenet", "view": 0.5})
 
 
 def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):
