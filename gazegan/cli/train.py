@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
 BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
+_IDLE = 1e-3
+"""Mean change of pixels in 0..1 below which a refiner does nothing."""
 
 
 @click.group()
@@ -85,7 +87,7 @@ def refiner(
       gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
       gazegan train refiner ... --judge runs/gaze --set gaze=0.1
       gazegan train refiner ... --device cuda --precision bf16 --compile
-      gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=5
+      gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=0.02
     """
     from gazegan.data.store import Store
     from gazegan.data.stream import open_samples
@@ -103,7 +105,12 @@ def refiner(
                 renders = hold(renders, advance)
         kept = None if judge is None else _judge(judge, renders.channels, own)
         stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify)
-        training.train_into(stage, out, as_json)
+        change = training.train_into(stage, out, as_json).get("change", 1.0)
+    if change < _IDLE and cfg.steps >= 2 * cfg.critic_lead:
+        training.notify(
+            f"{out}: eyes change by {change:.1g} on average, next to nothing, of 0..1; lower"
+            f" --set keep ({cfg.keep:g})"
+        )
 
 
 def _judge(run: Path, channels: int, device: str) -> "Judge":

@@ -46,8 +46,8 @@ def together(device: str) -> Iterator[str]:
         raise SystemExit(fault.exit_code) from None
 
 
-def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
-    """Train with a progress bar, and say what was logged last."""
+def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> dict[str, Any]:
+    """Train with a progress bar, and say what was logged last; returns it, of the first process."""
     from gazegan.train.log import read_log
     from gazegan.train.loop import run
     from gazegan.train.processes import rank
@@ -56,12 +56,13 @@ def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> None:
     with progress(f"train {stage.name}", images, quiet=as_json or rank() > 0) as advance:
         run(stage, run_dir, advance, notify)
     if rank():
-        return
+        return {}
     last: dict[str, Any] = {"run": str(run_dir)}
     for line in read_log(run_dir):
         last |= line
     numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
     say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
+    return last
 
 
 def notify(message: str) -> None:

@@ -79,6 +79,13 @@ def train_refiner(stores, run="refiner", *more, code=0):
     )  # fmt: skip
 
 
+def test_a_refiner_that_does_nothing_says_so(stores):
+    idle = train_refiner(stores, "idle", "--set", "keep=1000", "--set", "average=0")
+    assert "next to nothing" in idle.stderr and "lower --set keep (1000)" in idle.stderr
+    eager = ("--set", "keep=0", "--set", "generator.lr=0.05", "--set", "average=0")
+    assert "next to nothing" not in train_refiner(stores, "eager", *eager).stderr
+
+
 def train_gaze(stores, *more, run="gaze", code=0):
     return gazegan(
         "train", "gaze", "--data", stores / "renders", "--out", stores / run, *TINY_GAZE, *more,
