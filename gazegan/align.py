@@ -83,12 +83,18 @@ def match(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> T
     """
     if len(output) < LEAST:
         raise ValueError(f"an eye has only {len(output)} answers; their spread takes {LEAST}")
-    known = turn is not None and bool(turn.isfinite().all())
-    goal, said = turned if known else whole, gazes_of(output, turn)
+    turn, goal = _supposed(turn, turned, whole)
+    said = gazes_of(output, turn)
     scale = torch.where(said.spread < _SAME, 1.0, goal.spread / said.spread)
-    along = (goal.along if known else 0) - scale * said.along
+    along = (0 if turn is None else goal.along) - scale * said.along
     rows = (goal.middle - scale * said.middle, *(scale - 1).diag(), along)
     return torch.stack(rows).to(output.dtype)
+
+
+def _supposed(turn: Tensor | None, turned: Gazes, whole: Gazes) -> tuple[Tensor | None, Gazes]:
+    """Return the heads' yaw, None unless all are known, and the gazes supposed with it."""
+    known = turn is not None and bool(turn.isfinite().all())
+    return (turn, turned) if known else (None, whole)
 
 
 def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
@@ -110,9 +116,8 @@ def estimate(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -
     yaw and scale to be off as `calibrate.Beliefs` and `_SCALE` say (maximum a posteriori). The
     more answers, the closer it comes to `match`.
     """
-    known = turn is not None and bool(turn.isfinite().all())
-    goal = turned if known else whole
-    turns = turn.double() if turn is not None and known else torch.zeros(len(output)).double()
+    turn, goal = _supposed(turn, turned, whole)
+    turns = torch.zeros(len(output)).double() if turn is None else turn.double()
     x = torch.stack((torch.ones_like(turns), turns), 1)
     aims = goal.middle + goal.along * turns[:, None]
     rows = torch.zeros(4, 2, dtype=torch.float64)

@@ -61,11 +61,12 @@ def changed(
         if wanted and target != "angles":
             raise UserError(f"{name}: this network answers directions already; leave it out")
     pairs = list(zip(found, stores, strict=True))
+    make: Callable[[Predicted], Predicted] = aligned
     if align_to:
         turned, whole = supposed(align_to)
-        shift = partial(matched if align else estimated, turned=turned, whole=whole)
+        make = partial(matched if align else estimated, turned=turned, whole=whole)
     if align or align_to:
-        make, name = (shift, "--align-to") if align_to else (aligned, "--align")
+        name = "--align" if align else "--align-to"
         pairs = [(_aligned(make, name, *pair), pair[1]) for pair in pairs]
     if by_face:
         pairs = [(_joined(part, store), store) for part, store in pairs]

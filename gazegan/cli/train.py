@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
 BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
-_IDLE = 1e-3
-"""Mean change of pixels in 0..1 below which a refiner does nothing."""
 
 
 @click.group()
@@ -105,12 +103,7 @@ def refiner(
                 renders = hold(renders, advance)
         kept = None if judge is None else _judge(judge, renders.channels, own)
         stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify)
-        change = training.train_into(stage, out, as_json).get("change", 1.0)
-    if change < _IDLE and cfg.steps >= 2 * cfg.critic_lead:
-        training.notify(
-            f"{out}: eyes change by {change:.1g} on average, next to nothing, of 0..1; lower"
-            f" --set keep ({cfg.keep:g})"
-        )
+        training.tell_if_idle(cfg, training.train_into(stage, out, as_json))
 
 
 def _judge(run: Path, channels: int, device: str) -> "Judge":

@@ -13,6 +13,10 @@ from gazegan.cli.options import check_device, progress, say
 if TYPE_CHECKING:
     from gazegan.train.gaze_settings import GazeTraining
     from gazegan.train.loop import Stage
+    from gazegan.train.refiner import RefinerTraining
+
+_IDLE = 1e-3
+"""Mean change of pixels in 0..1 below which a refiner does nothing."""
 
 
 def steps_of(epochs: float, count: int, cfg: "GazeTraining") -> int:
@@ -63,6 +67,16 @@ def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> dict[str, A
     numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
     say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
     return last
+
+
+def tell_if_idle(cfg: "RefinerTraining", last: Mapping[str, Any]) -> None:
+    """Tell where a refiner has had time to learn and, by its `last` measures, does nothing."""
+    change = last.get("change", 1.0)
+    if change < _IDLE and cfg.steps >= 2 * cfg.critic_lead:
+        notify(
+            f"{last['run']}: eyes change by {change:.1g} of 0..1 on average, next to nothing; lower"
+            f" --set keep ({cfg.keep:g})"
+        )
 
 
 def notify(message: str) -> None:

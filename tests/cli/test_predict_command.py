@@ -64,7 +64,9 @@ def test_directions_and_several_stores_become_one_table(places, gazegan, tmp_pat
     assert {row["store"] for row in rows} == {"unlabelled", "labelled"}
 
 
-def test_unlabelled_eyes_of_known_people_are_aligned_to_a_recipe(places, gazegan, tmp_path):
+def test_unlabelled_eyes_of_known_people_are_aligned_to_a_recipe(
+    places, gazegan, fault_of, tmp_path
+):
     batch = open_store(places / "labelled").read(range(20))
     mine = replace(batch, gaze=None, head=None, subject=torch.arange(20) // 10, side=None)
     plan = Manifest(
@@ -84,6 +86,15 @@ def test_unlabelled_eyes_of_known_people_are_aligned_to_a_recipe(places, gazegan
     asked = sample(load_recipe("webcam"), 1, torch.arange(4000)).gaze_yaw.std()
     torch.testing.assert_close(spreads["aligned"].mean(), asked, atol=0, rtol=0.03)
     assert spreads["plain"].max() < asked / 10
+    few = Manifest(
+        kind="real", count=8, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS,
+        subjects=("ann", "bob"),
+    )  # fmt: skip
+    write_store(tmp_path / "few", few, lambda indices: mine[list(indices)])
+    start = (*start[:3], "--data", tmp_path / "few", "--align-to", "webcam", "--out")
+    gazegan(*start, tmp_path / "few.csv")
+    fault = fault_of(*start, tmp_path / "none.csv", "--align")
+    assert "Error: --align, --data" in fault.message and "spread takes 10" in fault.message
 
 
 def test_what_cannot_be_predicted_is_refused(places, fault_of, tmp_path):
