@@ -1,7 +1,7 @@
 """Run an experiment: a recipe of ordinary gazegan commands, repeated for several seeds.
 
     python experiments/run.py columbia --real DIR --work DIR
-    python experiments/run.py columbia --real DIR --work DIR --set renders=200 --set epochs=0.1
+    python experiments/run.py columbia --real DIR --work DIR --set renders=200 --set rounds=1
     python experiments/run.py stability --work DIR
     python experiments/run.py columbia --real DIR --work DIR --device cuda --only trainings
     python experiments/run.py columbia --real DIR --work DIR --only missing

@@ -47,9 +47,9 @@ def predict(
     answer in degrees; pitch is positive up and yaw toward the image's left, as in MPIIGaze.
     Networks trained with --spread tell a standard deviation of each angle too.
 
-    Networks of renders are off for each eye as a whole, and timid. With some dozens of
-    photographs of each eye, and a notion of where people look, --align-to takes most of that
-    away; measure it with `gazegan evaluate` on labelled eyes where you can.
+    Networks of renders are off for each eye as a whole, and timid. With photographs
+    of each eye, and a notion of where people look, --align-to takes some of that away, the more
+    the more there are; measure it with `gazegan evaluate` on labelled eyes where you can.
 
     \b
     gazegan predict --weights runs/gaze --data stores/mine --out gaze.csv
