@@ -1,7 +1,7 @@
 """`gazegan train refiner` and `gazegan train gaze`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
 BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
+
+_PLACES = {
+    "target": "network.target",
+    "network": "network.kind",
+    "head_yaw": "network.head_yaw",
+    "spread": "network.spread",
+    "optimiser": "optimiser.kind",
+    "lr": "optimiser.lr",
+    "schedule": "schedule.kind",
+    "lr_cut": "schedule.cut",
+    "lr_every": "schedule.every",
+    "adapt": "adapt.method",
+    "adversary_epsilon": "adversary.epsilon_255",
+}
+"""Where options of `train gaze` go in its configuration, unless under their own names."""
 
 
 @click.group()
@@ -203,30 +218,13 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 @JSON
 def gaze(
     data: tuple[Path, ...],
-    shares: tuple[float, ...],
-    axes: tuple[str, ...],
     real: Path | None,
-    adapt: str | None,
     out: Path,
-    steps: int | None,
     epochs: float | None,
-    batch: int | None,
-    target: str | None,
-    network: str | None,
-    head_yaw: bool | None,
-    spread: bool | None,
-    optimiser: str | None,
-    lr: float | None,
-    schedule: str | None,
-    lr_cut: float | None,
-    lr_every: float | None,
-    adversary_epsilon: float | None,
-    seed: int,
     device: str,
-    precision: str | None,
-    compile_step: bool | None,
     overrides: tuple[str, ...],
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Learn where an eye looks from labelled images.
 
@@ -263,30 +261,17 @@ def gaze(
     from gazegan.train.gaze import gaze_stage
     from gazegan.train.gaze_settings import GazeTraining
 
-    if epochs is not None and steps is not None:
+    if epochs is not None and chosen["steps"] is not None:
         raise click.UsageError("--epochs and --steps exclude each other; give one")
-    values = {
-        "steps": steps,
-        "batch": batch,
-        "seed": seed,
-        "precision": precision,
-        "compile_step": compile_step,
-        "shares": shares or None,
-        "axes": axes or None,
-        "network": {"target": target, "kind": network, "head_yaw": head_yaw, "spread": spread},
-        "optimiser": {"kind": optimiser, "lr": lr},
-        "schedule": {"kind": schedule, "cut": lr_cut, "every": lr_every},
-        "adapt": {"method": adapt},
-        "adversary": {"epsilon_255": adversary_epsilon},
-    }
+    values = {_PLACES.get(option, option): value for option, value in chosen.items()}
     cfg = training.configure(GazeTraining, values, overrides)
-    if real is None and (adapt or cfg.adapt != AdaptConfig()):
+    if real is None and (chosen["adapt"] or cfg.adapt != AdaptConfig()):
         raise click.UsageError(
             "--adapt without --real has nothing to adapt to; name photographs by --real, or leave"
             " --adapt and settings of adapt out"
         )
     with training.together(device) as own:
-        parts = tuple(open_samples(path, seed=seed) for path in data)
+        parts = tuple(open_samples(path, seed=cfg.seed) for path in data)
         samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
         eyes = None
         if real is not None:

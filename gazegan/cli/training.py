@@ -26,16 +26,26 @@ def steps_of(epochs: float, count: int, cfg: "GazeTraining") -> int:
 
 
 def configure(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:
-    """Return a stage's configuration from options, None where one was not given, and `--set`."""
+    """Return a stage's configuration from options, None or () where not given, and `--set`."""
     from gazegan.config import apply_overrides, validate
 
     return validate(model, apply_overrides(_given(values), overrides), "settings")
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop what was not given on the command line, so that the defaults stand."""
-    nested = {k: _given(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-    return {key: value for key, value in nested.items() if value is not None and value != {}}
+    """Drop what was not given on the command line, so that the defaults stand, and nest the rest.
+
+    A dot in a key leads into a part of the configuration.
+    """
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        if value is not None and value != ():
+            *parts, last = key.split(".")
+            inside = nested
+            for part in parts:
+                inside = inside.setdefault(part, {})
+            inside[last] = value
+    return nested
 
 
 @contextmanager

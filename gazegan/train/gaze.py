@@ -11,8 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from gazegan import rng
-from gazegan.data.stream import Samples, batch_indices, only, shared_indices
-from gazegan.errors import UserError
+from gazegan.data.stream import Samples
 from gazegan.modes import evaluating
 from gazegan.nets.features import hidden_of
 from gazegan.nets.regressor import Regressor
@@ -36,9 +35,9 @@ from gazegan.train.adapt.teacher import teach
 from gazegan.train.adversary import embitter
 from gazegan.train.augment import augment, augment_eyes
 from gazegan.train.calls import Calls, calls
+from gazegan.train.gaze_feed import Feed, feed
 from gazegan.train.gaze_losses import (
     Lesson,
-    constant_output,
     errors_deg,
     labels,
     landmark_error_px,
@@ -46,13 +45,10 @@ from gazegan.train.gaze_losses import (
 )
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.joint_norm import join_norms
-from gazegan.train.loop import Batches, Images, Measured, Scalars, Stage
-from gazegan.train.setup import at_hand, describe, seeded, stack_rows
-from gazegan.train.sources import by_source, check_adaptable, check_learnable, split
+from gazegan.train.loop import Images, Measured, Scalars, Stage
+from gazegan.train.setup import describe, seeded, stack_rows
 
 _CHUNK = 256
-_READ = ("gaze", "head", "landmarks")
-"""Labels that are learned, or read beside the image."""
 
 
 @dataclass
@@ -246,54 +242,30 @@ def gaze_stage(
 
     Raises UserError where the data hold no gaze or are too few, or cannot be adapted.
     """
-    if real is not None:
-        check_adaptable(cfg.network, cfg.adapt, bool(cfg.average), data, real)
-        processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
-    check_learnable(cfg.network, data)
-    processes.check_batch(cfg.batch, "--batch")
+    fed = feed(cfg, data, real, device)
     known = {**describe(data), **({"real": describe(real)} if real is not None else {})}
-    data, real = only(data, _READ), None if real is None else only(real, ("head",))
-    train, kept = split(len(data), cfg.held_out, cfg.seed)
-    if len(train) < 2:
-        raise UserError(f"--data: {len(data)} images are too few to train on; render more")
-    validation = data.read(kept[:2048]).to(device) if len(kept) else None
-    constant = constant_output(cfg, labels(data.read(train[:512])).to(device))
-    sources = by_source(cfg.shares, data, train)
-    data, real = at_hand(data, device), None if real is None else at_hand(real, device)
     how = calls(cfg.precision, cfg.compile_step, device, notify)
-
-    def epochs(at: int) -> float:
-        return at * cfg.batch / len(train)
-
-    def batches(at: int) -> Batches:
-        if cfg.shares:
-            rows = shared_indices(sources, cfg.shares, cfg.batch, at, cfg.seed)
-        else:
-            rows = train[batch_indices(len(train), cfg.batch, at, cfg.seed, "gaze")]
-        read = {"data": data.read(processes.share(rows)).to(device)}
-        if real is not None and at >= cfg.adapts_from:
-            some = batch_indices(len(real), cfg.adapt.batch, at, cfg.seed, "photographs")
-            read["real"] = real.read(processes.share(some)).to(device)
-        return read
-
-    def show(state: GazeState) -> tuple[Scalars, Images]:
-        first = batches(0)["data"]
-        generator = rng.stream(cfg.seed, "gaze", "show")
-        varied, _ = augment(cfg.augment, first.image, labels(first), generator)
-        images = {"raw_augmented": stack_rows(first.image[:12], varied[:12])}
-        scalars = evaluate(cfg, state, validation, constant) if validation else {}
-        return scalars, images
-
     return Stage(
         name="gaze",
         config=cfg,
         data=known,
         init=lambda: init(cfg, data.channels, device, real is not None),
-        batches=batches,
+        batches=fed.batches,
         step=lambda state, b, g: step(
-            cfg, state, b["data"], epochs(state.step), g, b.get("real"), how
+            cfg, state, b["data"], fed.epochs(state.step), g, b.get("real"), how
         ),
-        plan=lambda at: {"lr_planned": rate_at(cfg, epochs(at), at)},
-        evaluate=show,
+        plan=lambda at: {"lr_planned": rate_at(cfg, fed.epochs(at), at)},
+        evaluate=lambda state: show(fed, state),
         weights=lambda state: result(cfg, state),
     )
+
+
+def show(fed: Feed, state: GazeState) -> tuple[Scalars, Images]:
+    """Return the error on what is held out, and images as they are and varied."""
+    cfg, first = fed.cfg, fed.batches(0)["data"]
+    generator = rng.stream(cfg.seed, "gaze", "show")
+    varied, _ = augment(cfg.augment, first.image, labels(first), generator)
+    images = {"raw_augmented": stack_rows(first.image[:12], varied[:12])}
+    if fed.held_out is None:
+        return {}, images
+    return evaluate(cfg, state, fed.held_out, fed.constant), images
