@@ -18,8 +18,8 @@ _TWO_SURFACES = 0.085
 """Reflectance of an uncoated lens: ((n - 1) / (n + 1))^2 at each of two surfaces."""
 _COATED = 0.9
 """Share of its reflection that the best coating takes away."""
-_THIN = 0.1
-"""Floor of half the width of a rim, mm, where it runs out."""
+_THREAD = 0.1
+"""Half the width of the edge and the thread that hold a lens without a rim below, mm."""
 _GREEN = (0.45, 1.0, 0.6)
 """Tint of what a coating still reflects."""
 
@@ -39,7 +39,7 @@ def wear(
     u, v = p.side * x, -y
     inside = lens.outline(p, u, v)
     lensed = shape.coverage(inside)
-    cover, profile = _frame(p, inside, u, v)
+    cover, profile = _frame(p, inside, u, v, pixel_mm)
     point = rays.at + t * rays.way
     glare, tint = _mirrored(s, seed, level, lamp, x, y, point, pixel_mm)
     shine = p.glasses * cover * _shine(s, level, lamp, profile, u, v)
@@ -55,19 +55,25 @@ def wear(
 def _bar(p: EyeParams, up: Tensor) -> Tensor:
     """Half the width `[B, H, W]` of the rim, mm, `up` mm above the lens' centre.
 
-    `rim_brow` widens it above; it runs out below where `rim_below` is 0.
+    `rim_brow` widens it above; where `rim_below` is 0 it narrows to a thread below.
     """
-    shown = sigmoid(3 * (up + 0.5)) * (1 - p.rim_below) + p.rim_below
-    return 0.5 * p.rim_width * (1 + p.rim_brow * sigmoid(up / 2)) * shown
+    bar = 0.5 * p.rim_width * (1 + p.rim_brow * sigmoid(up / 2))
+    shown = sigmoid(up) * (1 - p.rim_below) + p.rim_below
+    return _THREAD + (bar - _THREAD) * shown
 
 
-def _frame(p: EyeParams, inside: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Coverage `[B, H, W]` by the frame, and place -1..1 across its bar, 1 at the outside."""
+def _frame(
+    p: EyeParams, inside: Tensor, u: Tensor, v: Tensor, pixel_mm: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Coverage `[B, H, W]` by the frame, and place -1..1 across its bar, 1 at the outside.
+
+    Of a bar as thin as a pixel, which shows it whole, the place is the middle.
+    """
     half = _bar(p, v + p.lens_drop)
-    cover = torch.maximum(
-        shape.coverage(half - inside.abs()), shape.coverage(_bridge_and_hinge(p, u, v))
-    )
-    return cover, (-inside / half.clamp(min=_THIN)).clamp(-1, 1)
+    # Two edges, not one band, which is not seen whole where it is thinner than a pixel.
+    rim = shape.coverage(inside + half) - shape.coverage(inside - half)
+    cover = torch.maximum(rim, shape.coverage(_bridge_and_hinge(p, u, v)))
+    return cover, (-inside / torch.maximum(half, 2 * pixel_mm - half)).clamp(-1, 1)
 
 
 def _bridge_and_hinge(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gazegan.render import environment, leds, panorama, shape
+from gazegan.render import environment, leds, panorama, shape, surface
 from gazegan.render.bands import Band
 from gazegan.render.camera import Camera
 from gazegan.render.effects import Effects
@@ -19,6 +19,10 @@ from gazegan.render.params import EyeParams
 
 CORNEA = 0.025
 """Reflectance of the tear film seen squarely: (n - 1)^2 / (n + 1)^2 with n = 1.376."""
+
+_BOUNCED = 0.2
+"""Share of the key light that white skin would send into hollows: it fills two fifths of what
+they see, and is lit by half of the light."""
 
 _UNEVEN = 0.2
 """Angle, rad, by which the tear film on the sclera smears its reflections."""
@@ -106,7 +110,7 @@ def irradiance(
     """Irradiance over pi, `[B, H, W]` or by channel, at unit normals and points `[3, B, H, W]`.
 
     A sky brighter above or the panorama, the key light, wrapped, and the lights of `lamp`, less
-    their shadows.
+    their shadows; and what of the key light the skin around sends, mostly from below.
     """
     up = lamp.upright(normal)
     sky = 0.68 - 0.38 * up[1] if lamp.sky is None else panorama.irradiance(lamp.sky, up)
@@ -116,7 +120,10 @@ def irradiance(
     for pane in lamp.panes:
         total = total + environment.irradiance(pane, up)
     key = p.light_key * (0.25 + 0.75 * shape.dot(up, lamp.key)).clamp(min=0)
-    return total + key if reach is None else total * reach.rest + key * reach.key
+    bounced = _BOUNCED * p.light_key * surface.skin_brightness(p, lamp.band)
+    if reach is None:
+        return total + key + bounced
+    return total * reach.rest + (key * reach.key + bounced)
 
 
 def level(p: EyeParams, lamp: Lamps, ambient: float = 1.0) -> Tensor:

@@ -17,10 +17,7 @@ _DAZZLE = 0.2
 
 def grey_card(s: Sight) -> Tensor:
     """Light `[B, 1, 1]` that even skin would send: what the camera's meter sees."""
-    tone = surface.skin_tone(s.p, s.lamp.band)
-    red, green, blue = tone.expand(3, *tone.shape[1:])
-    even: Tensor = 0.3 * red + 0.6 * green + 0.1 * blue
-    return even * light.level(s.p, s.lamp, 0.8)
+    return surface.skin_brightness(s.p, s.lamp.band) * light.level(s.p, s.lamp, 0.8)
 
 
 def paint(s: Sight) -> tuple[Tensor, Tensor]:

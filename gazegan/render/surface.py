@@ -119,6 +119,13 @@ def skin_tone(p: EyeParams, band: Band) -> Tensor:
     return rgb(band.skin, p.side) * torch.exp(-depth)
 
 
+def skin_brightness(p: EyeParams, band: Band) -> Tensor:
+    """Return how bright `[B, 1, 1]` even skin is."""
+    tone = skin_tone(p, band)
+    red, green, blue = tone.expand(3, *tone.shape[1:])
+    return 0.3 * red + 0.6 * green + 0.1 * blue  # type: ignore[no-any-return]
+
+
 def flesh(p: EyeParams, band: Band) -> Tensor:
     """Colour `[C, B, 1, 1]` of wet inner skin, little pigmented: lid margin, caruncle, canthus."""
     return 0.32 * elementary.power(skin_tone(p, band), 0.5) * rgb(band.flesh, p.side)

@@ -9,7 +9,7 @@ import torch
 from oracles import frame
 from scenes import LARGE, as_dict, double, draw, stage
 
-from gazegan.render import effects, glasses, landmarks, light, shape
+from gazegan.render import effects, glasses, landmarks, lens, light, shape
 from gazegan.render.bands import INFRARED, VISIBLE
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image
@@ -162,3 +162,21 @@ def test_the_frames_shadow_falls_where_the_light_projects_the_rim():
         assert (share[i][beside > 2 + 6] > 0.95).all()
         lit, dim = lit + (beside > 8).sum(), dim + (beside < 0.5).sum()
     assert lit > 1000 and dim > 100
+
+
+def test_a_lens_without_a_rim_below_ends_in_an_even_thread():
+    low = {"rim_below": 0, "rim_width": 1.5, "lens_half_height": 9, "lens_round": 2.2}
+    turned = {"head_yaw": 0, "head_pitch": 0, "head_roll": 7, "fill": 0.6, "lens_half_width": 22}
+    params, textures = draw(8, **WIDE | low | turned)
+    cover = render(params, textures, LARGE).masks[:, 6]
+    p, where, view, rays = stage(params, LARGE)
+    x, y, _ = lens.crossing(where.head, rays)
+    u, v = p.side * x, -y
+    near = (lens.outline(p, u, v).abs() < 1.5) & (v < -6)
+    crossing = near.any(1) & (u.abs() < 6).all(1)  # columns that cross the thread, nearly level
+    for i in range(8):
+        found = (cover * near)[i].sum(0)[crossing[i]]
+        thread_px = 0.2 * view.focal[i] / (params.distance[i] - lens.BEFORE_EYE)
+        assert len(found) > 20
+        assert found.mean() == pytest.approx(float(thread_px), rel=0.1)
+        assert found.std() < 0.2 * found.mean()

@@ -1,14 +1,15 @@
 """Elementary functions, procedural noise and light against numpy and closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from oracles import fresnel
-from scenes import draw
+from scenes import LARGE, draw, stage
 
-from gazegan.render import elementary, environment, light, surface
+from gazegan.render import effects, elementary, environment, light, surface
 from gazegan.render.bands import VISIBLE
 from gazegan.render.shape import per_pixel
 from gazegan.render.texture import detail, draws, lattice, noise, ring, value_noise
@@ -201,3 +202,16 @@ def test_darker_irises_have_more_pigment():
     tones = surface._iris_colour(VISIBLE, torch.linspace(0, 1, 50)[None, None])
     luma = (tones[:, 0, 0] * torch.tensor([0.299, 0.587, 0.114])[:, None]).sum(0)
     assert (luma.diff() < 0).all() and tones[2, 0, 0, 0] > tones[0, 0, 0, 0]
+
+
+def test_lit_skin_lights_what_the_key_light_does_not_reach():
+    params, _ = draw(2, light_ambient=0, light_key=1.5, skin_blood=0, camera_azimuth=0)
+    params = replace(params, skin_melanin=torch.tensor([0.2, 2.0]))
+    p = per_pixel(params)
+    lamp = light.lamps(p, VISIBLE, effects.of_params(params), stage(params, LARGE)[2])
+    normal = torch.tensor([0.0, 0.0, -1.0]).view(3, 1, 1, 1).expand(3, 2, 1, 1)
+    hidden = light.irradiance(p, lamp, normal, 0 * normal, light.Reach(torch.zeros(()), 0.0))
+    tone = surface.skin_tone(p, VISIBLE)
+    brightness = (tone * torch.tensor([0.3, 0.6, 0.1]).view(3, 1, 1, 1)).sum(0)
+    torch.testing.assert_close(hidden, 0.2 * 1.5 * brightness)
+    assert hidden[0] > 2 * hidden[1]
