@@ -17,7 +17,7 @@ from gazegan.nets.regressor import Regressor
 from gazegan.schema import EyeBatch
 from gazegan.train.augment import augment
 from gazegan.train.gaze_settings import GazeTraining
-from gazegan.train.refiner import RefinerTraining
+from gazegan.train.refiner_settings import RefinerTraining
 
 
 def gaze(cfg: GazeTraining, eyes: EyeBatch) -> Iterator[None]:

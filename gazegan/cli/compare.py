@@ -11,6 +11,10 @@ from gazegan.cli import gaze, options
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
     from gazegan.compare import Likeness
 
 RESULT = "comparison.json"
@@ -29,6 +33,11 @@ RESULT = "comparison.json"
     "--count", type=click.IntRange(16), default=4000, show_default=True,
     help="At most so many images of each.",
 )  # fmt: skip
+@click.option(
+    "--features", default="network", show_default=True, metavar="network|RUN",
+    help="What is compared: features of a network that was never trained, or what the last layer of"
+    " a gaze network reads.",
+)  # fmt: skip
 @click.option("--out", type=options.PATH, default=None, help="Folder for comparison.json.")
 @options.SEED
 @options.JSON
@@ -36,35 +45,38 @@ def compare(
     real: Path,
     data: tuple[Path, ...],
     count: int,
+    features: str,
     out: Path | None,
     seed: int,
     as_json: bool,
 ) -> None:
     """Measure how far images are from photographs, beside two halves of the photographs.
 
-    On features of a fixed network that was never trained: the sliced Wasserstein distance, the
-    kernel distance (as KID, times 1000), and how well a linear classifier tells images from
-    photographs that it did not see (area under the ROC curve, 0.5 where it cannot).
+    On features of a fixed network that was never trained, or of a gaze network: the sliced
+    Wasserstein distance, the kernel distance (as KID, times 1000), and how well a linear classifier
+    tells images from photographs that it did not see (area under the ROC curve, 0.5 where it
+    cannot).
 
     \b
     gazegan compare --real stores/photos --data stores/renders --data stores/refined
     gazegan compare --real photographs/ --data webcam --data mine.toml --out results/compare
+    gazegan compare --real stores/photos --data stores/refined --features runs/gaze
     """
     from gazegan.compare import features_of, halves, likeness
-    from gazegan.nets.features import RandomFeatures
 
     settings = {"real": str(real), "data": [str(d) for d in data], "count": count, "seed": seed}
+    settings["features"] = features
     if out:
         gaze.claim(out, RESULT, settings)
     sources = _opened(real, data, count, seed)
-    network = RandomFeatures(sources[0].channels)
+    network = _network(features, sources[0].size, sources[0].channels)
     total = sum(min(len(source), count) for source in sources)
     with options.progress("compare", total, as_json) as advance:
         seen = [features_of(network, _chosen(one, count, seed), advance) for one in sources]
     try:
         rows = {"two halves of the photographs": likeness(*halves(seen[0], seed), seed)}
-        for path, features in zip(data, seen[1:], strict=True):
-            rows[str(path)] = likeness(features, seen[0], seed)
+        for path, read in zip(data, seen[1:], strict=True):
+            rows[str(path)] = likeness(read, seen[0], seed)
     except ValueError as fault:
         raise UserError(f"--real, --data: {fault}") from None
     values = {
@@ -86,6 +98,31 @@ def _opened(real: Path, data: tuple[Path, ...], count: int, seed: int) -> list[A
     for path in data[1:]:
         open_samples(path, size=size, channels=channels, seed=seed, count=count)
     return [open_samples(real, size=size, channels=channels), *images]
+
+
+def _network(features: str, size: tuple[int, int], channels: int) -> Callable[[Tensor], Tensor]:
+    """Return what maps images `[B, C, H, W]` to features `[B, D]`."""
+    from functools import partial
+
+    from gazegan.nets.features import RandomFeatures, last_hidden
+    from gazegan.train.checkpoint import load_weights
+
+    if features == "network":
+        return RandomFeatures(channels)
+    if not Path(features).exists():
+        raise UserError(f"--features {features}: neither network nor a run of `train gaze`")
+    judge, info = load_weights(Path(features), "gaze")
+    if judge.config.head_yaw:
+        raise UserError(
+            f"--features {features}: reads the head's yaw; train one without --head-yaw"
+        )
+    trained = (info["data"]["height"], info["data"]["width"]), info["data"]["channels"]
+    if trained != (size, channels):
+        raise UserError(
+            f"--features {features}: was trained on {gaze.looks(*trained)} eyes, these are"
+            f" {gaze.looks(size, channels)}; train one on eyes like these"
+        )
+    return partial(last_hidden, judge.eval())
 
 
 def _chosen(source: Any, count: int, seed: int) -> Any:

@@ -62,9 +62,9 @@ def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regr
     assert isinstance(network, Regressor)
     stores = [open_store(path) for path in data]
     trained = info["data"]
-    wanted = _looks((trained["height"], trained["width"]), trained["channels"])
+    wanted = looks((trained["height"], trained["width"]), trained["channels"])
     for store in stores:
-        if (found := _looks(store.size, store.channels)) != wanted:
+        if (found := looks(store.size, store.channels)) != wanted:
             raise UserError(
                 f"--weights {weights} was trained on {wanted} eyes, but --data {store.path} holds"
                 f" {found}; make the store again as {wanted}, or train on eyes like it"
@@ -77,7 +77,8 @@ def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regr
     return network, stores
 
 
-def _looks(size: tuple[int, int], channels: int) -> str:
+def looks(size: tuple[int, int], channels: int) -> str:
+    """Say in words what eyes look like to a network."""
     return f"{size[0]}x{size[1]} {'grey' if channels == 1 else 'colour'}"
 
 

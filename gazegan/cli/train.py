@@ -104,7 +104,8 @@ def refiner(
     """
     from gazegan.data.store import Store
     from gazegan.data.stream import open_samples
-    from gazegan.train.refiner import RefinerTraining, refiner_stage
+    from gazegan.train.refiner import refiner_stage
+    from gazegan.train.refiner_settings import RefinerTraining
     from gazegan.train.setup import hold
 
     values = {"steps": steps, "batch": batch, "seed": seed}

@@ -13,7 +13,7 @@ from gazegan.cli.options import check_device, progress, say
 if TYPE_CHECKING:
     from gazegan.train.gaze_settings import GazeTraining
     from gazegan.train.loop import Stage
-    from gazegan.train.refiner import RefinerTraining
+    from gazegan.train.refiner_settings import RefinerTraining
 
 _IDLE = 1e-3
 """Mean change of pixels in 0..1 below which a refiner does nothing."""
@@ -85,7 +85,7 @@ def tell_if_idle(cfg: "RefinerTraining", last: Mapping[str, Any]) -> None:
     if change < _IDLE and cfg.steps >= 2 * cfg.critic_lead:
         notify(
             f"{last['run']}: eyes change by {change:.1g} of 0..1 on average, next to nothing; lower"
-            f" --set keep ({cfg.keep:g})"
+            f" --set keep ({cfg.kept:g})"
         )
 
 

@@ -1,8 +1,11 @@
-"""Adversarial losses: Wasserstein with gradient penalty, and least squares."""
+"""Adversarial losses of critic and generator, and the Wasserstein critic's gradient penalty."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -47,3 +50,40 @@ def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:
 def least_squares_generator(fake: Tensor) -> Tensor:
     """Return E[(D(fake) - 1)^2] / 2; Mao et al. 2017, equation 9."""
     return 0.5 * (fake - 1).square().mean()
+
+
+def classic_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """Return -E[log P(real)] - E[log(1 - P(fake))]; scores of any shape.
+
+    P, the sigmoid of a score, is the probability of being real. Goodfellow et al., "Generative
+    Adversarial Nets" (NeurIPS 2014), equation 1.
+    """
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def classic_generator(fake: Tensor) -> Tensor:
+    """Return -E[log P(fake)], which does not flatten out where the critic is sure.
+
+    Goodfellow et al. 2014, section 3.
+    """
+    return F.softplus(-fake).mean()
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """A pair of losses on scores of any shape."""
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    """Of the scores of real and of fake images."""
+    generator: Callable[[Tensor], Tensor]
+    """Of the scores of fake images."""
+    realness: Callable[[Tensor], Tensor] | None
+    """Scores as 0 fake .. 1 real; None where they are unbounded."""
+
+
+Loss = Literal["wasserstein", "least_squares", "classic"]
+ADVERSARIAL: dict[Loss, Adversarial] = {
+    "wasserstein": Adversarial(wasserstein_critic, wasserstein_generator, None),
+    "least_squares": Adversarial(least_squares_critic, least_squares_generator, Tensor.detach),
+    "classic": Adversarial(classic_critic, classic_generator, torch.sigmoid),
+}

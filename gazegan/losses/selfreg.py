@@ -1,5 +1,7 @@
 """Self-regularisation: how much a refinement may change, and where."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,16 @@ def weighted_l1(refined: Tensor, raw: Tensor, weight: Tensor | None = None) -> T
     """
     change = (refined - raw).abs()
     return change.mean() if weight is None else (change * weight).mean()
+
+
+def feature_l1(features: Callable[[Tensor], Tensor], refined: Tensor, raw: Tensor) -> Tensor:
+    """Return the mean absolute change of `features` of images `[B, C, H, W]`.
+
+    Shrivastava et al. 2017, equation 4 with another feature than the identity.
+    """
+    with torch.no_grad():
+        before = features(raw)
+    return (features(refined) - before).abs().mean()
 
 
 def region_weight(masks: Tensor, weights: tuple[float, ...]) -> Tensor:

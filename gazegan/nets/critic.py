@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gazegan.config import Config
 from gazegan.nets.layers import channels_last, conv, pad_to
@@ -24,8 +25,11 @@ class CriticConfig(Config):
     such as lids, by which gaze is read; Shrivastava et al. 2017 score patches too."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns to which features are pooled for the whole-image score."""
-    norm: Literal["none", "instance", "group"] = "none"
-    """Never batch: WGAN-GP penalises each sample's own gradient (Gulrajani et al., section 4)."""
+    norm: Literal["none", "instance", "group", "spectral"] = "none"
+    """spectral: weights of every layer are divided by their largest singular value, which bounds
+    the critic's slope (Miyato et al., "Spectral Normalization for Generative Adversarial
+    Networks", ICLR 2018). Never batch: WGAN-GP penalises each sample's own gradient (Gulrajani et
+    al., section 4)."""
 
 
 class Critic(nn.Module):
@@ -35,7 +39,8 @@ class Critic(nn.Module):
         super().__init__()
         self.config = config
         w = (channels, *config.widths)
-        self.trunk = nn.Sequential(*(conv(a, b, 2, config.norm) for a, b in pairwise(w)))
+        maps = "none" if config.norm == "spectral" else config.norm
+        self.trunk = nn.Sequential(*(conv(a, b, 2, maps) for a, b in pairwise(w)))
         rows, columns = config.grid
         self.heads = nn.ModuleDict()
         if config.heads != "whole":
@@ -44,6 +49,10 @@ class Critic(nn.Module):
             pool, score = nn.AdaptiveAvgPool2d(config.grid), nn.Linear(w[-1] * rows * columns, 1)
             self.heads["whole"] = nn.Sequential(pool, nn.Flatten(), score)
         channels_last(self)
+        if config.norm == "spectral":
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    spectral_norm(layer)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Score images `[B, C, H, W]` in 0..1 of any size; unbounded, high for real images.

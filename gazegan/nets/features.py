@@ -39,11 +39,16 @@ class RandomFeatures(nn.Module):
             layer.weight.data = scale * torch.randn(layer.weight.shape, generator=drawn)
         self.requires_grad_(False)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map images `[B, C, H, W]` in 0..1 to features `[B, FEATURES]`."""
+    def maps(self, image: Tensor) -> Tensor:
+        """Map images `[B, C, H, W]` in 0..1 to maps `[B, FEATURES / 2, H / 8, W / 8]`."""
         x = (image - 0.5) / 0.25
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
+        return x
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images `[B, C, H, W]` in 0..1 to features `[B, FEATURES]`."""
+        x = self.maps(image)
         return torch.cat((x.mean((2, 3)), x.std((2, 3))), dim=1)
 
 

@@ -21,7 +21,7 @@ from gazegan.errors import DataError, UserError
 from gazegan.schema import EyeBatch
 from gazegan.train import processes
 from gazegan.train.calls import Precision
-from gazegan.train.checkpoint import WEIGHTS, StageName, save_sealed, save_weights
+from gazegan.train.checkpoint import WEIGHTS, StageName, load_sealed, save_sealed, save_weights
 from gazegan.train.log import Log
 from gazegan.train.processes import ToldElsewhere
 from gazegan.train.rundir import claim
@@ -73,6 +73,8 @@ class Stage(Generic[S]):
     """The network that the run is for."""
     plan: Callable[[int], Scalars] = lambda _: {}
     """Step -> what is known of it before the training, such as its learning rate."""
+    fault: Callable[[int, Scalars], str | None] = lambda step, scalars: None
+    """Why a step that measured these ends the training, and what to do; None where it goes on."""
 
 
 class Interrupted(UserError):  # noqa: N818 (it is no error)
@@ -167,30 +169,42 @@ def _read(stage: Stage[S], state: S, unread: list[Measured], run_dir: Path) -> S
     """Empty the list of what steps measured, fetch all at once, and return the last step's.
 
     To fetch each step's at its end would let a GPU wait for the next one. Raises DataError naming
-    the first step that was not finite; nothing was saved since.
+    the first step that was not finite, or that the stage finds fault with; nothing was saved since.
     """
     held = [value for one in unread for value in one.values() if isinstance(value, Tensor)]
     fetched = iter(processes.averaged(torch.stack(held)).tolist() if held else ())
     scalars = Scalars()
     for at, one in enumerate(unread, state.step - len(unread)):
         scalars = {k: next(fetched) if isinstance(v, Tensor) else v for k, v in one.items()}
-        for name, value in scalars.items():
-            if not math.isfinite(value):
-                _refuse(stage.batches(at), f"{name} is {value} at step {at}", at, run_dir)
+        if (why := _wrong(stage, at, scalars)) is not None:
+            _refuse(stage.batches(at), why, at, run_dir)
     unread.clear()
     return scalars
 
 
+def _wrong(stage: Stage[S], at: int, scalars: Scalars) -> str | None:
+    for name, value in scalars.items():
+        if not math.isfinite(value):
+            return f"{name} is {value} at step {at}; lower the learning rate"
+    return stage.fault(at, scalars)
+
+
 def _refuse(batches: Batches, why: str, at: int, run_dir: Path) -> NoReturn:
-    path = run_dir / f"nonfinite-{at:09d}.safetensors"
+    path = run_dir / f"failed-{at:09d}.safetensors"
     tensors = {name: processes.gathered(rows) for name, rows in _tensors(batches).items()}
-    fault = DataError(
-        f"{why}; its batch is in {path}; start anew with a lower learning rate and another --out"
-    )
+    fault = DataError(f"{why}, and start anew with another --out; {_left(path, run_dir)}")
     if processes.rank():
         raise ToldElsewhere(fault.exit_code)
     save_sealed(path, tensors, {"kind": "batch", "step": at})
     raise fault
+
+
+def _left(batch: Path, run_dir: Path) -> str:
+    told = f"its batch is in {batch}"
+    if not (run_dir / WEIGHTS).exists():
+        return told
+    _, info = load_sealed(run_dir / WEIGHTS)
+    return f"{told}; the weights of step {info['step']} are kept"
 
 
 def _tensors(batches: Batches) -> dict[str, Tensor]:

@@ -4,100 +4,38 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor
 from torch.optim import Optimizer
 
-from gazegan.config import Config
 from gazegan.data.stream import Samples, batch_indices, only
-from gazegan.losses.adversarial import (
-    gradient_penalty,
-    least_squares_critic,
-    least_squares_generator,
-    wasserstein_critic,
-    wasserstein_generator,
-)
+from gazegan.losses.adversarial import ADVERSARIAL, gradient_penalty
 from gazegan.losses.gaze import gaze_moved_deg
-from gazegan.losses.selfreg import region_weight, weighted_l1
-from gazegan.nets.critic import Critic, CriticConfig
-from gazegan.nets.refiner import Refiner, RefinerConfig
+from gazegan.losses.selfreg import feature_l1, region_weight, weighted_l1
+from gazegan.nets.critic import Critic
+from gazegan.nets.features import RandomFeatures
+from gazegan.nets.refiner import Refiner
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import (
-    OptimiserConfig,
     all_but,
     clip_adaptively,
+    clip_weights,
     gradient_norm,
     make_optimiser,
     update_average,
 )
-from gazegan.schema import MASKS, EyeBatch
+from gazegan.schema import EyeBatch
 from gazegan.train import processes
 from gazegan.train.assess import assess
 from gazegan.train.calls import Calls, calls
 from gazegan.train.history import mix_history
 from gazegan.train.joint_norm import join_norms
-from gazegan.train.loop import Batches, LoopConfig, Measured, Stage
+from gazegan.train.loop import Batches, Measured, Scalars, Stage
+from gazegan.train.refiner_settings import RefinerTraining
 from gazegan.train.setup import at_hand, describe, seeded
 
-Weight = Annotated[float, Field(ge=0, le=1000)]
-
-
 _COMPARED = 256
-
-
-class Regions(Config):
-    """A weight for each of schema.MASKS."""
-
-    skin: Weight = 0.5
-    sclera: Weight = 1.0
-    iris: Weight = 3.0
-    pupil: Weight = 3.0
-    caruncle: Weight = 1.0
-    lashes: Weight = 0.5
-    glasses: Weight = 0.5
-    glint: Weight = 1.0
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The weights in the order of schema.MASKS."""
-        return tuple(getattr(self, name) for name in MASKS)
-
-
-class RefinerTraining(LoopConfig):
-    """Configuration of the refiner stage; `steps` count generator steps."""
-
-    batch: int = Field(24, ge=2, le=65536)
-    network: RefinerConfig = RefinerConfig()
-    critic: CriticConfig = CriticConfig()
-    loss: Literal["wasserstein", "least_squares"] = "wasserstein"
-    critic_steps: int = Field(3, ge=1, le=100)
-    """Critic steps before each generator step, each on its own batch."""
-    critic_lead: int = Field(50, ge=0)
-    """First steps in which the critic learns alone: an untrained one misleads the generator."""
-    penalty: Weight = 10.0
-    """Weight of the gradient penalty; wasserstein only."""
-    keep: Weight = 0.5
-    """Weight of the self-regularisation: the mean change, times the root of the pixel count.
-
-    The Wasserstein critic's slope is 1 over the whole image. With this scale a weight of 1
-    outbids that slope where it is spread evenly, and only what counts more is changed.
-    """
-    regions: Regions = Regions()
-    """How strongly what a mask covers is kept."""
-    gaze: Weight = 0.05
-    """Weight, a degree, of how far a frozen gaze network's answers move; without one not used."""
-    generator: OptimiserConfig = OptimiserConfig(kind="adam", lr=2e-4)
-    discriminator: OptimiserConfig = OptimiserConfig(kind="adam", lr=4e-4)
-    clip_adaptive: float = Field(0.0, ge=0)
-    """Largest norm of a unit's gradient as a share of its weights', last layers left out; 0: any.
-    """
-    history: int = Field(0, ge=0, le=1 << 20)
-    """Refined images remembered for the critic; 0 for none."""
-    average: float = Field(0.995, ge=0, lt=1)
-    """Decay of the weight average that is kept as the result; 0 for none."""
 
 
 @dataclass
@@ -113,6 +51,15 @@ class RefinerState:
     """[N, C, H, W], of which the first `remembered` are filled."""
     remembered: int = 0
     step: int = 0
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Networks that are not trained, by which the refinement is held to its render."""
+
+    features: RandomFeatures | None = None
+    judge: Regressor | None = None
+    """In evaluation mode; its answers are to stay."""
 
 
 def init(cfg: RefinerTraining, channels: int, size: tuple[int, int], device: str) -> RefinerState:
@@ -137,15 +84,14 @@ def step(
     synthetic: EyeBatch,
     real: EyeBatch,
     generator: Generator,
-    judge: Regressor | None = None,
+    frozen: Frozen = Frozen(),
     how: Calls = Calls(),  # noqa: B008 (frozen)
 ) -> Measured:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
     Both batches hold `critic_steps` times `batch` eyes, on the state's device, or of several
     processes each its rows of every `batch`; the generator learns from the last part of the
-    synthetic ones. `judge` is a gaze network, frozen and in
-    evaluation mode, whose answers the refinement is to keep.
+    synthetic ones.
     """
     scalars: Measured = {}
     parts = (
@@ -155,7 +101,7 @@ def step(
     for raw, true in zip(*parts, strict=True):
         scalars = _critic_step(cfg, state, raw, true, generator, how)
     if state.step >= cfg.critic_lead:
-        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], judge, how)
+        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], frozen, how)
         update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
     return scalars
 
@@ -175,43 +121,66 @@ def _critic_step(
         mixed, state.remembered = mix_history(state.history, state.remembered, fresh, generator)
         fake = processes.share(mixed)
     real_scores, fake_scores = (how.once(state.critic, image) for image in (real, fake))
-    scalars: Measured = {}
-    if cfg.loss == "wasserstein":
-        distance = -_over_heads(wasserstein_critic, real_scores, fake_scores)
+    loss = _over_heads(ADVERSARIAL[cfg.loss].critic, real_scores, fake_scores)
+    scalars = _told(cfg, loss, real_scores, fake_scores)
+    if cfg.bound == "penalty":
         drawn = torch.rand(processes.count() * len(real), generator=generator)
         mixing = processes.share(drawn).to(real.device, non_blocking=True)
         penalty, norms = gradient_penalty(
             partial(how.twice, state.critic.value), real, fake, mixing
         )
-        loss = cfg.penalty * penalty - distance
-        scalars |= {"wasserstein": distance.detach(), "critic/slope": norms.mean()}
-    else:
-        loss = _over_heads(least_squares_critic, real_scores, fake_scores)
+        loss = cfg.penalty * penalty + loss
+        scalars["critic/slope"] = norms.mean()
     state.critic_optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     processes.average_gradients(state.critic.parameters())
     norm = gradient_norm(state.critic.parameters())
     clip_adaptively(all_but(state.critic, state.critic.heads), cfg.clip_adaptive)
     state.critic_optimiser.step()
+    if cfg.bound == "clipping":
+        clip_weights(state.critic.parameters(), cfg.clip)
     return {**scalars, "critic/loss": loss.detach(), "critic/gradient": norm}
 
 
+def _told(
+    cfg: RefinerTraining, loss: Tensor, real: dict[str, Tensor], fake: dict[str, Tensor]
+) -> Measured:
+    """What the critic thinks: the Wasserstein estimate, or how real images seem to it, 0..1."""
+    realness = ADVERSARIAL[cfg.loss].realness
+    if realness is None:
+        return {"wasserstein": -loss.detach()}
+    return {
+        f"critic/{name}": torch.cat(
+            [realness(s.detach()).flatten() for s in scores.values()]
+        ).mean()
+        for name, scores in (("real", real), ("fake", fake))
+    }
+
+
 def _generator_step(
-    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, judge: Regressor | None, how: Calls
+    cfg: RefinerTraining, state: RefinerState, batch: EyeBatch, frozen: Frozen, how: Calls
 ) -> Measured:
     raw = batch.image
     refined = how.once(state.refiner, raw)
-    loss_of = wasserstein_generator if cfg.loss == "wasserstein" else least_squares_generator
-    # The critic is only looked through here; its own gradients are not needed.
-    state.critic.requires_grad_(False)
-    adversarial = _over_heads(loss_of, how.once(state.critic, refined))
-    state.critic.requires_grad_(True)
     weight = None if batch.masks is None else region_weight(batch.masks, cfg.regions.weights)
-    keep = weighted_l1(refined, raw, weight) * raw[0].numel() ** 0.5
-    loss = adversarial + cfg.keep * keep
-    scalars: Measured = {"refiner/adversarial": adversarial.detach(), "refiner/keep": keep.detach()}
-    if judge is not None:
-        moved = gaze_moved_deg(judge, raw, refined)
+    scale = raw[0].numel() ** 0.5
+    keep = weighted_l1(refined, raw, weight) * scale
+    loss = cfg.kept * keep
+    scalars: Measured = {"refiner/keep": keep.detach(), "refiner/variety": _variety(refined, raw)}
+    if state.step >= cfg.against_from:
+        # The critic is only looked through here; its own gradients are not needed.
+        state.critic.requires_grad_(False)
+        scores = how.once(state.critic, refined)
+        state.critic.requires_grad_(True)
+        adversarial = _over_heads(ADVERSARIAL[cfg.loss].generator, scores)
+        loss = adversarial + loss
+        scalars["refiner/adversarial"] = adversarial.detach()
+    if frozen.features is not None:
+        changed = feature_l1(frozen.features.maps, refined, raw) * scale
+        loss = loss + cfg.keep_features * changed
+        scalars["refiner/features"] = changed.detach()
+    if frozen.judge is not None:
+        moved = gaze_moved_deg(frozen.judge, raw, refined)
         loss = loss + cfg.gaze * moved
         scalars["refiner/gaze_deg"] = moved.detach()
     state.refiner_optimiser.zero_grad()
@@ -223,9 +192,26 @@ def _generator_step(
     return {**scalars, "refiner/loss": loss.detach(), "refiner/gradient": norm}
 
 
+def _variety(refined: Tensor, raw: Tensor) -> Tensor:
+    """How much refined images of a batch differ, as a share of how much raw ones do."""
+    spreads = [processes.gathered(image.detach()).std(0).mean() for image in (refined, raw)]
+    return spreads[0] / spreads[1].clamp(min=1e-6)
+
+
 def _over_heads(loss: Callable[..., Tensor], *scores: dict[str, Tensor]) -> Tensor:
     """Add a loss over the scores of each head of the critic."""
     return torch.stack([loss(*(s[head] for s in scores)) for head in scores[0]]).sum()
+
+
+def collapsed(cfg: RefinerTraining, step: int, scalars: Scalars) -> str | None:
+    """Say that refined eyes have become one, if so, with the cure."""
+    variety = scalars.get("refiner/variety", 1.0)
+    if step < cfg.settled_from or variety >= cfg.least_variety:
+        return None
+    return (
+        f"refined eyes have only {variety:.1%} of the renders' variety at step {step}: the refiner"
+        f" collapsed; raise --set keep ({cfg.kept:g}) or lower --set generator.lr"
+    )
 
 
 def result(cfg: RefinerTraining, state: RefinerState) -> Refiner:
@@ -258,7 +244,10 @@ def refiner_stage(
     """Bind the stage to its data, which must agree in size and channels."""
     processes.check_batch(cfg.batch, "--batch")
     synthetic, real = only(synthetic, ("masks",)), only(real, ())
-    frozen = judge.network.requires_grad_(False).eval() if judge else None
+    frozen = Frozen(
+        RandomFeatures(synthetic.channels).to(device) if cfg.keep_features else None,
+        judge.network.requires_grad_(False).eval() if judge else None,
+    )
     size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
     how = calls(cfg.precision, cfg.compile_step, device, notify)
     fixed = tuple(
@@ -286,7 +275,8 @@ def refiner_stage(
         batches=batches,
         step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen, how),
         evaluate=lambda state: assess(
-            result(cfg, state), cfg.seed, *(eyes.to(device) for eyes in fixed)
+            result(cfg, state), cfg.seed, fixed[0].to(device), fixed[1].to(device), frozen.judge
         ),
+        fault=partial(collapsed, cfg),
         weights=lambda state: result(cfg, state),
     )

@@ -45,6 +45,30 @@ def test_measures_every_source_beside_two_halves(stores: Path, tmp_path: Path) -
     assert "sliced Wasserstein" in text.stdout
 
 
+def test_a_gaze_network_may_look_instead(stores: Path, tmp_path: Path) -> None:
+    def trained(name: str, *how: str) -> Path:
+        words = ["train", "gaze", "--data", str(stores / name), "--steps", "2", *how]
+        told = CliRunner().invoke(main, [*words, "--out", str(tmp_path / "".join((name, *how)))])
+        assert told.exit_code == 0, told.output
+        return tmp_path / "".join((name, *how))
+
+    words = ("--real", stores / "real", "--data", stores / "same", "--data", stores / "dark")
+    plain = json.loads(run(*words, "--json").stdout)
+    judged = run(*words, "--features", trained("real"), "--json")
+    assert judged.exit_code == 0, judged.output
+    rows = json.loads(judged.stdout)["rows"]
+    assert [row["images"] for row in rows] == [row["images"] for row in plain["rows"]]
+    assert rows[2]["sliced_wasserstein"] != plain["rows"][2]["sliced_wasserstein"]
+    for run_dir, cure in (
+        (trained("other"), "20x60 grey eyes, these are 16x24 grey"),
+        (trained("real", "--head-yaw"), "without --head-yaw"),
+        (tmp_path / "none", "neither network nor a run"),
+    ):
+        told = run(*words, "--features", run_dir)
+        assert told.exit_code == UserError.exit_code
+        assert cure in told.output
+
+
 def test_refuses_what_does_not_fit_together(stores: Path, tmp_path: Path) -> None:
     def refused(*words: object) -> str:
         told = run(*words)

@@ -10,13 +10,16 @@ from torch.autograd import gradcheck, gradgradcheck
 from gazegan.geometry import angular_error_deg, direction_deg
 from gazegan.losses import gaze
 from gazegan.losses.adversarial import (
+    ADVERSARIAL,
+    classic_critic,
+    classic_generator,
     gradient_penalty,
     least_squares_critic,
     least_squares_generator,
     wasserstein_critic,
     wasserstein_generator,
 )
-from gazegan.losses.selfreg import region_weight, weighted_l1
+from gazegan.losses.selfreg import feature_l1, region_weight, weighted_l1
 
 F64 = torch.float64
 
@@ -76,6 +79,49 @@ def test_least_squares_against_a_slow_loop():
     slow = sum((f - 1) ** 2 / 28 for f in fake.flatten())
     torch.testing.assert_close(least_squares_generator(fake), slow)
     assert least_squares_critic(torch.ones(3), torch.zeros(3)) == 0
+
+
+def test_classic_loss_is_the_cross_entropy_of_the_probability_of_being_real():
+    real, fake = 3 * normal(7, 2), 3 * normal(9, 2, seed=1)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = entropy(real, torch.ones_like(real)) + entropy(fake, torch.zeros_like(fake))
+    torch.testing.assert_close(classic_critic(real, fake), expected)
+    torch.testing.assert_close(classic_generator(fake), entropy(fake, torch.ones_like(fake)))
+    sure = torch.tensor([-800.0, 800.0], dtype=F64)
+    assert classic_critic(sure, sure).item() == 800 and classic_generator(sure).item() == 400
+
+
+def test_the_best_critic_of_the_classic_loss_finds_the_jensen_shannon_distance():
+    """Of two known distributions: Goodfellow et al. 2014, theorem 1 and equation 6."""
+    p, q = torch.tensor([0.5, 0.3, 0.2], dtype=F64), torch.tensor([0.1, 0.3, 0.6], dtype=F64)
+    score = (p / q).log()
+    counts = [(1000 * share).round().long() for share in (p, q)]
+    real, fake = (score.repeat_interleave(count) for count in counts)
+    middle = 0.5 * (p + q)
+    distance = 0.5 * ((p * (p / middle).log()).sum() + (q * (q / middle).log()).sum())
+    torch.testing.assert_close(classic_critic(real, fake), 2 * math.log(2) - 2 * distance)
+    torch.testing.assert_close(ADVERSARIAL["classic"].realness(score), p / (p + q))
+
+
+def test_change_of_features_against_a_slow_loop():
+    refined, raw = normal(3, 1, 4, 5).requires_grad_(), normal(3, 1, 4, 5, seed=1).requires_grad_()
+
+    def features(image):
+        return image[..., 1:] - image[..., :-1]
+
+    found = feature_l1(features, refined, raw)
+    slow = [
+        abs(
+            (refined[b, 0, y, x + 1] - refined[b, 0, y, x])
+            - (raw[b, 0, y, x + 1] - raw[b, 0, y, x])
+        )
+        for b in range(3)
+        for y in range(4)
+        for x in range(4)
+    ]
+    torch.testing.assert_close(found, sum(slow) / len(slow))
+    found.backward()
+    assert raw.grad is None and refined.grad is not None
 
 
 def test_gaze_losses_against_closed_forms():

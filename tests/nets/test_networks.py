@@ -61,6 +61,28 @@ def test_skips_carry_detail():
     assert not torch.allclose(with_skips.change(image), without.change(image))
 
 
+@settings(deadline=None, max_examples=10)
+@given(size=SIZES, channels=st.sampled_from([1, 3]), latent=st.sampled_from([0, 5]))
+def test_direct_output_is_an_image_of_the_same_shape(size, channels, latent):
+    config = RefinerConfig(widths=(4, 8, 8), blocks=1, output="direct", latent=latent)
+    image, refiner = images(2, channels, *size), Refiner(config, channels)
+    made = refiner(image)
+    assert made.shape == image.shape and not torch.equal(made, image)
+    assert made.min() > 0 and made.max() < 1
+    torch.testing.assert_close(torch.logit(made), refiner.decoded(image))
+
+
+def test_all_of_an_image_passes_through_the_latent_vector():
+    """The slope of the output by the input has no more independent directions than numbers."""
+    config = RefinerConfig(widths=(4, 8), blocks=1, latent=3, skips=False, smooth=0)
+    refiner = stirred(Refiner(config, 1)).double()
+    slopes = torch.autograd.functional.jacobian(refiner.change, images(1, 1, 8, 12).double())
+    assert torch.linalg.matrix_rank(slopes.reshape(96, 96)) == 3
+    wide = stirred(Refiner(config.model_copy(update={"latent": 0}), 1)).double()
+    slopes = torch.autograd.functional.jacobian(wide.change, images(1, 1, 8, 12).double())
+    assert torch.linalg.matrix_rank(slopes.reshape(96, 96)) > 20
+
+
 def test_soft_limit_has_gradient_where_the_hard_one_has_none():
     image = torch.tensor([0.2, 0.9], dtype=torch.float64)
     change = torch.tensor([-3.0, 3.0], dtype=torch.float64, requires_grad=True)
@@ -77,9 +99,10 @@ def test_soft_limit_has_gradient_where_the_hard_one_has_none():
     size=st.tuples(st.integers(1, 45), st.integers(1, 45)),
     channels=st.sampled_from([1, 3]),
     heads=st.sampled_from(["both", "whole", "patch"]),
+    norm=st.sampled_from(["none", "instance", "group", "spectral"]),
 )
-def test_critic_scores_any_size(size, channels, heads):
-    critic = Critic(CriticConfig(widths=(4, 8, 8), heads=heads), channels)
+def test_critic_scores_any_size(size, channels, heads, norm):
+    critic = Critic(CriticConfig(widths=(4, 8, 8), heads=heads, norm=norm), channels).eval()
     image = images(3, channels, *size)
     scores = critic(image)
     assert set(scores) == ({"whole", "patch"} if heads == "both" else {heads})
@@ -105,6 +128,18 @@ def test_patch_scores_are_local():
     same = critic(image)["patch"].view(8, 8) == critic(changed)["patch"].view(8, 8)
     assert same[4:, 4:].all()
     assert not same[:2, :2].any()
+
+
+def test_spectral_normalisation_gives_every_layer_the_largest_singular_value_one():
+    critic = Critic(CriticConfig(widths=(4, 8), heads="both", norm="spectral"), 1).train()
+    with torch.no_grad():
+        for _ in range(200):  # a step of the power iteration each
+            critic(images(1, 1, 8, 8))
+    layers = [m for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 4
+    for layer in layers:
+        values = torch.linalg.svdvals(layer.weight.detach().flatten(1).double())
+        assert values[0].item() == pytest.approx(1, abs=1e-3)
 
 
 def test_regressor_size_and_shapes():

@@ -12,7 +12,8 @@ from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 from gazegan.train.adapt.settings import AdaptConfig
 from gazegan.train.gaze import gaze_stage
 from gazegan.train.gaze_settings import GazeTraining
-from gazegan.train.refiner import RefinerTraining, refiner_stage
+from gazegan.train.refiner import refiner_stage
+from gazegan.train.refiner_settings import RefinerTraining
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,16 @@ def _adapted(method, real=None, **changes):
 
 STAGES = {
     "refiner": _refiner,
-    "refiner-least-squares": lambda **c: _refiner(loss="least_squares", **c),
+    "refiner-least-squares": lambda **c: _refiner(loss="least_squares", keep_features=0.1, **c),
+    "refiner-classic": lambda **c: _refiner(
+        loss="classic", critic=CriticConfig(widths=(4, 8), grid=(2, 2), norm="spectral"), **c
+    ),
+    "refiner-original": lambda **c: _refiner(
+        constraint="clipping",
+        refiner_lead=1,
+        network=RefinerConfig(widths=(4, 8), blocks=1, latent=6, grid=(2, 2), output="direct"),
+        **c,
+    ),
     "gaze": _gaze,
     "gaze-adapted": lambda **c: _gaze(real=_eyes(30, 1, labelled=False), **c),
     "gaze-adversarial": lambda **c: _adapted(method="adversarial", units=4, begin=0.2, **c),

@@ -4,12 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from gazegan.errors import DataError
+from gazegan.nets.features import RandomFeatures
+from gazegan.nets.refiner import RefinerConfig
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.optim import OptimiserConfig, ScheduleConfig
 from gazegan.train.checkpoint import load_weights, save_weights
 from gazegan.train.log import read_log
 from gazegan.train.loop import Interrupted, run
+from gazegan.train.refiner import Judge, refiner_stage
+from gazegan.train.refiner_settings import RefinerTraining
 
 
 def moved(stage, seed=0):
@@ -121,3 +127,94 @@ def test_weights_of_before_these_choices_still_load(tmp_path):
     loaded, _ = load_weights(path, "gaze")
     assert loaded.config == config
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in loaded.state_dict().items())
+
+
+def test_clipping_bounds_every_weight_of_the_critic(refiner_of):
+    stage = refiner_of(constraint="clipping", clip=0.02)
+    state = stage.init()
+    told = stage.step(state, stage.batches(0), torch.Generator().manual_seed(0))
+    assert "critic/slope" not in told and "wasserstein" in told
+    assert max(float(p.detach().abs().max()) for p in state.critic.parameters()) <= 0.02
+    free = refiner_of(constraint="penalty").init()
+    assert max(float(p.detach().abs().max()) for p in free.critic.parameters()) > 0.1
+
+
+@pytest.mark.parametrize("loss", ["least_squares", "classic"])
+def test_a_critic_of_probabilities_tells_how_real_eyes_seem(refiner_of, loss):
+    """After some steps without a refiner, photographs seem more real than renders."""
+    how = {"critic_lead": 100, "discriminator": OptimiserConfig(kind="adam", lr=5e-3)}
+    stage = refiner_of(loss=loss, **how)
+    state = stage.init()
+    for step in range(40):
+        state.step = step
+        told = stage.step(state, stage.batches(step), torch.Generator().manual_seed(step))
+    assert "wasserstein" not in told and "critic/slope" not in told
+    if loss == "classic":
+        assert 0 < told["critic/fake"] < told["critic/real"] < 1
+    else:
+        assert told["critic/fake"] < told["critic/real"]
+
+
+def test_constraint_and_keep_are_by_default_those_of_the_loss():
+    assert (RefinerTraining().bound, RefinerTraining().kept) == ("penalty", 0.5)
+    classic = RefinerTraining(loss="classic")
+    assert (classic.bound, classic.kept) == ("none", 0.02)
+    spectral = RefinerTraining(critic={"norm": "spectral"}, keep=0.3)
+    assert (spectral.bound, spectral.kept) == ("none", 0.3)
+    with pytest.raises(ValidationError, match=r"bounded slope; set constraint .* 'spectral'"):
+        RefinerTraining(constraint="none")
+
+
+def test_features_are_kept_where_they_are_weighed(tmp_path, refiner_of, make_eyes):
+    features, moved = RandomFeatures(1), []
+    image = make_eyes(64, 5).batch.image
+    for weight in (0.0, 100.0):
+        stage = refiner_of(
+            steps=40, keep=0.0, keep_features=weight, average=0.0,
+            generator=OptimiserConfig(kind="adam", lr=3e-3), least_variety=0,
+        )  # fmt: skip
+        refiner = run(stage, tmp_path / str(weight)).refiner
+        with torch.no_grad():
+            moved.append(float((features.maps(refiner(image)) - features.maps(image)).abs().mean()))
+    assert moved[1] < 0.3 * moved[0]
+
+
+def test_a_direct_refiner_first_learns_to_keep(refiner_of):
+    network = RefinerConfig(widths=(4, 8), blocks=1, output="direct")
+    how = {"network": network, "refiner_lead": 150, "critic_lead": 0, "critic_steps": 1}
+    stage = refiner_of(keep=1.0, generator=OptimiserConfig(kind="adam", lr=1e-2), **how)
+    state, kept = stage.init(), []
+    for step in range(152):
+        state.step = step
+        told = stage.step(state, stage.batches(step), torch.Generator().manual_seed(step))
+        kept.append(float(told["refiner/keep"]))
+        assert ("refiner/adversarial" in told) == (step >= 150)
+    assert kept[149] < 0.3 * kept[0]
+
+
+def test_a_collapsed_refiner_stops_with_the_reason_and_its_last_good_weights(tmp_path, refiner_of):
+    """A direct refiner begins nearly without variety, and here learns nothing else."""
+    network = RefinerConfig(widths=(4, 8), blocks=1, output="direct")
+    still = OptimiserConfig(kind="sgd", lr=1e-9)
+    how = {"network": network, "generator": still, "critic_lead": 0, "critic_steps": 1}
+    stage = refiner_of(steps=400, save_every=50, log_every=50, **how)
+    with pytest.raises(DataError, match=r"collapsed; raise --set keep .* weights of step 200") as f:
+        run(stage, tmp_path)
+    assert "\n" not in str(f.value)
+    assert load_weights(tmp_path, "refiner")[1]["step"] == 200
+    assert (tmp_path / "failed-000000200.safetensors").exists()
+
+
+def test_a_judge_tells_how_far_its_answers_move_and_what_it_sees(gaze_of, make_eyes):
+    judge = gaze_of().init().regressor
+    cfg = RefinerTraining(network={"widths": (4, 8), "blocks": 1})
+    stage = refiner_stage(cfg, make_eyes(), make_eyes(30, 1), judge=Judge(judge, "digest"))
+    state = stage.init()
+    told, _ = stage.evaluate(state)
+    assert told["gaze_shift/p95_deg"] < 1e-6  # untrained, it is the identity
+    assert told["judged/refined_auc"] == told["judged/raw_auc"]
+    torch.nn.init.normal_(state.average.head.weight)
+    told, _ = stage.evaluate(state)
+    image = stage.batches(0)["synthetic"].image
+    assert told["gaze_shift/median_deg"] > 0 and image.shape[1] == 1
+    assert told["judged/refined_sliced_wasserstein"] != told["judged/raw_sliced_wasserstein"]

@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(tmp_path, g
     with pytest.raises(DataError, match="loss is nan at step 4") as fault:
         run(replace(stage, step=breaks), tmp_path)
     assert "\n" not in str(fault.value)
-    tensors, info = load_sealed(tmp_path / "nonfinite-000000004.safetensors")
+    tensors, info = load_sealed(tmp_path / "failed-000000004.safetensors")
     assert info["step"] == 4
     assert torch.equal(tensors["data/image"], stage.batches(4)["data"].image)
     assert load_weights(tmp_path, "gaze")[1]["step"] == 4
@@ -166,7 +166,7 @@ def test_a_loss_between_two_log_lines_is_found_before_anything_is_saved(tmp_path
 
     with pytest.raises(DataError, match="loss is inf at step 4"):
         run(replace(stage, step=breaks), tmp_path)
-    tensors, _ = load_sealed(tmp_path / "nonfinite-000000004.safetensors")
+    tensors, _ = load_sealed(tmp_path / "failed-000000004.safetensors")
     assert torch.equal(tensors["data/image"], stage.batches(4)["data"].image)
     assert load_weights(tmp_path, "gaze")[1]["step"] == 4
     assert sorted(p.name for p in tmp_path.glob("state-*"))[-1] == "state-000000004.safetensors"

@@ -130,7 +130,7 @@ def test_processes_end_together_and_the_first_says_why(tmp_path, pair):
     assert "saved at step 1" in first[1][2] and "loss is nan at step 4" in first[2][2]
     assert load_weights(tmp_path / "signal", "gaze")[1]["step"] == 1
     assert load_weights(tmp_path / "finite", "gaze")[1]["step"] == 4
-    kept, _ = load_sealed(tmp_path / "finite" / "nonfinite-000000004.safetensors")
+    kept, _ = load_sealed(tmp_path / "finite" / "failed-000000004.safetensors")
     assert torch.equal(kept["data/image"], tiny.STAGES["gaze"]().batches(4)["data"].image)
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.losses import gaze as losses
+from gazegan.nets.features import RandomFeatures
 from gazegan.nets.landmarks import by_image
 from gazegan.nets.regressor import Answer, RegressorConfig
 from gazegan.train import gaze_losses
@@ -73,10 +74,11 @@ def test_likeness_to_photographs_is_measured_beside_that_of_raw_renders(refiner_
     for measure in measures:
         assert told[f"likeness/refined_{measure}"] == told[f"likeness/raw_{measure}"]
     image = torch.rand(20, 1, 8, 12)
-    same = likenesses({"raw": image, "dark": 0.5 * image}, image, 0)
+    how = (image, 0, RandomFeatures(1), "likeness")
+    same = likenesses({"raw": image, "dark": 0.5 * image}, *how)
     assert same["likeness/raw_sliced_wasserstein"] == 0
     assert same["likeness/dark_sliced_wasserstein"] > 0.5
-    assert likenesses({"raw": image[:15]}, image, 0) == {}
+    assert likenesses({"raw": image[:15]}, *how) == {}
 
 
 def test_landmarks_are_learned_and_told_in_pixels(tmp_path, gaze_of, make_eyes):

@@ -15,7 +15,8 @@ from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
-from gazegan.train.refiner import Judge, RefinerTraining, gaze_moved_deg, refiner_stage
+from gazegan.train.refiner import Judge, gaze_moved_deg, refiner_stage
+from gazegan.train.refiner_settings import RefinerTraining
 from gazegan.train.setup import at_hand, describe, hold, seeded, stack_rows
 from gazegan.train.sources import split
 
