@@ -54,19 +54,19 @@ def refiner(cfg: RefinerTraining, renders: EyeBatch, photographs: EyeBatch) -> I
             raw, real = renders.image[rows], photographs.image[rows % len(photographs)]
             with torch.no_grad():
                 fake = network(raw)
-            distance = critic(real)["patch"].mean() - critic(fake)["patch"].mean()
+            distance = critic.value(real).mean() - critic.value(fake).mean()
             loss = cfg.penalty * penalty(critic, real, fake) - distance
             theirs.zero_grad()
             loss.backward()
             theirs.step()
         after = network(raw)
         critic.requires_grad_(False)
-        adversarial = -critic(after)["patch"].mean()
+        adversarial = -critic.value(after).mean()
         critic.requires_grad_(True)
         weight = (renders.masks[rows] * weights).sum(1, keepdim=True)
         keep = ((after - raw).abs() * weight).mean() * size**0.5
         ours.zero_grad()
-        (adversarial + cfg.keep * keep).backward()
+        (adversarial + cfg.kept * keep).backward()
         ours.step()
         follow(average, network, cfg.average)
         yield
@@ -75,7 +75,7 @@ def refiner(cfg: RefinerTraining, renders: EyeBatch, photographs: EyeBatch) -> I
 def penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     share = torch.rand(len(real), 1, 1, 1)
     between = (share * real + (1 - share) * fake).requires_grad_(True)
-    score = critic(between)["patch"].mean(1).sum()
+    score = critic.value(between).sum()
     (slope,) = torch.autograd.grad(score, between, create_graph=True)
     return ((slope.flatten(1).square().sum(1) + 1e-12).sqrt() - 1).square().mean()
 

@@ -18,11 +18,9 @@ class CriticConfig(Config):
     """Size of a critic; each width is one convolution of stride 2."""
 
     widths: tuple[Width, ...] = Field((16, 32, 64), min_length=1, max_length=7)
-    heads: Literal["both", "whole", "patch"] = "patch"
-    """What is scored: the layout of the whole image, patches of it wherever they lie, or both.
-
-    A critic of the layout may teach the refiner to paint over what is placed otherwise in renders,
-    such as lids, by which gaze is read; Shrivastava et al. 2017 score patches too."""
+    heads: Literal["both", "whole", "patch"] = "both"
+    """What is scored: the layout of the whole image, patches of it wherever they lie (Shrivastava
+    et al., CVPR 2017), or both."""
     grid: tuple[Width, Width] = (3, 5)
     """Rows and columns to which features are pooled for the whole-image score."""
     norm: Literal["none", "instance", "group", "spectral"] = "none"
@@ -60,7 +58,8 @@ class Critic(nn.Module):
         `whole` is `[B, 1]`, from the layout of the whole image; `patch` is `[B, P]`, one score
         for each local receptive field. Only the configured heads are there.
         """
-        least = 2 ** len(self.config.widths)
+        # Instance normalisation needs more than one value of each map.
+        least = 2 ** len(self.config.widths) * (2 if self.config.norm == "instance" else 1)
         padded, _ = pad_to(image, 1, least)
         features = self.trunk(2 * padded - 1)
         return {name: head(features).to(image.dtype) for name, head in self.heads.items()}

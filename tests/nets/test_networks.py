@@ -55,8 +55,8 @@ def test_decoder_is_made_of_transposed_convolutions():
 
 
 def test_skips_carry_detail():
-    with_skips = stirred(Refiner(SMALL, 1))
-    without = stirred(Refiner(SMALL.model_copy(update={"skips": False}), 1))
+    with_skips = stirred(Refiner(SMALL.model_copy(update={"skips": True}), 1))
+    without = stirred(Refiner(SMALL, 1))
     image = images(1, 1, 16, 16)
     assert not torch.allclose(with_skips.change(image), without.change(image))
 
