@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gazegan.inspect.fields import Field
@@ -106,7 +107,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if id(module) in self._counted:
             return 0
         self._counted.add(id(module))
-        return sum(p.numel() for p in module.parameters(recurse=False))
+        # Weights that are computed from others lie with those in a submodule.
+        return sum(p.numel() for p in module.parameters(recurse=is_parametrized(module)))
 
 
 @contextmanager

@@ -23,7 +23,9 @@ NETWORKS = {
         f"refiner-{norm}": lambda norm=norm: Refiner(RefinerConfig(norm=norm), 1)
         for norm in ("none", "instance", "group", "batch")
     },
+    "refiner-latent": lambda: Refiner(RefinerConfig(latent=9, output="direct"), 1),
     "critic": lambda: Critic(CriticConfig(heads="both"), 1),
+    "critic-spectral": lambda: Critic(CriticConfig(norm="spectral"), 1),
     "mobilenet": lambda: torchvision.models.mobilenet_v3_small(weights=None),
 }
 
