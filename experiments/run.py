@@ -56,8 +56,6 @@ class Measure(Config):
     command: str
     network: str = ""
     """The run that it measures; with `--only measures` one that has not ended is left out."""
-    seeds: tuple[int, ...] = ()
-    """The seeds of which it is taken; none: all."""
 
     def ready(self, places: dict[str, Any]) -> bool:
         """Whether the network that it measures, if it names one, is trained to the end."""
@@ -147,8 +145,7 @@ def go_through(
     known = {(line["row"], line["column"], line["seed"]) for line in read(results)}
     for seed, place in here.items():
         if only != "trainings":  # first, to be measured as soon as they can
-            own = [cell for cell in experiment.cells if not cell.seeds or seed in cell.seeds]
-            found = [cell for cell in own if not only or cell.ready(place)]
+            found = [cell for cell in experiment.cells if not only or cell.ready(place)]
             if only == "missing":
                 found = [cell for cell in found if (cell.row, cell.column, seed) not in known]
             cells |= {len(commands) + at: (seed, cell) for at, cell in enumerate(found)}

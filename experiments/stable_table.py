@@ -1,6 +1,6 @@
-"""The tables of how trainings of many seeds ended, and those of other settings of a few."""
+"""The table of how the trainings of many seeds ended."""
 
-from cells import Records, extent, markdown, unique
+from cells import Records, extent, markdown
 
 _MEASURES = {
     "sliced Wasserstein distance to the target": "likeness/{}_sliced_wasserstein",
@@ -11,29 +11,7 @@ _MOST_PX, _LEAST_FOUND = 0.5, 0.95
 
 
 def stability(records: Records) -> str:
-    """Return medians and extremes over seeds, raw beside refined, and how many are usable.
-
-    The first record's row has a table of its own, all others a line each.
-    """
-    first, *others = unique(records, "row")
-    tables = [_whole([r for r in records if r["row"] == first])]
-    if others:
-        by_row = {row: [r for r in records if r["row"] == row] for row in (first, *others)}
-        tables.append(_lines(by_row))
-    return "\n\n".join(tables)
-
-
-def _lines(by_row: dict[str, Records]) -> str:
-    keys = ["pupil_shift/p95_px", *(key.format("refined") for key in _MEASURES.values())]
-    lines = [
-        [row, f"{sum(map(usable, some))} of {len(some)}", *(_extent(some, key) for key in keys)]
-        for row, some in by_row.items()
-    ]
-    moved = "iris and pupil moved, px, 95th percentile"
-    return markdown(["settings", "usable", moved, *_MEASURES], lines)
-
-
-def _whole(records: Records) -> str:
+    """Return medians and extremes over seeds, raw beside refined, and how many are usable."""
     rows = [
         [name, *(_extent(records, key.format(side)) for side in ("raw", "refined"))]
         for name, key in _MEASURES.items()

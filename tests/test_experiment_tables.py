@@ -63,14 +63,6 @@ def test_a_refiner_that_fails_in_one_way_is_not_counted_as_usable(fault: dict[st
     assert "| kernel distance, times 1000 | 90.0 (90.0 to 90.0) | 9.00" in text
 
 
-def test_refiners_of_other_settings_have_a_line_each_beside_the_first() -> None:
-    bad = {"likeness/refined_auc": 0.95, "row": "other"}
-    text = table.tables([stable(), stable(seed=1), stable(**bad), stable(row="other", seed=1)])
-    assert "**2 of 2 seeds end in a usable refiner.**" in text
-    assert "| default | 2 of 2 | 0.30 (0.30 to 0.30) | 0.20 (0.20 to 0.20) |" in text
-    assert "| other | 1 of 2 |" in text
-
-
 def test_a_comparison_is_kept_and_shown_beside_halves_of_the_photographs(tmp_path: Path) -> None:
     names = ("sliced_wasserstein", "kernel_distance", "auc")
     results, where = tmp_path / "r.jsonl", {"gazegan": "0", "torch": "0", "threads": "1"}
