@@ -28,6 +28,7 @@ _PLACES = {
     "target": "network.target",
     "network": "network.kind",
     "head_yaw": "network.head_yaw",
+    "view": "network.view",
     "spread": "network.spread",
     "optimiser": "optimiser.kind",
     "lr": "optimiser.lr",
@@ -184,6 +185,13 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     "--head-yaw", is_flag=True, default=None, help="Read the head's yaw beside the image."
 )
 @click.option(
+    "--view",
+    type=click.FloatRange(0.1, 1),
+    metavar="SHARE",
+    help="Look at this share of the image's sides about its middle alone, e.g. 0.73; what lies"
+    " around differs most between renders and photographs.",
+)
+@click.option(
     "--spread",
     is_flag=True,
     default=None,
@@ -245,7 +253,7 @@ def gaze(
           --set network.blocks=2
       gazegan train gaze --data stores/renders --out runs/free --network resnet \\
           --set network.norm=free --set clip_adaptive=0.02
-      gazegan train gaze --data stores/renders --out runs/turned --head-yaw
+      gazegan train gaze --data stores/renders --out runs/turned --head-yaw --view 0.73
       gazegan train gaze --data stores/renders --out runs/perceptron --network landmarks
       gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted

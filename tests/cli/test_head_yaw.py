@@ -108,3 +108,17 @@ def test_judges_that_read_the_yaw_are_refused(turned, fault_of, tmp_path):
     run, store = turned
     words = ("--synthetic", store, "--real", store, "--judge", run, "--out", tmp_path / "refiner")
     assert "without --head-yaw" in fault_of("train", "refiner", *words).message
+
+
+def test_options_of_the_training_reach_their_places(places, tmp_path, gazegan):
+    words = ["--steps", 1, "--batch", 8, "--head-yaw", "--view", 0.73, "--spread", "--lr", 0.004]
+    words += ["--optimiser", "adam", "--schedule", "cosine", "--adversary-epsilon", 2]
+    run = tmp_path / "run"
+    gazegan("train", "gaze", "--data", places / "labelled", "--out", run, "--seed", 3, *words)
+    _, info = load_weights(run, "gaze")
+    found = GazeTraining.model_validate(info["config"])
+    assert (found.steps, found.batch, found.seed) == (1, 8, 3)
+    assert (found.network.head_yaw, found.network.view, found.network.spread) == (True, 0.73, True)
+    assert (found.optimiser.kind, found.optimiser.lr) == ("adam", 0.004)
+    assert (found.schedule.kind, found.adversary.epsilon_255) == ("cosine", 2)
+    assert (found.network.kind, found.shares, found.axes) == ("small", (), ())
