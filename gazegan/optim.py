@@ -160,13 +160,13 @@ def clip_gradients(parameters: Iterable[Tensor], largest: float) -> Tensor:
 
 
 @torch.no_grad()
-@torch.no_grad()
 def clip_weights(parameters: Iterable[Tensor], size: float) -> None:
     """Cut weights to -size..size, in place (Arjovsky et al., ICML 2017, algorithm 1)."""
     for weight in parameters:
         weight.clamp_(-size, size)
 
 
+@torch.no_grad()
 def clip_adaptively(parameters: Iterable[Tensor], share: float, epsilon: float = 1e-3) -> None:
     """Scale each unit's gradient down to `share` of the norm of its weights, 0 for as it is.
 

@@ -17,6 +17,7 @@ from gazegan.optim import (
     all_but,
     clip_adaptively,
     clip_gradients,
+    clip_weights,
     gradient_norm,
     learning_rate,
     make_optimiser,
@@ -257,6 +258,19 @@ def test_adaptive_clipping_equals_timms(share, scale, seed):
     adaptive_clip_grad(twin.parameters(), share)
     for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_clipped_gradients_hold_on_to_no_graph():
+    model = nn.Linear(3, 2)
+    model(torch.ones(4, 3)).square().sum().backward()
+    before = [p.grad.clone() for p in model.parameters()]
+    clip_adaptively(model.parameters(), 1e-3)
+    for weight, old in zip(model.parameters(), before, strict=True):
+        assert not weight.grad.requires_grad and not torch.equal(weight.grad, old)
+    clip_weights(model.parameters(), 0.01)
+    assert all(
+        p.requires_grad and float(p.detach().abs().max()) <= 0.01 for p in model.parameters()
+    )
 
 
 def test_adaptive_clipping_bounds_each_unit_and_can_be_off():

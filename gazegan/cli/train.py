@@ -19,6 +19,7 @@ from gazegan.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from gazegan.data.stream import Samples
     from gazegan.train.refiner import Judge
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
@@ -265,7 +266,6 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
           --set adversary.steps=5 --set adversary.share=1
     """
-    from gazegan.data.stream import JoinedSamples, open_samples
     from gazegan.train.adapt.settings import AdaptConfig
     from gazegan.train.gaze import gaze_stage
     from gazegan.train.gaze_settings import GazeTraining
@@ -280,12 +280,21 @@ def gaze(
             " --adapt and settings of adapt out"
         )
     with training.together(device) as own:
-        parts = tuple(open_samples(path, seed=cfg.seed) for path in data)
-        samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
-        eyes = None
-        if real is not None:
-            eyes = open_samples(real, size=samples.size, channels=samples.channels)
+        samples, eyes = _opened(data, real, cfg.seed)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
         stage = gaze_stage(cfg, samples, own, eyes, training.notify)
         training.train_into(stage, out, as_json)
+
+
+def _opened(
+    data: tuple[Path, ...], real: Path | None, seed: int
+) -> tuple["Samples", "Samples | None"]:
+    """Open labelled eyes, and photographs like them where there are any."""
+    from gazegan.data.stream import JoinedSamples, open_samples
+
+    parts = tuple(open_samples(path, seed=seed) for path in data)
+    samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
+    if real is None:
+        return samples, None
+    return samples, open_samples(real, size=samples.size, channels=samples.channels)

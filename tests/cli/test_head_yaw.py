@@ -122,3 +122,12 @@ def test_options_of_the_training_reach_their_places(places, tmp_path, gazegan):
     assert (found.optimiser.kind, found.optimiser.lr) == ("adam", 0.004)
     assert (found.schedule.kind, found.adversary.epsilon_255) == ("cosine", 2)
     assert (found.network.kind, found.shares, found.axes) == ("small", (), ())
+
+
+def test_recipes_are_rendered_by_the_seed_of_the_training(tmp_path, gazegan):
+    known = []
+    for k, how in enumerate((("--seed", 3), ("--set", "seed=3"), ("--seed", 4))):
+        words = ("--data", "webcam", "--steps", 1, "--batch", 8, *how)
+        gazegan("train", "gaze", "--out", tmp_path / str(k), *words)
+        known.append(load_weights(tmp_path / str(k), "gaze")[1]["data"])
+    assert known[0] == known[1] != known[2]

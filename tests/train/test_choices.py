@@ -215,6 +215,5 @@ def test_a_judge_tells_how_far_its_answers_move_and_what_it_sees(gaze_of, make_e
     assert told["judged/refined_auc"] == told["judged/raw_auc"]
     torch.nn.init.normal_(state.average.head.weight)
     told, _ = stage.evaluate(state)
-    image = stage.batches(0)["synthetic"].image
-    assert told["gaze_shift/median_deg"] > 0 and image.shape[1] == 1
+    assert told["gaze_shift/median_deg"] > 0
     assert told["judged/refined_sliced_wasserstein"] != told["judged/raw_sliced_wasserstein"]
