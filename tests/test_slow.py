@@ -53,7 +53,7 @@ def test_an_experiment_runs_small_and_leaves_its_records_alone(
     lines = (tmp_path / "work" / "results.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     recipe = tomllib.loads((records.parent / "recipe.toml").read_text())
-    cells = [(measure["row"], measure["column"]) for measure in recipe["measures"]]
+    cells = [(row, column) for row in recipe["networks"] for column in recipe["columns"]]
     assert [(line["row"], line["column"]) for line in found] == cells
     assert all(line["mean_deg"] > 0 for line in found if line["column"] != "pupil drift")
     assert records.read_bytes() == before
