@@ -116,12 +116,7 @@ def _network(features: str, size: tuple[int, int], channels: int) -> Callable[[T
         raise UserError(
             f"--features {features}: reads the head's yaw; train one without --head-yaw"
         )
-    trained = (info["data"]["height"], info["data"]["width"]), info["data"]["channels"]
-    if trained != (size, channels):
-        raise UserError(
-            f"--features {features}: was trained on {gaze.looks(*trained)} eyes, these are"
-            f" {gaze.looks(size, channels)}; train one on eyes like these"
-        )
+    gaze.check_suits(f"--features {features}", info, "--data", size, channels)
     return partial(last_hidden, judge.eval())
 
 

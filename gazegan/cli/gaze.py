@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,14 +61,10 @@ def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regr
     network, info = load_weights(weights, "gaze", options.check_device(device))
     assert isinstance(network, Regressor)
     stores = [open_store(path) for path in data]
-    trained = info["data"]
-    wanted = looks((trained["height"], trained["width"]), trained["channels"])
     for store in stores:
-        if (found := looks(store.size, store.channels)) != wanted:
-            raise UserError(
-                f"--weights {weights} was trained on {wanted} eyes, but --data {store.path} holds"
-                f" {found}; make the store again as {wanted}, or train on eyes like it"
-            )
+        check_suits(
+            f"--weights {weights}", info, f"--data {store.path}", store.size, store.channels
+        )
         if network.config.head_yaw and "head" not in store.fields:
             raise UserError(
                 f"--weights {weights} reads the head's yaw, which --data {store.path} does not"
@@ -77,9 +73,26 @@ def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regr
     return network, stores
 
 
-def looks(size: tuple[int, int], channels: int) -> str:
-    """Say in words what eyes look like to a network."""
-    return f"{size[0]}x{size[1]} {'grey' if channels == 1 else 'colour'}"
+def check_suits(
+    network: str, info: Mapping[str, Any], images: str, size: tuple[int, int] | None, channels: int
+) -> None:
+    """Raise UserError where images are not like those that a network was trained on.
+
+    Both are named as a user does; `info` is what `load_weights` told of the network. Without a
+    `size` any will do.
+    """
+    of = info["data"]
+    wanted = _looks((of["height"], of["width"]) if size else None, of["channels"])
+    if (found := _looks(size, channels)) != wanted:
+        raise UserError(
+            f"{network}: was trained on {wanted} eyes, but {images}: {found}; make these {wanted},"
+            " or train on eyes like them"
+        )
+
+
+def _looks(size: tuple[int, int] | None, channels: int) -> str:
+    colour = "grey" if channels == 1 else "colour"
+    return f"{size[0]}x{size[1]} {colour}" if size else colour
 
 
 def of_heads(network: Regressor, batch: EyeBatch) -> Callable[[Tensor], Tensor]:

@@ -17,10 +17,10 @@ from gazegan.cli.options import (
     out,
     progress,
 )
+from gazegan.cli.pretrained import PRETRAINED, begun, judge_of
 
 if TYPE_CHECKING:
     from gazegan.data.stream import Samples
-    from gazegan.train.refiner import Judge
 
 STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
 BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
@@ -71,6 +71,7 @@ def train() -> None:
     metavar="RUN",
     help="Run of a gaze network on pitch and yaw; its answers are kept where they are.",
 )
+@PRETRAINED
 @STEPS
 @BATCH
 @SEED
@@ -85,6 +86,7 @@ def refiner(
     out: Path,
     count: int,
     judge: Path | None,
+    pretrained: Path | None,
     steps: int | None,
     batch: int | None,
     seed: int,
@@ -101,6 +103,7 @@ def refiner(
       gazegan train refiner --synthetic stores/renders --real stores/columbia --out runs/refiner
       gazegan train refiner --synthetic columbia --real photographs/ --out runs/r --steps 2000
       gazegan train refiner ... --judge runs/gaze --set gaze=0.1
+      gazegan train refiner ... --pretrained runs/refiner --steps 500 --out runs/further
       gazegan train refiner ... --device cuda --precision bf16 --compile
       gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=0.02
     """
@@ -112,34 +115,20 @@ def refiner(
 
     values = {"steps": steps, "batch": batch, "seed": seed}
     how = {"precision": precision, "compile_step": compile_step}
-    cfg = training.configure(RefinerTraining, {**values, **how}, overrides)
     with training.together(device) as own:
+        begins = begun(pretrained, "refiner", own)
+        cfg = training.configure(RefinerTraining, {**values, **how}, overrides, begins)
         renders = open_samples(synthetic, seed=seed, count=count)
         eyes = open_samples(real, size=renders.size, channels=renders.channels)
         if not isinstance(renders, Store):
             with progress("render", len(renders), quiet=as_json) as advance:
                 renders = hold(renders, advance)
-        kept = None if judge is None else _judge(judge, renders.channels, own)
-        stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify)
+        kept = None if judge is None else judge_of(judge, renders.channels, own)
+        if begins:
+            begins.check_images(None, renders.channels)
+        first = begins.trained if begins else None
+        stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify, first)
         training.tell_if_idle(cfg, training.train_into(stage, out, as_json))
-
-
-def _judge(run: Path, channels: int, device: str) -> "Judge":
-    from gazegan.errors import UserError
-    from gazegan.train.checkpoint import load_weights
-    from gazegan.train.refiner import Judge
-
-    network, info = load_weights(run, "gaze", device)
-    if network.target != "angles":
-        raise UserError(f"--judge {run}: answers in directions; train one with --target angles")
-    if network.config.head_yaw:
-        raise UserError(f"--judge {run}: reads the head's yaw; train one without --head-yaw")
-    if info["data"]["channels"] != channels:
-        raise UserError(
-            f"--judge {run}: was trained on {info['data']['channels']} channels, the renders have"
-            f" {channels}; train it on renders like these"
-        )
-    return Judge(network, info["sha256"])
 
 
 @train.command()
@@ -167,6 +156,7 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
     help="How to adapt to --real: the network's average teaches (default), features are not to tell"
     " domains apart, renders take on low frequencies, or several networks teach. --set adapt.*",
 )
+@PRETRAINED
 @out("Run folder; resumed if it holds this run.")
 @STEPS
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
@@ -229,6 +219,7 @@ def _judge(run: Path, channels: int, device: str) -> "Judge":
 def gaze(
     data: tuple[Path, ...],
     real: Path | None,
+    pretrained: Path | None,
     out: Path,
     epochs: float | None,
     device: str,
@@ -257,6 +248,7 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/turned --head-yaw --view 0.73
       gazegan train gaze --data stores/renders --out runs/perceptron --network landmarks
       gazegan train gaze --data stores/renders --out runs/unsure --spread
+      gazegan train gaze --data stores/labelled --pretrained runs/gaze --lr 2e-4 --out runs/tuned
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
       gazegan train gaze --data stores/renders --real photographs/ --out runs/alike \\
           --adapt adversarial --set adapt.weight=0.5
@@ -273,17 +265,21 @@ def gaze(
     if epochs is not None and chosen["steps"] is not None:
         raise click.UsageError("--epochs and --steps exclude each other; give one")
     values = {_PLACES.get(option, option): value for option, value in chosen.items()}
-    cfg = training.configure(GazeTraining, values, overrides)
-    if real is None and (chosen["adapt"] or cfg.adapt != AdaptConfig()):
-        raise click.UsageError(
-            "--adapt without --real has nothing to adapt to; name photographs by --real, or leave"
-            " --adapt and settings of adapt out"
-        )
     with training.together(device) as own:
+        begins = begun(pretrained, "gaze", own)
+        cfg = training.configure(GazeTraining, values, overrides, begins)
+        if real is None and (chosen["adapt"] or cfg.adapt != AdaptConfig()):
+            raise click.UsageError(
+                "--adapt without --real has nothing to adapt to; name photographs by --real, or"
+                " leave --adapt and settings of adapt out"
+            )
         samples, eyes = _opened(data, real, cfg.seed)
+        if begins:
+            begins.check_images(samples.size, samples.channels)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
-        stage = gaze_stage(cfg, samples, own, eyes, training.notify)
+        first = begins.trained if begins else None
+        stage = gaze_stage(cfg, samples, own, eyes, training.notify, first)
         training.train_into(stage, out, as_json)
 
 

@@ -11,6 +11,7 @@ import rich_click as click
 from gazegan.cli.options import check_device, progress, say
 
 if TYPE_CHECKING:
+    from gazegan.cli.pretrained import Begun
     from gazegan.train.gaze_settings import GazeTraining
     from gazegan.train.loop import Stage
     from gazegan.train.refiner_settings import RefinerTraining
@@ -25,19 +26,27 @@ def steps_of(epochs: float, count: int, cfg: "GazeTraining") -> int:
     return max(1, math.ceil(epochs * taught / cfg.batch))
 
 
-def configure(model: Any, values: Mapping[str, Any], overrides: tuple[str, ...]) -> Any:
-    """Return a stage's configuration from options, None or () where not given, and `--set`."""
+def configure(
+    model: Any, values: Mapping[str, Any], overrides: tuple[str, ...], begins: "Begun | None" = None
+) -> Any:
+    """Return a stage's configuration from options, None or () where not given, and `--set`.
+
+    Raises UserError where it says of the network what the one that it `begins` with is not.
+    """
     from gazegan.config import apply_overrides, validate
 
-    return validate(model, apply_overrides(_given(values), overrides), "settings")
+    base = begins.settings if begins else {}
+    cfg = validate(model, apply_overrides(_given(values, base), overrides), "settings")
+    if begins:
+        begins.check_network(cfg.network)
+    return cfg
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop what was not given on the command line, so that the defaults stand, and nest the rest.
+def _given(values: Mapping[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
+    """Put into `nested` what was given on the command line, so that the defaults stand.
 
     A dot in a key leads into a part of the configuration.
     """
-    nested: dict[str, Any] = {}
     for key, value in values.items():
         if value is not None and value != ():
             *parts, last = key.split(".")

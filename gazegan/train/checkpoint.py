@@ -8,8 +8,9 @@ flipped bit anywhere is found, in the header too.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import safetensors.torch
 import torch
@@ -23,11 +24,21 @@ from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.nets.regressor import Regressor, RegressorConfig
 
 StageName = Literal["refiner", "gaze"]
+N = TypeVar("N", bound=nn.Module)
 
 WEIGHTS = "weights.safetensors"
 _ZEROS = b"0" * 64
 _BEFORE_DIGEST = rb'{"__metadata__":{"gazegan":"{\"digest\": \"'
 _FILE_LIMIT = 1 << 32
+
+
+@dataclass(frozen=True)
+class Trained(Generic[N]):
+    """A trained network that another training takes."""
+
+    network: N
+    sha256: str
+    """Of its weights, so that a run with others is another run."""
 
 
 def save_sealed(path: Path, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:

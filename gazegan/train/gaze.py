@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from gazegan import rng
 from gazegan.data.stream import Samples
+from gazegan.errors import UserError
 from gazegan.modes import evaluating
 from gazegan.nets.features import hidden_of
 from gazegan.nets.regressor import Regressor
@@ -35,6 +36,7 @@ from gazegan.train.adapt.teacher import teach
 from gazegan.train.adversary import embitter
 from gazegan.train.augment import augment, augment_eyes
 from gazegan.train.calls import Calls, calls
+from gazegan.train.checkpoint import Trained
 from gazegan.train.gaze_feed import Feed, feed
 from gazegan.train.gaze_losses import (
     Lesson,
@@ -82,11 +84,19 @@ class GazeState:
         return [self.average, *cast("Iterable[Regressor]", self.averages)]
 
 
-def init(cfg: GazeTraining, channels: int, device: str, adapts: bool = False) -> GazeState:
+def init(
+    cfg: GazeTraining,
+    channels: int,
+    device: str,
+    adapts: bool = False,
+    pretrained: Trained[Regressor] | None = None,
+) -> GazeState:
     """Return the state before the first step; `adapts` where there will be photographs."""
     method = cfg.adapt.method if adapts else None
     with seeded(cfg.seed, "gaze"):
         regressor = Regressor(cfg.network, channels).to(device)
+    if pretrained:
+        regressor.load_state_dict(pretrained.network.state_dict())
     members, domain = nn.ModuleList(), nn.Sequential()
     for k in range(1, cfg.adapt.members if method == "ensemble" else 1):
         with seeded(cfg.seed, "gaze", "member", str(k)):
@@ -237,19 +247,30 @@ def gaze_stage(
     device: str = "cpu",
     real: Samples | None = None,
     notify: Callable[[str], None] = lambda _: None,
+    pretrained: Trained[Regressor] | None = None,
 ) -> Stage[GazeState]:
     """Bind the stage to its data, and to the unlabelled photographs it is to be adapted to.
 
+    A network that is `pretrained`, of the same configuration, is what the training begins with.
     Raises UserError where the data hold no gaze or are too few, or cannot be adapted.
     """
+    if pretrained and real is not None and cfg.adapt.method == "ensemble":
+        raise UserError(
+            "--pretrained is one network, --adapt ensemble needs several that differ; leave one"
+            " of both out, or take --adapt teacher"
+        )
     fed = feed(cfg, data, real, device)
-    known = {**describe(data), **({"real": describe(real)} if real is not None else {})}
+    known = describe(data)
+    if real is not None:
+        known["real"] = describe(real)
+    if pretrained:
+        known["pretrained"] = pretrained.sha256
     how = calls(cfg.precision, cfg.compile_step, device, notify)
     return Stage(
         name="gaze",
         config=cfg,
         data=known,
-        init=lambda: init(cfg, data.channels, device, real is not None),
+        init=lambda: init(cfg, data.channels, device, real is not None, pretrained),
         batches=fed.batches,
         step=lambda state, b, g: step(
             cfg, state, b["data"], fed.epochs(state.step), g, b.get("real"), how

@@ -29,6 +29,7 @@ from gazegan.schema import EyeBatch
 from gazegan.train import processes
 from gazegan.train.assess import assess
 from gazegan.train.calls import Calls, calls
+from gazegan.train.checkpoint import Trained
 from gazegan.train.history import mix_history
 from gazegan.train.joint_norm import join_norms
 from gazegan.train.loop import Batches, Measured, Scalars, Stage
@@ -62,11 +63,19 @@ class Frozen:
     """In evaluation mode; its answers are to stay."""
 
 
-def init(cfg: RefinerTraining, channels: int, size: tuple[int, int], device: str) -> RefinerState:
-    """Return the state before the first step: the refiner is the identity."""
+def init(
+    cfg: RefinerTraining,
+    channels: int,
+    size: tuple[int, int],
+    device: str,
+    pretrained: Trained[Refiner] | None = None,
+) -> RefinerState:
+    """Return the state before the first step: the refiner is the identity, or `pretrained`."""
     with seeded(cfg.seed, "refiner"):
         refiner = Refiner(cfg.network, channels).to(device)
         critic = Critic(cfg.critic, channels).to(device)
+    if pretrained:
+        refiner.load_state_dict(pretrained.network.state_dict())
     join_norms(refiner)
     return RefinerState(
         refiner=refiner,
@@ -224,24 +233,20 @@ def _looked_at(source: Samples) -> int:
     return min(len(source), _COMPARED)
 
 
-@dataclass(frozen=True)
-class Judge:
-    """A trained gaze network whose answers the refinement is to keep."""
-
-    network: Regressor
-    sha256: str
-    """Of its weights, so that a run with another judge is another run."""
-
-
 def refiner_stage(
     cfg: RefinerTraining,
     synthetic: Samples,
     real: Samples,
     device: str = "cpu",
-    judge: Judge | None = None,
+    judge: Trained[Regressor] | None = None,
     notify: Callable[[str], None] = lambda _: None,
+    pretrained: Trained[Refiner] | None = None,
 ) -> Stage[RefinerState]:
-    """Bind the stage to its data, which must agree in size and channels."""
+    """Bind the stage to its data, which must agree in size and channels.
+
+    The answers of a `judge` are kept; a refiner that is `pretrained`, of the same configuration,
+    is what the training begins with, against a critic that is new.
+    """
     processes.check_batch(cfg.batch, "--batch")
     synthetic, real = only(synthetic, ("masks",)), only(real, ())
     frozen = Frozen(
@@ -263,15 +268,16 @@ def refiner_stage(
             read[name] = source.read(mine).to(device)
         return read
 
-    known = {**describe(synthetic), "real": describe(real)} | (
-        {"judge": judge.sha256} if judge else {}
-    )
+    others = {"judge": judge, "pretrained": pretrained}
+    known = {**describe(synthetic), "real": describe(real)} | {
+        name: other.sha256 for name, other in others.items() if other
+    }
     synthetic, real = at_hand(synthetic, device), at_hand(real, device)
     return Stage(
         name="refiner",
         config=cfg,
         data=known,
-        init=lambda: init(cfg, channels, size, device),
+        init=lambda: init(cfg, channels, size, device, pretrained),
         batches=batches,
         step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen, how),
         evaluate=lambda state: assess(

@@ -60,7 +60,7 @@ def test_a_gaze_network_may_look_instead(stores: Path, tmp_path: Path) -> None:
     assert [row["images"] for row in rows] == [row["images"] for row in plain["rows"]]
     assert rows[2]["sliced_wasserstein"] != plain["rows"][2]["sliced_wasserstein"]
     for run_dir, cure in (
-        (trained("other"), "20x60 grey eyes, these are 16x24 grey"),
+        (trained("other"), "20x60 grey eyes, but --data: 16x24 grey"),
         (trained("real", "--head-yaw"), "without --head-yaw"),
         (tmp_path / "none", "neither network nor a run"),
     ):

@@ -11,10 +11,10 @@ from gazegan.nets.features import RandomFeatures
 from gazegan.nets.refiner import RefinerConfig
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.optim import OptimiserConfig, ScheduleConfig
-from gazegan.train.checkpoint import load_weights, save_weights
+from gazegan.train.checkpoint import Trained, load_weights, save_weights
 from gazegan.train.log import read_log
 from gazegan.train.loop import Interrupted, run
-from gazegan.train.refiner import Judge, refiner_stage
+from gazegan.train.refiner import refiner_stage
 from gazegan.train.refiner_settings import RefinerTraining
 
 
@@ -208,7 +208,7 @@ def test_a_collapsed_refiner_stops_with_the_reason_and_its_last_good_weights(tmp
 def test_a_judge_tells_how_far_its_answers_move_and_what_it_sees(gaze_of, make_eyes):
     judge = gaze_of().init().regressor
     cfg = RefinerTraining(network={"widths": (4, 8), "blocks": 1})
-    stage = refiner_stage(cfg, make_eyes(), make_eyes(30, 1), judge=Judge(judge, "digest"))
+    stage = refiner_stage(cfg, make_eyes(), make_eyes(30, 1), judge=Trained(judge, "digest"))
     state = stage.init()
     told, _ = stage.evaluate(state)
     assert told["gaze_shift/p95_deg"] < 1e-6  # untrained, it is the identity

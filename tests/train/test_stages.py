@@ -11,11 +11,12 @@ from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
 from gazegan.train import gaze_losses
+from gazegan.train.checkpoint import Trained
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
-from gazegan.train.refiner import Judge, gaze_moved_deg, refiner_stage
+from gazegan.train.refiner import gaze_moved_deg, refiner_stage
 from gazegan.train.refiner_settings import RefinerTraining
 from gazegan.train.setup import at_hand, describe, hold, seeded, stack_rows
 from gazegan.train.sources import split
@@ -110,7 +111,7 @@ def test_a_judge_keeps_what_a_gaze_network_answers(tmp_path, gaze_of, make_eyes)
             ),
             make_eyes(),
             make_eyes(30, 1, labelled=False),
-            judge=Judge(network, "digest"),
+            judge=Trained(network, "digest"),
         )
         refiner = run(stage, tmp_path / str(weight)).refiner
         image = make_eyes(64, 5).batch.image
