@@ -41,7 +41,8 @@ def photographs(tmp_path: Path) -> Path:
 def test_an_experiment_runs_small_and_leaves_its_records_alone(
     photographs: Path, tmp_path: Path
 ) -> None:
-    small = {"seeds": "[0]", "renders": 64, "steps": 2, "refiner_steps": 2}
+    small = {"seeds": "[0]", "renders": 64}
+    small |= dict.fromkeys(("steps", "refiner_steps", "tuning_steps", "vertical_steps"), 2)
     records = ROOT / "experiments" / "angle_gap" / "results.jsonl"
     before = records.read_bytes()
     command = [sys.executable, str(ROOT / "experiments" / "run.py"), "angle_gap"]
