@@ -3,6 +3,7 @@
 import math
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -114,6 +115,15 @@ def decode(data: bytes, manifest: Manifest, count: int, source: object) -> EyeBa
     except ValueError as fault:
         raise DataError(f"{source}: {fault}") from None
     return batch
+
+
+def mapped(path: Path) -> EyeBatch:
+    """Return what `decode` does of a file that it has checked, left on disk.
+
+    The system reads pages when they are looked at and may drop them again, so that stores larger
+    than the memory can be read.
+    """
+    return EyeBatch(**safetensors.load_file(path))
 
 
 def _parse(data: bytes, source: object) -> dict[str, Tensor]:

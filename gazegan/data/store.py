@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gazegan.data.files import only_writer, read_bytes
 from gazegan.data.manifest import MANIFEST, PLAN, Manifest, read_manifest, write_manifest
-from gazegan.data.shards import FIELDS, REQUIRED, byte_limit, decode, unpack
+from gazegan.data.shards import FIELDS, REQUIRED, byte_limit, decode, mapped, unpack
 from gazegan.data.writing import fill, sized, write_here
 from gazegan.errors import DataError, UserError
 from gazegan.schema import EyeBatch
@@ -24,7 +24,7 @@ _AGAIN = "delete the store and repeat the command that wrote it"
 
 @dataclass(frozen=True)
 class Store:
-    """A finished store on disk; shards are read and verified when first needed, then kept."""
+    """A finished store on disk; shards are verified when first needed, then mapped into memory."""
 
     path: Path
     manifest: Manifest
@@ -144,4 +144,5 @@ def _read_shard(path: Path, manifest: Manifest, k: int) -> EyeBatch:
     data = read_bytes(file, byte_limit(manifest, shard.count))
     if hashlib.sha256(data).hexdigest() != shard.sha256:
         raise DataError(f"{file}: damaged: its SHA-256 does not match; {_AGAIN}")
-    return decode(data, manifest, shard.count, file)
+    decode(data, manifest, shard.count, file)
+    return mapped(file)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from stores import MODEST, contents, read_all, reseal
 
 from gazegan.data.files import only_writer, write_atomic
+from gazegan.data.manifest import Manifest
 from gazegan.data.store import annotate, open_store, write_store
 from gazegan.errors import DataError, UserError
 from gazegan.schema import MASKS, EyeBatch
@@ -62,6 +64,43 @@ def test_batches_come_in_order_and_outside_is_an_error(store):
     for index in (-1, 10):
         with pytest.raises(IndexError):
             store.read([index])
+
+
+_READ_ALL = """
+import re, sys
+from pathlib import Path
+from gazegan.data.store import open_store
+
+def own():  # memory that no file holds, kB
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+store = open_store(Path(sys.argv[1]))
+store.read([0])
+before = own()
+for start in range(0, len(store), 16):
+    assert store.read(range(start, start + 16)).image.shape[0] == 16
+print(own() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_what_was_read_of_a_store_does_not_stay_in_memory(tmp_path):
+    plan = Manifest(kind="real", count=512, channels=3, height=200, width=200)
+    levels = torch.arange(200).repeat(3, 200, 1) / 255
+
+    def make(indices: range) -> EyeBatch:
+        number = torch.tensor(list(indices))
+        image = levels.expand(len(number), -1, -1, -1)
+        return EyeBatch(image=image, id=number, origin=torch.zeros_like(number))
+
+    store = write_store(tmp_path / "large", plan, make, shard_size=32)
+    size = sum(path.stat().st_size for path in store.path.iterdir()) / 1024
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_ALL, str(store.path)],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "100000"},  # what is freed goes back at once
+    )  # fmt: skip
+    assert int(done.stdout) < 0.4 * size
 
 
 def test_unlabelled_eyes_have_no_labels(eyes, plan, tmp_path):
