@@ -50,8 +50,9 @@ class ScheduleConfig(Config):
 
     kind: Literal["step", "cosine"] = "step"
     cut: float = Field(0.3, gt=0, le=1)
-    every: float = Field(2.0, gt=0)
-    """Epochs between cuts; an epoch is as many images as the training data hold."""
+    every: float | None = Field(None, gt=0)
+    """Epochs between cuts, an epoch being as many images as the training data hold; None: a quarter
+    of the training, which then has three cuts however few images it sees how often."""
     warm_up: float = Field(0.0, ge=0)
     """Epochs over which the learning rate rises from 0, whatever the kind."""
 
@@ -117,14 +118,15 @@ def learning_rate(
 ) -> float:
     """Return the learning rate after `epochs`, when the share `done` of all steps is behind.
 
-    step: initial * cut ** floor(epochs / every). cosine: initial * (1 + cos(pi * done)) / 2
-    (Loshchilov & Hutter, ICLR 2017, equation 5, without restarts). Either times
-    min(1, epochs / warm_up).
+    step: initial * cut ** floor(epochs / every), floor(4 * done) without `every`. cosine: initial *
+    (1 + cos(pi * done)) / 2 (Loshchilov & Hutter, ICLR 2017, equation 5, without restarts).
+    Either times min(1, epochs / warm_up).
     """
     risen = min(1.0, epochs / schedule.warm_up) if schedule.warm_up else 1.0
     if schedule.kind == "cosine":
         return risen * initial * (1 + cos(pi * done)) / 2
-    return risen * initial * schedule.cut ** floor(epochs / schedule.every)
+    cuts = epochs / schedule.every if schedule.every else 4 * done
+    return risen * initial * schedule.cut ** floor(cuts)
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:

@@ -39,6 +39,19 @@ def test_schedule_equals_step_lr(cut, every, lr):
         scheduler.step()
 
 
+@pytest.mark.parametrize("epochs", [0.5, 8, 300])
+def test_without_a_distance_there_are_three_cuts_however_long_the_training(epochs):
+    weight = nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], 0.1)
+    scheduler = StepLR(optimiser, 5, 0.3)
+    for step in range(20):
+        rate = learning_rate(0.1, ScheduleConfig(), epochs * step / 20, step / 20)
+        assert rate == pytest.approx(scheduler.get_last_lr()[0])
+        optimiser.step()
+        scheduler.step()
+    assert rate == pytest.approx(0.1 * 0.3**3)
+
+
 def test_cosine_equals_cosine_annealing():
     weight = nn.Parameter(torch.zeros(1))
     optimiser = torch.optim.SGD([weight], 0.3)

@@ -239,7 +239,9 @@ def _show(
               help="Initial learning rate.")  # fmt: skip
 @click.option("--lr-cut", type=click.FloatRange(0, 1, min_open=True), help="Factor of each cut.")
 @click.option(
-    "--lr-every", type=click.FloatRange(0, min_open=True), help="Epochs between two cuts."
+    "--lr-every",
+    type=click.FloatRange(0, min_open=True),
+    help="Epochs between two cuts; default: a quarter of the training.",
 )
 @click.option("--warm-up", type=click.FloatRange(0), help="Epochs over which it rises from 0.")
 @click.option(

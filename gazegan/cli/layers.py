@@ -154,7 +154,7 @@ def schedule_text(plan: ScheduleConfig, rates: Sequence[float], epochs: float) -
     few = rates[:: len(rates) // _COLUMNS]
     what = "along half a cosine"
     if plan.kind == "step":
-        what = f"times {plan.cut:g} every {plan.every:g} epochs"
+        what = f"times {plan.cut:g} every {plan.every or epochs / 4:g} epochs"
     risen = f", risen over {plan.warm_up:g} epochs" if plan.warm_up else ""
     title = f"Learning rate {what}{risen}: {max(rates):.3g} at most, {rates[-1]:.3g} at the end"
     return f"{title}\n{text_curve(few, f'{epochs:g} epochs')}"

@@ -201,7 +201,9 @@ def refiner(
 )
 @click.option("--lr-cut", type=click.FloatRange(0, 1, min_open=True), help="Factor of each cut.")
 @click.option(
-    "--lr-every", type=click.FloatRange(0, min_open=True), help="Epochs between two cuts."
+    "--lr-every",
+    type=click.FloatRange(0, min_open=True),
+    help="Epochs between two cuts; default: a quarter of the training.",
 )
 @click.option(
     "--adversary-epsilon",

@@ -104,7 +104,7 @@ def test_planned_learning_rates(gazegan, tmp_path):
     for epoch, rate in zip(values["epoch"], values["rate"], strict=True):
         assert math.isclose(rate, min(1, epoch) * 0.05 * (1 + math.cos(math.pi * epoch / 4)))
     done = gazegan(*start, "--draw", tmp_path / "plan.png")
-    assert "times 0.3 every 2 epochs: 0.1 at most, 0.03 at the end" in done.stdout
+    assert "times 0.3 every 1 epochs: 0.1 at most, 0.0027 at the end" in done.stdout
     assert done.stdout.count("*") == 72 and (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
 
 
