@@ -51,9 +51,10 @@ def _specks(seed: Tensor, x: Tensor, y: Tensor, grain: Tensor, pixel_mm: Tensor)
 
 
 def _eyeshadow(p: EyeParams, lids: Lids) -> Tensor:
-    """Opacity of paint on the upper lid, fading out above the crease."""
+    """Opacity of paint on the upper lid, fading out above the crease and toward the canthi."""
     reach = (lids.above / (lids.gap + 2.5)).clamp(min=0)
-    return p.eyeshadow * torch.exp(-elementary.fourth(reach)) * (lids.above > 0)
+    on_lid = torch.add(0.5, lids.above, alpha=4).clamp(0, 1) * lids.bulge
+    return p.eyeshadow * torch.exp(-elementary.fourth(reach)) * on_lid
 
 
 def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:

@@ -20,7 +20,7 @@ from gazegan.train.gaze_settings import GazeTraining
 def turned(places, tmp_path, gazegan):
     """A trained network that reads the yaw, and the store of its eyes."""
     store, run = places / "labelled", tmp_path / "run"
-    words = ["--steps", "6", "--batch", "8", "--head-yaw"]
+    words = ["--steps", "6", "--batch", "8", "--lr", "1e-2", "--head-yaw"]
     gazegan("train", "gaze", "--data", store, "--out", run, *words)
     return run, store
 

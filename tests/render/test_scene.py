@@ -217,3 +217,19 @@ def test_what_is_left_unpainted_has_no_share_in_the_image(recipe, monkeypatch):
     alike = render_indices(drawn, 4, torch.arange(12))
     assert torch.equal(parts.image, alike.image)
     assert torch.equal(parts.masks, alike.masks)
+
+
+def test_paint_on_a_lid_ends_at_its_canthi():
+    params, textures = draw(6, noise=0, jpeg=0, head_yaw=0, head_roll=0, glasses=0, fill=0.5)
+    bare, made_up = (
+        render(replace(params, eyeshadow=torch.full((6,), value)), textures, LARGE)
+        for value in (0.0, 1.0)
+    )
+    moved = (bare.image - made_up.image).abs()[:, 0]
+    assert moved.amax((1, 2)).min() > 0.02
+    x = torch.arange(160) + 0.5
+    for eye, known in zip(moved, bare.landmarks[..., 0], strict=True):
+        canthi = known[[LANDMARKS.index("lid_00"), LANDMARKS.index("lid_08")]]
+        aside = (x < canthi.min() - 6) | (x > canthi.max() + 6)
+        assert aside.sum() > 20
+        assert eye[:, aside].max() < 2e-3

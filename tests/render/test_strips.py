@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scenes import swapped
 from scipy.optimize import least_squares
@@ -54,6 +54,7 @@ def test_a_strip_is_the_same_alone_in_a_batch_and_shuffled():
 
 
 @given(seed=st.integers(0, 2**40), turn=st.floats(-25, 25))
+@example(seed=6959, turn=-22.953744949063758)  # the paint of a lid ended in an edge beside the nose
 @settings(deadline=None, max_examples=8)
 def test_mirroring_a_strip_swaps_the_eyes(seed, turn):
     recipe = portrait(*CAMERA)

@@ -69,9 +69,8 @@ def test_a_step_learns_from_the_changed_images(gaze_of):
 @pytest.mark.parametrize("target", ["angles", "direction"])
 def test_training_against_an_adversary_holds_against_one(gaze_of, target):
     """The error under attack falls with training, for networks that read the head's yaw too."""
-    stage = gaze_of(
-        adversary={"epsilon_255": 4}, network={"target": target, "widths": (4, 4, 8, 8, 8)}
-    )
+    network = {"target": target, "widths": (4, 4, 8, 8, 8)}
+    stage = gaze_of(steps=30, adversary={"epsilon_255": 4}, network=network)
     state = stage.init()
     losses = []
     for step in range(30):
