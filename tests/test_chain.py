@@ -67,6 +67,7 @@ def test_slopes_of_the_chain_are_those_of_finite_differences(head_yaw):
 
     found = explain.slopes(answer, params).slope
     steps = torch.zeros(len(NAMES), 1, len(PARAM_NAMES), dtype=torch.float64)
+    # Textures have kinks: over ten times the step, one of these slopes is already a hundredth off.
     sizes = torch.tensor(
         [1e-8 * min(SPECS[n].high - SPECS[n].low, 100) for n in NAMES], dtype=torch.float64
     )

@@ -48,9 +48,10 @@ class Begun:
                 " out, or train one anew"
             )
 
-    def check_images(self, size: tuple[int, int] | None, channels: int) -> None:
-        """Raise UserError where images of this size, if that matters, and colour do not suit it."""
-        check_suits(f"--pretrained {self.run}", self.info, "these", size, channels)
+    def suited(self, images: str, size: tuple[int, int] | None, channels: int) -> Trained[Any]:
+        """Return the network; raises UserError where it does not suit images (`check_suits`)."""
+        check_suits(f"--pretrained {self.run}", self.info, images, size, channels)
+        return self.trained
 
 
 def begun(run: Path | None, stage: StageName, device: str) -> Begun | None:

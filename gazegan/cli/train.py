@@ -124,9 +124,7 @@ def refiner(
             with progress("render", len(renders), quiet=as_json) as advance:
                 renders = hold(renders, advance)
         kept = None if judge is None else judge_of(judge, renders.channels, own)
-        if begins:
-            begins.check_images(None, renders.channels)
-        first = begins.trained if begins else None
+        first = begins.suited("--synthetic", None, renders.channels) if begins else None
         stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify, first)
         training.tell_if_idle(cfg, training.train_into(stage, out, as_json))
 
@@ -260,7 +258,6 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
           --set adversary.steps=5 --set adversary.share=1
     """
-    from gazegan.train.adapt.settings import AdaptConfig
     from gazegan.train.gaze import gaze_stage
     from gazegan.train.gaze_settings import GazeTraining
 
@@ -270,17 +267,12 @@ def gaze(
     with training.together(device) as own:
         begins = begun(pretrained, "gaze", own)
         cfg = training.configure(GazeTraining, values, overrides, begins)
-        if real is None and (chosen["adapt"] or cfg.adapt != AdaptConfig()):
-            raise click.UsageError(
-                "--adapt without --real has nothing to adapt to; name photographs by --real, or"
-                " leave --adapt and settings of adapt out"
-            )
+        if real is None:
+            training.check_unadapted(chosen["adapt"], cfg)
         samples, eyes = _opened(data, real, cfg.seed)
-        if begins:
-            begins.check_images(samples.size, samples.channels)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
-        first = begins.trained if begins else None
+        first = begins.suited("--data", samples.size, samples.channels) if begins else None
         stage = gaze_stage(cfg, samples, own, eyes, training.notify, first)
         training.train_into(stage, out, as_json)
 

@@ -57,6 +57,17 @@ def _given(values: Mapping[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
     return nested
 
 
+def check_unadapted(method: str | None, cfg: "GazeTraining") -> None:
+    """Raise UsageError where a training without photographs is told how to adapt to them."""
+    from gazegan.train.adapt.settings import AdaptConfig
+
+    if method or cfg.adapt != AdaptConfig():
+        raise click.UsageError(
+            "--adapt without --real has nothing to adapt to; name photographs by --real, or leave"
+            " --adapt and settings of adapt out"
+        )
+
+
 @contextmanager
 def together(device: str) -> Iterator[str]:
     """Join the processes of torchrun, if any; yields this one's device. Only the first is heard."""

@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_refused(places, fault_of, tmp_path):
     assert "network.target: 'direction' -> 'angles'" in fault(
         "--target", "angles", weights="direction"
     )
-    assert "16x24 grey eyes, but these: 16x24 colour" in fault(data="colour")
+    assert "16x24 grey eyes, but --data: 16x24 colour" in fault(data="colour")
     photographs = ("--real", places / "unlabelled", "--adapt", "ensemble")
     assert "--adapt teacher" in fault(*photographs)
     named = ("--synthetic", places / "labelled", "--real", places / "unlabelled")
