@@ -21,7 +21,7 @@ from run import HERE, Settings, circumstances, fail, machine, records
 
 from gazegan.config import load
 from gazegan.render.compiled import compiled
-from gazegan.render.scene import Renderer, chunk, expose, render_indices
+from gazegan.render.scene import Renderer, chunk, plainly, render_indices
 
 _COPY = 2**30
 
@@ -52,7 +52,7 @@ def measured(settings: Settings, device: str, repeats: int) -> Iterator[dict[str
         known = {"kind": "device", "size": size.name, "recipe": recipe.name, "count": count}
         with Traffic() as traffic:
             render_indices(recipe, 0, torch.arange(count), device)
-        rivals: dict[str, Renderer] = {"eager": expose}
+        rivals: dict[str, Renderer] = {"eager": plainly}
         if settings.compile and size.compiled:
             rivals["compiled"] = compiled(recipe, device, fail)
         for repeat, (name, renderer) in product(range(-1, repeats), rivals.items()):

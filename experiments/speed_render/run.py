@@ -29,7 +29,7 @@ from gazegan.config import Config, load
 from gazegan.errors import UserError
 from gazegan.render.compiled import compiled
 from gazegan.render.prior import Recipe, load_recipe
-from gazegan.render.scene import expose, render_indices
+from gazegan.render.scene import plainly, render_indices
 
 sys.path.append(str(Path(__file__).parent.parent))  # after its own folder
 import machine
@@ -141,7 +141,7 @@ def turns(
 ) -> Iterator[dict[str, Any]]:
     """Let the contenders render by turns."""
     recipe, rivals = size.recipe(name), []
-    rivals.append(("eager", size.eager, partial(ours, recipe, size.eager, expose)))
+    rivals.append(("eager", size.eager, partial(ours, recipe, size.eager, plainly)))
     if settings.compile and size.compiled and name == settings.recipes[0]:
         since = time.perf_counter()
         fast = compiled(recipe, "cpu", fail)

@@ -158,7 +158,7 @@ def _write_store(
     """Write a store, or one share of it; returns what to say of it, as values and as text."""
     from gazegan.data.rendered import plan_rendered, write_rendered, write_rendered_share
     from gazegan.data.writing import missing_shards, share_images
-    from gazegan.render.scene import expose as plain
+    from gazegan.render.scene import plainly as plain
 
     renderer = _compiled(recipe, device) if compiled else plain
     plan = plan_rendered(recipe, seed, count, renderer)

@@ -13,13 +13,13 @@ from gazegan.data.writing import Make, Share, Write, fill, fill_share, sized, wr
 from gazegan.modes import one_thread
 from gazegan.render.params import PARAM_NAMES
 from gazegan.render.prior import Recipe, pinned
-from gazegan.render.scene import Renderer, expose, render_indices
+from gazegan.render.scene import Renderer, plainly, render_indices
 from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 
 Progress = Callable[[int], None]
 
 
-def plan_rendered(recipe: Recipe, seed: int, count: int, renderer: Renderer = expose) -> Manifest:
+def plan_rendered(recipe: Recipe, seed: int, count: int, renderer: Renderer = plainly) -> Manifest:
     """Return the plan of a store of the first `count` eyes of a recipe.
 
     It notes whether `renderer` is another than the plain one, whose bits its images do not have.
@@ -36,7 +36,7 @@ def plan_rendered(recipe: Recipe, seed: int, count: int, renderer: Renderer = ex
         masks=MASKS,
         landmarks=LANDMARKS,
         param_names=PARAM_NAMES,
-        notes={"compiled": renderer is not expose},
+        notes={"compiled": renderer is not plainly},
     )
     return sized(plan)
 
@@ -48,7 +48,7 @@ def write_rendered(
     out: Path,
     device: str = "cpu",
     progress: Progress | None = None,
-    renderer: Renderer = expose,
+    renderer: Renderer = plainly,
     workers: int = 1,
 ) -> Store:
     """Render the first `count` eyes of a recipe into a store; resumed by repeating.
@@ -72,7 +72,7 @@ def write_rendered_share(
     share: Share,
     device: str = "cpu",
     progress: Progress | None = None,
-    renderer: Renderer = expose,
+    renderer: Renderer = plainly,
     workers: int = 1,
 ) -> Store | None:
     """Render one share (i, n) of the store's shards, beside jobs that render the others.

@@ -54,9 +54,9 @@ def _write_shards(job: dict[str, Any], lines: Lines, answers: TextIO) -> NoRetur
 
 def _renderer(plan: Any) -> Any:
     if not plan.notes["compiled"]:
-        from gazegan.render.scene import expose
+        from gazegan.render.scene import plainly
 
-        return expose
+        return plainly
     from gazegan.render.compiled import compiled
     from gazegan.render.prior import Recipe
 

@@ -18,8 +18,8 @@ from gazegan.render.native import Native
 from gazegan.render.params import EyeParams
 from gazegan.render.plan import stores
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.scene import Pixels, Renderer, chunk, expose
-from gazegan.render.steps import Program, Size, UntraceableError, Value
+from gazegan.render.scene import Pixels, Renderer, Rows, chunk, expose, plainly
+from gazegan.render.steps import Program, UntraceableError, Value
 from gazegan.render.tracing import Tracer
 
 _FAULTS = (
@@ -47,7 +47,7 @@ def compiled(
         notify(f"--compile: this recipe cannot be compiled ({fault}); rendering without it")
     except _FAULTS as fault:
         notify(f"--compile: no compiler that works ({reason(fault)}); rendering without it")
-    return expose
+    return plainly
 
 
 def _native(recipe: Recipe, needs: tuple[Effects, ...], _: torch.device | str) -> Renderer:
@@ -57,25 +57,23 @@ def _native(recipe: Recipe, needs: tuple[Effects, ...], _: torch.device | str) -
     before = recipe.model_copy(update={"image": image})
     ready = {wanted: _loops(before, replace(wanted, jpeg=False)) for wanted in needs}
 
-    def call(params: EyeParams, seed: Tensor, image: Image, wanted: Effects) -> Pixels:
-        run, names, shapes = ready[wanted]
-        outs = dict(zip(names, run(params.flat(), seed, shapes), strict=True))
-        if wanted.jpeg:
-            quality = params.jpeg[:, None, None]
-            outs["image"] = jpeg.compress(outs["image"], quality)
-        if even:
-            outs["image"] = histogram.equalise(outs["image"])
-        return Pixels(**outs)
+    def call(params: EyeParams, seed: Tensor, image: Image, wanted: Effects, rows: Rows) -> None:
+        run, names = ready[wanted]
+        run(params.flat(), seed, [getattr(rows.room, name) for name in names], rows.places)
+        if wanted.jpeg or even:
+            photo = rows.room.image[rows.places]
+            photo = jpeg.compress(photo, params.jpeg[:, None, None]) if wanted.jpeg else photo
+            photo = histogram.equalise(photo) if even else photo
+            rows.room.image.index_copy_(0, rows.places, photo)
 
     return call
 
 
-def _loops(recipe: Recipe, needs: Effects) -> tuple[Native, list[str], list[torch.Size]]:
-    """Return compiled loops, and names and shapes of what they make of an eye."""
+def _loops(recipe: Recipe, needs: Effects) -> tuple[Native, list[str]]:
+    """Return compiled loops, and the names of what they make of an eye."""
     program, made = recorded(recipe, needs)
     kernel = write(program, stores(list(made.values())), lanes.TEXT, _rows(recipe.image))
-    shapes = [torch.Size((*value.at.shape[1:], *_size(value))) for value in made.values()]
-    return Native(kernel, program.planes), list(made), shapes
+    return Native(kernel, program.planes), list(made)
 
 
 def recorded(recipe: Recipe, needs: Effects) -> tuple[Program, dict[str, Value]]:
@@ -99,18 +97,13 @@ def _rows(image: Image) -> int:
     return 2 if image.whole_faces else 1
 
 
-def _size(value: Value) -> Size:
-    assert value.size is not None
-    return value.size
-
-
 def _fused(recipe: Recipe, needs: tuple[Effects, ...], device: torch.device | str) -> Renderer:
     """The renderer on a GPU, by torch.compile, for a number of eyes that stays the same."""
     together = chunk(recipe.image, torch.device(device))
     fused = torch.compile(_flat, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
-    def call(params: EyeParams, seed: Tensor, image: Image, wanted: Effects) -> Pixels:
+    def call(params: EyeParams, seed: Tensor, image: Image, wanted: Effects, rows: Rows) -> None:
         # One shape, one compilation: the last eyes of a run are filled up.
         parts = [
             fused(_filled(flat, together), _filled(some, together), image, wanted)
@@ -118,12 +111,13 @@ def _fused(recipe: Recipe, needs: tuple[Effects, ...], device: torch.device | st
                 torch.split(params.flat(), together), torch.split(seed, together), strict=True
             )
         ]
-        return Pixels.cat(parts)[: len(seed)]
+        rows.put(Pixels.cat(parts)[: len(seed)])
 
     indices = torch.arange(together)
     flat, seed = sample(recipe, 0, indices).flat().to(device), rng.bits(indices, 0).to(device)
     for wanted in needs:
-        call(EyeParams.from_flat(flat), seed, recipe.image, wanted)
+        rows = Rows.new(recipe.image, together, device)
+        call(EyeParams.from_flat(flat), seed, recipe.image, wanted, rows)
     return call
 
 

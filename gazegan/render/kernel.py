@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from gazegan.render.lookups import Pair, pairs
-from gazegan.render.plan import Plan, Store, inputs, memory
-from gazegan.render.skips import blocks
+from gazegan.render.plan import Loop, Plan, Store, inputs, memory
+from gazegan.render.skips import Asked, asked, blocks
 from gazegan.render.steps import LANES, Program, Step
 
 _INFIX = {
@@ -62,28 +62,28 @@ def write(program: Program, outputs: Sequence[Store], head: str, together: int =
     shared = _shared(plan)
     slots = {a: k for k, a in enumerate(shared)}
     text = [head, _numbers(program, scalars, slots, tables)]
-    order = plan.order()
-    loops = (_Loop(plan, k, at, slots, tables) for k in range(len(order)))
+    order, wanted = plan.order(), asked(plan)
+    loops = (_Loop(plan, k, at, slots, tables, wanted) for k in range(len(order)))
     text += [loop.text() for loop in loops]
-    calls = "\n".join(f"  loop{k}(s, w, c, o, n);" for k in range(len(order)))
-    text.append(
-        f"static void eyes(const float* p, const int* q, const float* k, float* w, "
-        f"const float* const* c, float* const* o, const long* n) {{\n"
-        f"  float s[{len(shared) + 1}];\n  numbers(p, q, k, s);\n{calls}\n}}\n"
-    )
+    calls = "\n".join(f"    loop{k}(s, w, c, o, n);" for k in range(len(order)))
+    foot = _FOOT.replace("NUMBERS", str(len(shared) + 1)).replace("CALLS", calls)
     known = np.array(tables.sizes, dtype=np.int64), np.array(tables.numbers, dtype=np.float32)
-    return Kernel("\n".join(text) + _FOOT.replace("TOGETHER", str(together)), *known, room)
+    return Kernel("\n".join(text) + foot.replace("TOGETHER", str(together)), *known, room)
 
 
 _FOOT = """
 extern "C" void render(long count, const float* p, long params, const int* q, const float* k,
-                       const long* n, float* w, const float* const* c, float* const* o,
-                       const long* lengths, long outs) {
-  float* at[8];
-  for (long j = 0; j < outs; ++j) at[j] = o[j];
-  for (long i = 0; i < count; i += TOGETHER) {
-    eyes(p + i * params, q + i, k, w, c, at, n);
-    for (long j = 0; j < outs; ++j) at[j] += TOGETHER * lengths[j];
+                       const long* n, float* w, const float* const* c, float* const* outs,
+                       const long* lengths, long kinds, const long* places) {
+  float numbers_of[NUMBERS * LANES], *s = numbers_of, *o[8];
+  for (long i = 0; i < count; i += TOGETHER, ++s) {
+    if (i % (TOGETHER * LANES) == 0) {
+      I eye;
+      for (int j = 0; j < LANES; ++j) eye[j] = min_((int)(i + TOGETHER * j), (int)count - TOGETHER);
+      numbers(p, q, eye, params, k, s = numbers_of);
+    }
+    for (long j = 0; j < kinds; ++j) o[j] = outs[j] + places[i] * lengths[j];
+CALLS
   }
 }
 """
@@ -103,22 +103,27 @@ def _shared(plan: Plan) -> list[int]:
 
 
 def _numbers(program: Program, places: list[int], slots: dict[int, int], tables: _Tables) -> str:
-    lines = ["static void numbers(const float* p, const int* q, const float* k, float* s) {"]
+    """What is the same for all pixels, of as many eyes as there are lanes."""
+    lines = [
+        "static void numbers(const float* p, const int* q, I eye, long params, const float* k,",
+        "                    float* s) {",
+        "  const I row = eye * (int)params;",
+    ]
     for a in places:
         step = program.steps[a]
         if step.op == "params":
-            said = f"p[{step.args[0]}]"
+            said = f"gather<F>(p + {step.args[0]}, row)"
         elif step.op == "seed":
-            said = f"q[{step.args[0]}]"
+            said = f"gather<I>((const float*)q + {step.args[0]}, eye)"
         elif step.op == "const" and step.kind == "f":
-            said = tables.number(step.args[0])
+            said = f"all({tables.number(step.args[0])})"
         elif step.op == "const":
-            said = str(step.args[0])
+            said = f"all({step.args[0]})"
         else:
             said = _said(step, [f"x{b}" for b in step.args])
-        lines.append(f"  const {_TYPES[step.kind][0]} x{a} = {said};")
+        lines.append(f"  const {_TYPES[step.kind][1]} x{a} = {said};")
         if a in slots:
-            lines.append(f"  put(s + {slots[a]}, x{a});")
+            lines.append(f"  store(s + {slots[a] * LANES}, x{a});")
     return "\n".join([*lines, "}\n"])
 
 
@@ -132,10 +137,16 @@ class _Loop:
     """A loop over rows and columns, written down step by step."""
 
     def __init__(
-        self, plan: Plan, number: int, at: dict[int, int], slots: dict[int, int], tables: _Tables
+        self,
+        plan: Plan,
+        number: int,
+        at: dict[int, int],
+        slots: dict[int, int],
+        tables: _Tables,
+        asked: dict[Loop, Asked],
     ) -> None:
         self.plan, self.number, self.loop = plan, number, plan.order()[number]
-        self.at, self.slots, self.tables = at, slots, tables
+        self.at, self.slots, self.tables, self.asked = at, slots, tables, asked
         self.head: list[str] = []
         self.row: list[str] = []
         self.body: list[str] = []
@@ -143,7 +154,7 @@ class _Loop:
         self.pointed: set[int] = set()
 
     def text(self) -> str:
-        found = blocks(self.plan, self.loop)
+        found = blocks(self.plan, self.loop, self.asked[self.loop])
         outside = self._read_outside(found)
         for mask, block in found:
             if mask is None:
@@ -188,9 +199,14 @@ class _Loop:
                 vector = "" if place in declared else f"const {_TYPES[step.kind][1]} "
                 self.body.append(f"    {vector}x{place} = {self._said(place, step)};")
             self.named.add(place)
-            if place in kept:
-                self._point(place, step, "")
-                self.body.append(f"    store(m{place} + x, x{place});")
+            if place not in declared:
+                self._keep(place)
+
+    def _keep(self, place: int) -> None:
+        """Put a step's plane into memory, where later loops want it."""
+        if self.plan.puts(place, self.loop):
+            self._point(place, self.plan.program.steps[place], "")
+            self.body.append(f"    store(m{place} + x, x{place});")
 
     def _look_up_two(
         self, place: int, pair: Pair, declared: Container[int], starts: set[int]
@@ -208,7 +224,8 @@ class _Loop:
         self.named.add(other)
 
     def _skip_or_take(self, mask: int, block: list[int], outside: set[int]) -> None:
-        tested, shown = self._name(mask), [place for place in block if place in outside]
+        wanted = outside | self.plan.kept
+        tested, shown = self._name(mask), [place for place in block if place in wanted]
         kinds = {place: _TYPES[self.plan.program.steps[place].kind][1] for place in shown}
         self.body += [f"    {kinds[place]} x{place} = {{}};" for place in shown]
         self.body.append(f"    if (any_({tested})) {{")
@@ -217,6 +234,8 @@ class _Loop:
         self.body.append("    }")
         single = {a for a in self.named if self.plan.program.steps[a].size is None}
         self.named = before | set(block) | single
+        for place in shown:
+            self._keep(place)
 
     def _said(self, place: int, step: Step) -> str:
         if step.op != "gather":
@@ -246,7 +265,7 @@ class _Loop:
         scalar, vector = _TYPES[step.kind]
         if step.size is None:
             slot = self.slots[place]
-            self.head.append(f"  const {scalar} x{place} = get<{scalar}>(s + {slot});")
+            self.head.append(f"  const {scalar} x{place} = get<{scalar}>(s + {slot * LANES});")
             return f"x{place}"
         self._point(place, step, "const ")
         if step.size[1] == 1 < self.loop[1][1]:

@@ -104,6 +104,7 @@ HERE float neg_(float a) { return -a; }
 HERE float exp_(float a) { return std::exp(a); }
 HERE float exp_low_(float a) { return std::exp(a); }
 HERE float log_(float a) { return std::log(a); }
+HERE float inverse_(float a) { return 1.0f / a; }
 HERE float sqrt_(float a) { return std::sqrt(a); }
 HERE float sin_(float a) { return std::sin(a); }
 HERE float cos_(float a) { return std::cos(a); }
@@ -138,12 +139,28 @@ HERE F floor_(F a) {
   return t - (t > a ? all(1.0f) : F{});
 #endif
 }
+HERE F inverse_(F a) {
+#if defined OF && LANES == 16
+  const F r = (F)_mm512_rcp14_ps((V)a);
+  return r * (2.0f - a * r);
+#else
+  return 1.0f / a;
+#endif
+}
 HERE F sqrt_(F a) {
 #ifdef OF
   return (F)OF(sqrt_ps)((V)a);
 #else
   for (int k = 0; k < LANES; ++k) a[k] = std::sqrt(a[k]);
   return a;
+#endif
+}
+HERE F inverse_sqrt_(F a) {
+#if defined OF && LANES == 16
+  const F r = (F)_mm512_rsqrt14_ps((V)a);
+  return r * (1.5f - 0.5f * a * r * r);
+#else
+  return 1.0f / sqrt_(a);
 #endif
 }
 HERE F max_(F a, F b) {
@@ -169,15 +186,25 @@ HERE I min_(I a, int b) { return a < b ? a : all(b); }
 
 // Polynomials of Moshier's Cephes library in single precision.
 HERE F exp_low_(F x) {  // 2^n 2^x, with |x| at most 1/2; least squares of the relative error
+#if defined OF && LANES == 16
+  const F z = x * 1.44269504088896341f;
+  x = (F)_mm512_reduce_ps((V)z, 0);
+  const F n = z - x;
+#else
   x = max_(x, -87.0f) * 1.44269504088896341f;
   F n = floor_(x + 0.5f);
   x = x - n;
+#endif
   F y = 1.321867248e-03f * x + 9.671697938e-03f;
   y = y * x + 5.550892952e-02f;
   y = y * x + 2.402223800e-01f;
   y = y * x + 6.931468559e-01f;
   y = y * x + 1.0f;
+#if defined OF && LANES == 16
+  return (F)_mm512_scalef_ps((V)y, (V)n);
+#else
   return (F)((I)y + (int_(n) << 23));
+#endif
 }
 HERE F exp_(F x) { return exp_low_(min_(x, 88.0f)); }
 HERE F log_(F x) {

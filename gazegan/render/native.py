@@ -18,13 +18,16 @@ from gazegan.render.kernel import Kernel
 from gazegan.render.steps import LANES
 
 _FLAGS = (
-    *("-O2", "-std=c++17", "-shared", "-fPIC", "-march=native", "-Wno-psabi"),
+    *("-O3", "-std=c++17", "-shared", "-fPIC", "-march=native", "-Wno-psabi"),
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast"),
 )
 # Thousands of steps in a loop want registers more than anything: steps are taken in an order that
 # needs few of them, and none is spent on running along with each of the planes. Clang
 # refuses the words.
-_GCC = ("-fschedule-insns", "-fsched-pressure", "-fno-ivopts")
+_GCC = (
+    *("-fschedule-insns", "-fsched-pressure", "--param=sched-pressure-algorithm=2"),
+    "-fno-ivopts",
+)
 
 
 class Native:
@@ -37,13 +40,14 @@ class Native:
         self._planes = [np.append(p.view(np.float32), np.zeros(LANES, np.float32)) for p in planes]
 
     def __call__(
-        self, params: Tensor, seed: Tensor, shapes: Sequence[Sequence[int]]
-    ) -> list[Tensor]:
-        """Run on rows of `params` `[B, P]` and `seed` `[B]`; returns tensors `[B, *shape]`."""
+        self, params: Tensor, seed: Tensor, outs: Sequence[Tensor], places: Tensor
+    ) -> None:
+        """Run on rows of `params` `[B, P]` and `seed` `[B]`, into rows `places` `[B]` of `outs`."""
         kernel, count = self._kernel, len(seed)
         params, seed = params.contiguous(), seed.to(torch.int32).contiguous()
-        outs = [torch.empty(count, *shape) for shape in shapes]
+        places = places.to(torch.int64).contiguous()
         room = torch.empty(kernel.room + LANES)
+        assert all(out.is_contiguous() and out.dtype == torch.float32 for out in outs)
         self._render(
             ctypes.c_long(count),
             *(ctypes.c_void_p(params.data_ptr()), ctypes.c_long(params.shape[1])),
@@ -54,8 +58,8 @@ class Native:
             _pointers([out.data_ptr() for out in outs]),
             (ctypes.c_long * len(outs))(*(out[0].numel() for out in outs)),
             ctypes.c_long(len(outs)),
+            ctypes.c_void_p(places.data_ptr()),
         )
-        return outs
 
 
 def _pointers(places: Sequence[int]) -> Any:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from gazegan.render import elementary
 
+_TOGETHER = 512
+"""Outlines laid over each other at a time; what more of them need leaves the processor's cache."""
 _THIN = 1e-9
 """Floor of a standard deviation, px; keeps the fit finite where an outline is seen edge on."""
 
@@ -117,11 +119,16 @@ def box_around(points: Tensor) -> Tensor:
 
 
 def box_of_overlap(a: Tensor, b: Tensor) -> Tensor:
-    """Return the smallest boxes `[..., 4]` around what polygons `[..., N, 2]`, `[..., M, 2]` share.
+    """Return the smallest boxes `[B, 4]` around what polygons `[B, N, 2]`, `[B, M, 2]` share.
 
     All zero where they share nothing. The corners of what they share are corners of one within
     the other, and crossings of their sides.
     """
+    parts = zip(torch.split(a, _TOGETHER), torch.split(b, _TOGETHER), strict=True)
+    return torch.cat([_box_of_overlap(one, other) for one, other in parts])
+
+
+def _box_of_overlap(a: Tensor, b: Tensor) -> Tensor:
     one, other = (tuple(part.contiguous() for part in p.unbind(-1)) for p in (a, b))
     crossing, met = _crossings(one, other)
     shared = torch.cat((_inside(one, other), _inside(other, one), met.flatten(-2)), -1)

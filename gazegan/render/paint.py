@@ -59,10 +59,10 @@ def _masks(
     eyes = (inner.caruncle, inner.ball, inner.coloured, inner.black, glint)
     knob, ball, coloured, black, bright = part.paste(torch.stack(eyes))
     caruncle = knob * opened
+    ball = torch.minimum(opened, ball)
     clear = (1 - lashes) * (1 - rim)
     seen = clear * (1 - caruncle)
-    flecked = seen * ball * bright
-    eye = seen * ball - flecked
+    eye = seen * ball * (1 - bright)
     iris = eye * coloured
     parts = (
         seen * (1 - ball),
@@ -72,7 +72,7 @@ def _masks(
         clear * caruncle,
         lashes * (1 - rim),
         rim,
-        flecked,
+        seen * ball * bright,
     )
     return torch.stack(parts, 1)
 

@@ -12,7 +12,7 @@ _AGAIN = 60
 """Operations up to which a plane is worked out again rather than kept: memory is slower."""
 _COST = {
     **{"gather": 20, "exp": 12, "exp_low": 10, "log": 15, "sin": 15, "cos": 15, "tan": 30},
-    **{"atan": 20, "sqrt": 8, "div": 6},
+    **{"atan": 20, "sqrt": 8, "inverse": 4},
 }
 """About how many operations a step takes, where it is more than one."""
 
@@ -60,6 +60,11 @@ class Plan:
         self._delay()
         self.kept = self._kept()
         self._repeat()
+
+    def puts(self, place: int, loop: Loop) -> bool:
+        """Whether a loop is the one that keeps a step's plane, for later loops."""
+        first = next(k for k in self.order() if place in self.loops.get(k, ()))
+        return place in self.kept and loop == first
 
     def _find(self, outputs: Sequence[Store]) -> list[int]:
         seen, left = set(), [store.place for store in outputs]

@@ -31,7 +31,7 @@ from gazegan.render.paint import grey_card, paint, relief
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
 from gazegan.render.sight import Sight, is_fine
-from gazegan.schema import EyeBatch
+from gazegan.schema import MASKS, EyeBatch
 
 _CHUNK_PIXELS = 64 * 36 * 60
 """Pixels rendered at a time: fewer take more calls, more leave the processor's cache."""
@@ -63,25 +63,40 @@ class Pixels:
         """Return every image `times` times, one after the other."""
         return self._map(lambda part: part.repeat_interleave(times, 0))
 
-    def room(self, count: int) -> Self:
-        """Return room for `count` images of the same fields, not yet filled."""
-        return self._map(lambda part: part.new_empty(count, *part.shape[1:]))
-
-    def put(self, places: Tensor, images: Self) -> None:
-        """Fill `places` `[B]` of the room with B images."""
-        for f in fields(self):
-            part: Tensor | None = getattr(self, f.name)
-            if part is not None:
-                part.index_copy_(0, places, getattr(images, f.name))
-
     def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
         return type(self)(**{name: change(part) for name, part in kept.items() if part is not None})
 
 
-Renderer = Callable[[EyeParams, Tensor, Image, Effects], Pixels]
-"""Parameters, texture seeds, image and effects to pixels: `expose`, or what does the same faster.
-"""
+@dataclass(frozen=True)
+class Rows:
+    """Rows of room for pixels, to be filled."""
+
+    room: Pixels
+    places: Tensor
+    """[B] int64, of the rows in the room; those of a face follow one another."""
+
+    @classmethod
+    def new(cls, image: Image, count: int, device: torch.device | str = "cpu") -> Self:
+        """Return room for `count` images of a recipe."""
+
+        def planes(channels: int) -> Tensor:
+            return torch.empty(count, channels, image.height, image.width, device=device)
+
+        deep = (planes(1), planes(3)) if image.depth else ()
+        room = Pixels(planes(image.channels), planes(len(MASKS)), *deep)
+        return cls(room, torch.arange(count, device=device))
+
+    def put(self, images: Pixels) -> None:
+        """Fill the rows."""
+        for f in fields(images):
+            part: Tensor | None = getattr(self.room, f.name)
+            if part is not None:
+                part.index_copy_(0, self.places, getattr(images, f.name))
+
+
+Renderer = Callable[[EyeParams, Tensor, Image, Effects, Rows], None]
+"""What fills rows with pixels, by arguments as those of `expose`: `plainly`, or what is faster."""
 
 
 def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None = None) -> EyeBatch:
@@ -114,6 +129,11 @@ def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pix
     photo = histogram.equalise(photo) if image.equalised else photo
     pixels = Pixels(photo, masks, *deep)
     return pixels.repeat(2) if image.whole_faces else pixels
+
+
+def plainly(params: EyeParams, seed: Tensor, image: Image, needs: Effects, rows: Rows) -> None:
+    """Fill rows with what `expose` renders."""
+    rows.put(expose(params, seed, image, needs))
 
 
 @dataclass(frozen=True)
@@ -178,7 +198,7 @@ def render_indices(
     seed: int,
     indices: Tensor,
     device: torch.device | str = "cpu",
-    renderer: Renderer = expose,
+    renderer: Renderer = plainly,
 ) -> EyeBatch:
     """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone.
 
@@ -214,13 +234,11 @@ def _render_rows(
     rare = _rare(params, image, needs)
     order = (rare * image.height + _top(joined["boxes"], image)).argsort(stable=True)
     flat, textures = flat[order], textures[order]
-    done: Pixels | None = None
+    room = Rows.new(image, len(order), device).room
     for at, end, wanted in _spans(rare, image, needs):
-        part = renderer(EyeParams.from_flat(flat[at:end]), textures[at:end], image, wanted)
-        done = part.room(len(order)) if done is None else done
-        done.put(order[at:end], part)
-    assert done is not None
-    return replace(_batch(done, joined), id=indices.to(device))
+        some = EyeParams.from_flat(flat[at:end])
+        renderer(some, textures[at:end], image, wanted, Rows(room, order[at:end]))
+    return replace(_batch(room, joined), id=indices.to(device))
 
 
 def _rare(params: EyeParams, image: Image, needs: Effects) -> Tensor:

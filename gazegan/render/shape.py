@@ -22,6 +22,8 @@ _HIGHEST, _GRAZING = 100.0, 0.05
 _SECANT, _MARCH, _FALSI = 3, 10, 3
 """Steps toward the face, past nose and brow, and of the false position between the last of these.
 """
+_REST = 1e-3
+"""The longest last step, mm, after which a ray counts as having met the face."""
 _BELOW = 3
 """How many of the steps past nose and brow go on below where the steps toward the face ended."""
 _JUMP = 9.0
@@ -214,26 +216,49 @@ def hit_face(
     x0, v0 = at[0] - at[2] * slope_x, at[2] * slope_y - at[1]
     u0, slope_u = p.side * x0, -p.side * slope_x
 
-    height = partial(_height_along, p, (u0, slope_u, v0, slope_y))
+    ray = (u0, slope_u, v0, slope_y)
+    height = partial(_height_along, p, ray)
     before = (p.eyeball_radius * 0.8).expand_as(x0)
-    h = met = height(before)
-    for _ in range(_SECANT * fine):
-        now = height(h)
-        change = h - before
-        steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
-        step = torch.addcmul(now, steep, h, value=-1) / (1 - steep)
-        before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
+    met = height(before)
+    found = _secant(height, (before, met, met), _SECANT)
+    h = found[2] if fine == 1 else _settled(p, ray, found, _SECANT * (fine - 1))
     if profile is not None and tracing():  # which cannot ask who is marked
         nasal = torch.addcmul(u0, h, slope_u) > 0
         h = torch.where(profile, _first(p, height, h, nasal, _MARCH * fine), h)
     elif profile is not None and bool(profile.any()):
         marked = profile.flatten().nonzero().flatten()
-        some, ray = p[marked], [part[marked] for part in (u0, slope_u, v0, slope_y)]
-        along, found = partial(_height_along, some, ray), h[marked]
-        nasal = torch.addcmul(ray[0], found, ray[1]) > 0
-        h = h.index_copy(0, marked, _first(some, along, found, nasal, _MARCH * fine))
+        some, (start, slope, *rise) = p[marked], [part[marked] for part in ray]
+        along, near = partial(_height_along, some, (start, slope, *rise)), h[marked]
+        nasal = torch.addcmul(start, near, slope) > 0
+        h = h.index_copy(0, marked, _first(some, along, near, nasal, _MARCH * fine))
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
+
+
+Steps = tuple[Tensor, Tensor, Tensor]
+"""The place `[B, H, W]` before the last, the height there, and the last place."""
+
+
+def _secant(height: Callable[[Tensor], Tensor], found: Steps, steps: int) -> Steps:
+    before, met, h = found
+    for _ in range(steps):
+        now = height(h)
+        change = h - before
+        steep = ((now - met) / torch.where(change.abs() < 1e-3, 1e-3, change)).clamp(-2, 0.7)
+        step = torch.addcmul(now, steep, h, value=-1) / (1 - steep)
+        before, met, h = h, now, step.clamp(-_HIGHEST, _HIGHEST)
+    return before, met, h
+
+
+def _settled(p: EyeParams, ray: Sequence[Tensor], found: Steps, steps: int) -> Tensor:
+    """Return the last places, after more steps for eyes of which a ray has not come to rest."""
+    moved = (found[2] - found[0]).abs() > _REST
+    if not bool(moved.any()):
+        return found[2]
+    left = moved.flatten(1).any(1).nonzero().flatten()
+    along = partial(_height_along, p[left], [part[left] for part in ray])
+    before, met, h = (part[left] for part in found)
+    return found[2].index_copy(0, left, _secant(along, (before, met, h), steps)[2])
 
 
 def _height_along(p: EyeParams, ray: Sequence[Tensor], h: Tensor) -> Tensor:

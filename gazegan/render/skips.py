@@ -11,26 +11,49 @@ _FEW = 8
 """Steps that are taken earlier at most to ask that."""
 
 
-def guards(plan: Plan, loop: Loop) -> dict[int, int]:
-    """What must not be zero for a step of a loop to count, where there is such a thing.
+Asked = dict[int, set[int]]
+"""What must not be zero for steps to count, each of it enough."""
+
+
+def asked(plan: Plan) -> dict[Loop, Asked]:
+    """Return what is asked for the steps of each loop, and for the planes that it reads.
 
     A step counts only where all that read it do; a product counts nothing of one factor where the
     other is zero, and a choice nothing of what is not chosen.
     """
-    steps, own = plan.program.steps, plan.loops.get(loop, [])
-    inside = set(own)
-    asked: dict[int, set[int]] = {}
+    by_loop, later = dict[Loop, Asked](), Asked()
+    for loop in reversed(plan.order()):
+        found = _asked_in(plan, loop, later)
+        for place in plan.reads(loop):
+            source = plan.source(place)
+            wanted = found[place] if place == source else set[int]()
+            later[source] = later[source] & wanted if source in later else wanted
+        by_loop[loop] = found
+    return by_loop
+
+
+def _asked_in(plan: Plan, loop: Loop, later: Asked) -> Asked:
+    steps, found = plan.program.steps, Asked()
     for store in plan.stores.get(loop, ()):
-        asked[store.place] = set()
-    for place in reversed(own):
+        found[store.place] = set()
+    for place in reversed(plan.loops.get(loop, [])):
         step = steps[place]
-        if place in plan.kept:
-            asked[place] = set()
-        wanted = asked.setdefault(place, set())
-        for k, a in enumerate(step.args):
-            if a in inside:
-                more = wanted | _asked_by(plan.program, step, k)
-                asked[a] = asked[a] & more if a in asked else more
+        if plan.puts(place, loop):
+            by_others = later.get(place, set())
+            found[place] = found[place] & by_others if place in found else by_others
+        wanted = found.setdefault(place, set())
+        for k, a in enumerate(inputs(step)):
+            # What is looked up, or has other sizes, counts elsewhere too.
+            aside = (step.op == "gather" and k == 0) or steps[a].size != step.size
+            more = set() if aside else wanted | _asked_by(plan.program, step, k)
+            found[a] = found[a] & more if a in found else more
+    return found
+
+
+def guards(plan: Plan, loop: Loop, asked: Asked) -> dict[int, int]:
+    """Which of what is `asked` for steps of a loop to count is looked at."""
+    own = plan.loops.get(loop, [])
+    inside = set(own)
     # Of other loops' planes only those are at hand that this one reads anyhow.
     known = inside | set(plan.reads(loop))
     count = Counter(mask for place in own for mask in asked[place] if mask in known)
@@ -46,9 +69,8 @@ def _asked_by(program: Program, step: Step, argument: int) -> set[int]:
     """What must not be zero for an argument of a step to count."""
     if step.op == "where" and argument == 1:
         return {step.args[0]}
-    if step.op == "min" and argument == 0 and program.steps[step.args[0]].op == "max":
-        above = program.value(program.steps[step.args[0]].args[1])
-        return _vanishing(program, step.args[1]) if above == 0 else set()
+    if step.op == "min" and _not_negative(program, step.args[argument]):
+        return _vanishing(program, step.args[1 - argument])
     if step.op != "mul" or step.args[0] == step.args[1]:
         return set()
     return _vanishing(program, step.args[1 - argument])
@@ -64,6 +86,15 @@ def _vanishing(program: Program, place: int) -> set[int]:
     return found
 
 
+def _not_negative(program: Program, place: int) -> bool:
+    """Whether a step is cut off below zero."""
+    step = program.steps[place]
+    if step.op == "min":
+        return all(_not_negative(program, a) for a in step.args)
+    least = program.value(step.args[1] if step.op == "max" else place)
+    return least is not None and least >= 0
+
+
 def _may_vanish(program: Program, place: int) -> bool:
     """Whether a step is often zero: it is cut off there, or chosen, or a product of such."""
     step = program.steps[place]
@@ -77,9 +108,9 @@ def _may_vanish(program: Program, place: int) -> bool:
     return any(program.value(a) == 0 for a in ends)
 
 
-def blocks(plan: Plan, loop: Loop) -> list[tuple[int | None, list[int]]]:
+def blocks(plan: Plan, loop: Loop, asked: Asked) -> list[tuple[int | None, list[int]]]:
     """Steps of a loop in an order to take them, those that are skipped together side by side."""
-    own, guard = plan.loops.get(loop, []), guards(plan, loop)
+    own, guard = plan.loops.get(loop, []), guards(plan, loop, asked)
     inside, done = set(own), set[int]()
     found: list[tuple[int | None, list[int]]] = []
 

@@ -105,11 +105,15 @@ class Program:
     def _without_division(self, op: str, args: tuple[int, ...], by: float | None) -> int | None:
         if op == "div" and by is not None:
             return self.apply("mul", args[0], self.constant(1 / by, "f"))
-        if op == "div" and self.steps[args[1]].size is None and self.steps[args[0]].size:
-            one = self.constant(1, "f")
-            return self.apply("mul", args[0], self.apply("div", one, args[1]))
-        if op == "neg" and self.steps[args[0]].op == "neg":
-            return int(self.steps[args[0]].args[0])
+        if op == "div" and self.joint(args):
+            return self.apply("mul", args[0], self.apply("inverse", args[1]))
+        first = self.steps[args[0]]
+        if op == "neg" and first.op == "neg":
+            return int(first.args[0])
+        if op == "inverse" and first.op == "sqrt" and first.size:
+            return self.apply("inverse_sqrt", *first.args)
+        if op == "log" and first.op == "sqrt" and first.size:
+            return self.apply("mul", self.apply("log", *first.args), self.constant(0.5, "f"))
         return None
 
 

@@ -79,7 +79,7 @@ def test_a_compiled_store_is_not_taken_for_a_plain_one(tmp_path, monkeypatch):
     """Their images differ in the last bits, so one may not continue the other."""
 
     def other(recipe, device, notify):
-        return partial(scene.expose)
+        return partial(scene.plainly)
 
     monkeypatch.setattr(compiled, "compiled", other)
     asked = ("webcam", "--count", "3", "--size", "16x24", "--out", tmp_path / "eyes")

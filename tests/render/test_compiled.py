@@ -20,8 +20,8 @@ from gazegan.render.native import Native
 from gazegan.render.params import EyeParams
 from gazegan.render.plan import Plan, stores
 from gazegan.render.prior import Recipe, load_recipe, sample
-from gazegan.render.scene import expose, render_indices
-from gazegan.render.skips import guards
+from gazegan.render.scene import Rows, expose, plainly, render_indices
+from gazegan.render.skips import asked, guards
 from gazegan.render.steps import LANES, UntraceableError
 from gazegan.render.tracing import Tracer
 
@@ -42,7 +42,7 @@ def failing(words, **_):
 def test_without_a_compiler_the_plain_renderer_answers(monkeypatch, name, broken):
     monkeypatch.setattr(native, name, broken)
     said = []
-    assert compiled(SMALL, "cpu", said.append) is expose
+    assert compiled(SMALL, "cpu", said.append) is plainly
     assert len(said) == 1
     assert "--compile: no compiler" in said[0]
     assert "\n" not in said[0]
@@ -54,7 +54,7 @@ def test_what_steps_cannot_say_is_rendered_plainly(monkeypatch):
 
     monkeypatch.setattr(compiled_module, "recorded", unsaid)
     said = []
-    assert compiled(SMALL, "cpu", said.append) is expose
+    assert compiled(SMALL, "cpu", said.append) is plainly
     assert said == [
         "--compile: this recipe cannot be compiled (no step for sort); rendering without it"
     ]
@@ -76,14 +76,16 @@ def test_only_gcc_is_given_words_that_clang_refuses(monkeypatch, tmp_path, versi
     monkeypatch.setattr(native, "_machine", lambda _: version)
     monkeypatch.setattr(native.subprocess, "run", compiling)
     assert native.build("int nothing;").exists()
-    assert ("-fsched-pressure" in given) is known and "-O2" in given
+    assert ("-fsched-pressure" in given) is known and "-O3" in given
 
 
 def test_a_wider_reach_of_the_blur_changes_no_bit():
     indices = torch.arange(5)
-    wide = render_indices(
-        SMALL, 0, indices, renderer=lambda p, s, i, n: expose(p, s, i, replace(n, blur_reach=9))
-    )
+
+    def widely(p, s, i, n, rows):
+        rows.put(expose(p, s, i, replace(n, blur_reach=9)))
+
+    wide = render_indices(SMALL, 0, indices, renderer=widely)
     assert torch.equal(wide.image, render_indices(SMALL, 0, indices).image)
 
 
@@ -105,7 +107,7 @@ def test_masks_of_other_loops_are_read_only_where_they_are_kept():
     plan = Plan(program, outputs)
     for loop in plan.order():
         own = {*plan.loops.get(loop, ()), *plan.reads(loop)}
-        assert set(guards(plan, loop).values()) <= own
+        assert set(guards(plan, loop, asked(plan)[loop]).values()) <= own
 
 
 def steps(params, seed):
@@ -143,7 +145,8 @@ def test_steps_do_what_torch_does():
     kernel = write(tracer.program, stores(made), lanes.TEXT)
     run = Native(kernel, tracer.program.planes)
     assert kernel.text.count("look_up_two(m") == 2
-    planes, found = run(params, seed, ((3, 13, 21), (2, 13, 21)))
+    planes, found = torch.empty(5, 3, 13, 21), torch.empty(5, 2, 13, 21)
+    run(params, seed, (planes, found), torch.arange(5))
     torch.testing.assert_close(planes, steps(params, seed)[0], atol=2e-6, rtol=2e-6)
     for k in range(5):
         torch.testing.assert_close(found[k], steps(params[k : k + 1], seed[k : k + 1])[1][0])
@@ -175,10 +178,67 @@ def test_a_plane_is_kept_for_a_later_loop_only_where_it_costs_much(waves, kept):
         made = [tracer.value(smoothed(tracer.follow("params", params)))]
     plan = Plan(tracer.program, stores(made))
     assert len(plan.kept) == kept
-    (found,) = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)(
-        params, torch.zeros(1), ((13, 21),)
-    )
+    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    found = torch.empty(1, 13, 21)
+    run(params, torch.zeros(1), (found,), torch.zeros(1))
     torch.testing.assert_close(found, smoothed(params), atol=2e-6, rtol=2e-6)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_kept_plane_is_skipped_where_no_loop_wants_it(moved):
+    """Unless it is moved, so that it counts beside the places at which a mask is not zero."""
+    across, down = torch.linspace(-3, 3, 40), torch.linspace(-2, 2, 13)
+
+    def shown(params):
+        where = (across + down[:, None] * params[:, :, None] - 1.5).clamp(min=0)
+        plane = across * down[:, None] + params[:, :, None]
+        for _ in range(20):
+            plane = plane.sin()
+        wide = F.pad(plane * where + (plane if moved else 0), (0, 0, 1, 1), mode="replicate")
+        return wide[:, 2:] + (plane + 2) * where, plane, where
+
+    params = torch.rand(1, 1, generator=rng.stream(0, "skipped")) + 0.5
+    with Tracer() as tracer:
+        out, plane, where = shown(tracer.follow("params", params))
+        made, kept, mask = ([tracer.value(part)] for part in (out, plane, where))
+    plan = Plan(tracer.program, stores(made))
+    first = next(loop for loop in plan.order() if int(kept[0].at[0]) in plan.loops.get(loop, ()))
+    chosen = guards(plan, first, asked(plan)[first])
+    assert int(kept[0].at[0]) in plan.kept
+    assert chosen.get(int(kept[0].at[0])) == (None if moved else int(mask[0].at[0]))
+    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    found = torch.empty(1, 13, 40)
+    run(params, torch.zeros(1), (found,), torch.zeros(1))
+    torch.testing.assert_close(found, shown(params)[0], atol=4e-6, rtol=4e-6)
+
+
+def test_functions_hold_far_from_one():
+    """What ends a step: exponentials that vanish, numbers that all but overflow a division."""
+
+    def ends(params):
+        x = torch.linspace(-30, 30, 64)[None, None] * params[:, :, None]
+        huge = (x.abs() + 1e-3) ** 4
+        parts = ((-x * x).exp(), (-x.abs() - 60).exp(), 1 / huge, x / huge.sqrt(), (huge / 9).log())
+        return torch.stack((*parts, 1 / (1e-12 * huge), (1e12 * huge).sqrt()), 1)
+
+    params = torch.tensor([[1.0], [0.01], [-40.0]])
+    with Tracer() as tracer:
+        made = [tracer.value(ends(tracer.follow("params", params[:1].clone())))]
+    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    found = torch.empty(3, 7, 1, 64)
+    run(params, torch.zeros(3), (found,), torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(found, ends(params), atol=1e-30, rtol=2e-5)
+
+
+def test_rows_are_put_where_they_belong():
+    with Tracer() as tracer:
+        params = torch.ones(1, 2)
+        made = [tracer.value(tracer.follow("params", params)[:, :1, None] * torch.ones(4, 20))]
+    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    out, rows = torch.full((50, 4, 20), -1.0), torch.randperm(50, generator=rng.stream(0, "rows"))
+    values = torch.stack((torch.arange(40.0), torch.zeros(40)), 1)
+    run(values, torch.zeros(40), (out,), rows[:40])
+    assert torch.equal(out[rows[:40], 0, 0], values[:, 0]) and (out[rows[40:]] == -1).all()
 
 
 @pytest.mark.slow
@@ -210,8 +270,10 @@ def test_a_compiled_eye_in_profile_wears_glasses_too():
     fast = compiled(recipe)
     params, seed = sample(recipe, 1, torch.arange(32)), torch.arange(32, dtype=torch.int32)
     flat = EyeParams.from_flat(params.flat())
-    quick, plain = (way(flat, seed, recipe.image, needs).image for way in (fast, expose))
-    off = 255 * (quick - plain)
+    quick, plain = (Rows.new(recipe.image, 32) for _ in range(2))
+    fast(flat, seed, recipe.image, needs, quick)
+    plainly(flat, seed, recipe.image, needs, plain)
+    off = 255 * (quick.room.image - plain.room.image)
     assert float((off.abs() > 2).float().mean()) <= 1e-4
 
 

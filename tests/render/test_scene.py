@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, SMALL, double, draw, stage
 
-from gazegan.render import hair, paint, sight
+from gazegan.render import effects, hair, paint, sight
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image, load_recipe
-from gazegan.render.scene import render, render_indices
+from gazegan.render.scene import expose, look, render, render_indices
 from gazegan.schema import LANDMARKS, MASKS, SIDES, check_batch
 
 
@@ -89,6 +89,18 @@ def test_masks_share_every_pixel(name):
     assert batch.masks.shape[1] == len(MASKS) and batch.landmarks.shape[1] == len(LANDMARKS)
     assert batch.masks.min() >= 0 and batch.masks.max() <= 1
     torch.testing.assert_close(batch.masks.sum(1), torch.ones(64, 36, 60), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("upper", [-3.0, 1.0, 4.0])
+def test_no_more_of_an_eye_is_shown_than_its_lids_leave_open(upper):
+    """Narrow slits, which share their pixels with both lids."""
+    params, textures = draw(64, upper_lid=upper)
+    image, needs = Image(), effects.of_params(params)
+    opened = paint.opening(look(params, textures, image, needs).lids)
+    masks = expose(params, textures, image, needs).masks
+    eye = masks[:, [MASKS.index(name) for name in ("sclera", "iris", "pupil", "glint")]].sum(1)
+    assert (eye - opened).max() < 1e-6
+    assert ((eye > 0) & (opened < 1)).any()
 
 
 BARE = {"lash_dark": 0, "lower_line": 0, "glint": 0, "fill_glint": 0}

@@ -31,6 +31,17 @@ def test_face_hits_satisfy_the_height_field(yaw, most):
     assert residual.median() < 1e-4 and residual.max() < 0.5
 
 
+@pytest.mark.parametrize("yaw", [0, 30, 45])
+def test_fine_hits_are_those_of_as_many_steps_for_every_ray(monkeypatch, yaw):
+    """The label's rays: eyes whose rays are at rest after a few steps are spared the others."""
+    params, _ = draw(40, head_yaw=yaw, head_pitch=0)
+    p, where, _, rays = stage(params, LARGE)
+    fine = shape.hit_face(p, where.head, rays, fine=4)
+    monkeypatch.setattr(shape, "_SECANT", 4 * shape._SECANT)
+    every = shape.hit_face(p, where.head, rays)
+    assert (fine.point - every.point).abs().max() < 1e-3
+
+
 @pytest.mark.parametrize("yaw", [-50, -40, 40, 50])
 def test_hits_of_heads_in_profile_lie_on_the_nose_and_its_bridge(yaw):
     residual, across = face_residual(yaw, profile=True)
