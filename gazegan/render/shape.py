@@ -221,7 +221,7 @@ def hit_face(
     before = (p.eyeball_radius * 0.8).expand_as(x0)
     met = height(before)
     found = _secant(height, (before, met, met), _SECANT)
-    h = found[2] if fine == 1 else _settled(p, ray, found, _SECANT * (fine - 1))
+    h = _settled(p, ray, found, fine - 1)
     if profile is not None and tracing():  # which cannot ask who is marked
         nasal = torch.addcmul(u0, h, slope_u) > 0
         h = torch.where(profile, _first(p, height, h, nasal, _MARCH * fine), h)
@@ -250,15 +250,16 @@ def _secant(height: Callable[[Tensor], Tensor], found: Steps, steps: int) -> Ste
     return before, met, h
 
 
-def _settled(p: EyeParams, ray: Sequence[Tensor], found: Steps, steps: int) -> Tensor:
-    """Return the last places, after more steps for eyes of which a ray has not come to rest."""
+def _settled(p: EyeParams, ray: Sequence[Tensor], found: Steps, rounds: int) -> Tensor:
+    """Return the last places, after more rounds for eyes of which a ray has not come to rest."""
     moved = (found[2] - found[0]).abs() > _REST
-    if not bool(moved.any()):
+    if rounds == 0 or not bool(moved.any()):
         return found[2]
     left = moved.flatten(1).any(1).nonzero().flatten()
-    along = partial(_height_along, p[left], [part[left] for part in ray])
+    some, rays = p[left], [part[left] for part in ray]
     before, met, h = (part[left] for part in found)
-    return found[2].index_copy(0, left, _secant(along, (before, met, h), steps)[2])
+    further = _secant(partial(_height_along, some, rays), (before, met, h), _SECANT)
+    return found[2].index_copy(0, left, _settled(some, rays, further, rounds - 1))
 
 
 def _height_along(p: EyeParams, ray: Sequence[Tensor], h: Tensor) -> Tensor:
