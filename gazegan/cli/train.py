@@ -181,6 +181,13 @@ def refiner(
     " around differs most between renders and photographs.",
 )
 @click.option(
+    "--augment",
+    type=click.Choice(["mild", "strong"]),
+    callback=training.amounts,
+    help="How far images are varied: mild (default), or strong, for networks with --view that learn"
+    " from renders and are to answer on photographs. --set augment.*",
+)
+@click.option(
     "--spread",
     is_flag=True,
     default=None,
@@ -245,7 +252,8 @@ def gaze(
           --set network.blocks=2
       gazegan train gaze --data stores/renders --out runs/free --network resnet \\
           --set network.norm=free --set clip_adaptive=0.02
-      gazegan train gaze --data stores/renders --out runs/turned --head-yaw --view 0.73
+      gazegan train gaze --data stores/renders --out runs/middle --head-yaw --view 0.73 \\
+          --augment strong
       gazegan train gaze --data stores/renders --out runs/perceptron --network landmarks
       gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/labelled --pretrained runs/gaze --lr 2e-4 --out runs/tuned

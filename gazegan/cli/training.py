@@ -42,6 +42,15 @@ def configure(
     return cfg
 
 
+def amounts(_: click.Context, __: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """What `--augment` says of `augment.*`."""
+    from gazegan.train.augment import AugmentConfig
+
+    if value is None:
+        return None
+    return (AugmentConfig.strong() if value == "strong" else AugmentConfig()).model_dump()
+
+
 def _given(values: Mapping[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
     """Put into `nested` what was given on the command line, so that the defaults stand.
 

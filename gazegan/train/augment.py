@@ -1,6 +1,7 @@
 """Changes of an eye image that leave its gaze as it is, or change it in a known way."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,16 @@ class AugmentConfig(Config):
     """Largest standard deviation of white noise."""
     mirror: float = Field(0.5, ge=0, le=1)
     """Share of images that are mirrored left to right, with the yaw negated."""
+
+    @classmethod
+    def strong(cls) -> Self:
+        """Return amounts for networks that look at the middle of renders (`network.view`).
+
+        Moved so far that where the eye lies in the image tells nothing, they carry over to
+        photographs framed otherwise; those that see whole images would see their borders move.
+        """
+        moved = {"shift": 0.15, "scale": 0.25, "blur": 1.5, "noise": 0.06}
+        return cls(brightness=0.25, contrast=0.4, gamma=0.5, **moved)
 
 
 @dataclass(frozen=True)

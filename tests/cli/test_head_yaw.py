@@ -12,6 +12,7 @@ from gazegan.geometry import angular_error_deg
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.predict import head_turn, mirror_average, predict
 from gazegan.train import gaze
+from gazegan.train.augment import AugmentConfig
 from gazegan.train.checkpoint import load_weights
 from gazegan.train.gaze_settings import GazeTraining
 
@@ -113,6 +114,7 @@ def test_judges_that_read_the_yaw_are_refused(turned, fault_of, tmp_path):
 def test_options_of_the_training_reach_their_places(places, tmp_path, gazegan):
     words = ["--steps", 1, "--batch", 8, "--head-yaw", "--view", 0.73, "--spread", "--lr", 0.004]
     words += ["--optimiser", "adam", "--schedule", "cosine", "--adversary-epsilon", 2]
+    words += ["--augment", "strong", "--set", "augment.blur=0"]
     run = tmp_path / "run"
     gazegan("train", "gaze", "--data", places / "labelled", "--out", run, "--seed", 3, *words)
     _, info = load_weights(run, "gaze")
@@ -121,6 +123,7 @@ def test_options_of_the_training_reach_their_places(places, tmp_path, gazegan):
     assert (found.network.head_yaw, found.network.view, found.network.spread) == (True, 0.73, True)
     assert (found.optimiser.kind, found.optimiser.lr) == ("adam", 0.004)
     assert (found.schedule.kind, found.adversary.epsilon_255) == ("cosine", 2)
+    assert found.augment == AugmentConfig.strong().model_copy(update={"blur": 0})
     assert (found.network.kind, found.shares, found.axes) == ("small", (), ())
 
 
