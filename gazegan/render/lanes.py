@@ -30,7 +30,6 @@ typedef int I __attribute__((vector_size(4 * LANES)));
 #define HERE static inline __attribute__((always_inline))
 
 template <class T> HERE T get(const float* p) { T v; std::memcpy(&v, p, sizeof v); return v; }
-template <class T> HERE void put(float* p, T v) { std::memcpy(p, &v, sizeof v); }
 template <class T> HERE T load(const float* p) { T v; std::memcpy(&v, p, sizeof v); return v; }
 template <class T> HERE void store(float* p, T v) { std::memcpy(p, &v, sizeof v); }
 template <class T> HERE void part(float* p, T v, long left) {
@@ -95,28 +94,7 @@ HERE bool any_(I m) {
 }
 HERE bool any_(F m) { return any_((I)m); }
 
-// Of single numbers.
-HERE float max_(float a, float b) { return a > b ? a : b; }
-HERE float min_(float a, float b) { return a < b ? a : b; }
-HERE int max_(int a, int b) { return a > b ? a : b; }
 HERE int min_(int a, int b) { return a < b ? a : b; }
-HERE float neg_(float a) { return -a; }
-HERE float exp_(float a) { return std::exp(a); }
-HERE float exp_low_(float a) { return std::exp(a); }
-HERE float log_(float a) { return std::log(a); }
-HERE float inverse_(float a) { return 1.0f / a; }
-HERE float sqrt_(float a) { return std::sqrt(a); }
-HERE float sin_(float a) { return std::sin(a); }
-HERE float cos_(float a) { return std::cos(a); }
-HERE float tan_(float a) { return std::tan(a); }
-HERE float atan_(float a) { return std::atan(a); }
-HERE float abs_(float a) { return std::fabs(a); }
-HERE float floor_(float a) { return std::floor(a); }
-HERE float float_(int a) { return (float)a; }
-HERE int int_(float a) { return (int)a; }
-HERE int not_(int a) { return !a; }
-HERE float where_(int m, float a, float b) { return m ? a : b; }
-HERE int where_(int m, int a, int b) { return m ? a : b; }
 
 // Of vectors, whose truths are 0 and -1.
 HERE I not_(I a) { return ~a; }

@@ -63,8 +63,9 @@ class Plan:
 
     def puts(self, place: int, loop: Loop) -> bool:
         """Whether a loop is the one that keeps a step's plane, for later loops."""
-        first = next(k for k in self.order() if place in self.loops.get(k, ()))
-        return place in self.kept and loop == first
+        if place not in self.kept:
+            return False
+        return loop == next(k for k in self.order() if place in self.loops.get(k, ()))
 
     def _find(self, outputs: Sequence[Store]) -> list[int]:
         seen, left = set(), [store.place for store in outputs]
