@@ -79,8 +79,7 @@ def attack_scenes(
     out than 99% of its scenes. The search climbs through the differentiable renderer, and draws at
     random where there is no slope. Beside it stand the nominal scene, the worst of as many random
     draws at the same gaze, and what each parameter does alone. The found scenes are a labelled
-    store to train on; for that, ask for many scenes and few renders. A command that was stopped
-    goes on with the scenes that it had not finished.
+    store to train on; for that, ask for many scenes and few renders. Repeating it resumes.
 
     \b
     gazegan attack-scenes webcam --weights runs/gaze --out results/scenes
@@ -99,8 +98,7 @@ def attack_scenes(
     from gazegan.render.prior import load_recipe
     from gazegan.train.checkpoint import load_weights
 
-    network, _ = gaze.open_network(weights, [], device)
-    info = load_weights(weights, "gaze")[1]
+    network, info = load_weights(weights, "gaze", options.check_device(device))
     loaded = load_recipe(recipe, overrides)
     _check(loaded, weights, info["data"])
     box = Box(within, movable(loaded, only, hold))
