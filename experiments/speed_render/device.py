@@ -19,9 +19,13 @@ import torch
 from measures import Traffic
 from run import HERE, Settings, circumstances, fail, machine, records
 
+from gazegan import rng
 from gazegan.config import load
+from gazegan.render import effects
 from gazegan.render.compiled import compiled
-from gazegan.render.scene import Renderer, chunk, plainly, render_indices
+from gazegan.render.params import EyeParams
+from gazegan.render.prior import Recipe, sample
+from gazegan.render.scene import Renderer, Rows, chunk, plainly, render_indices
 
 _COPY = 2**30
 
@@ -30,7 +34,7 @@ _COPY = 2**30
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For the records.")
 @click.option("--device", default="cuda", show_default=True)
 @click.option("--repeats", default=5, show_default=True)
-@click.option("--compile/--no-compile", "fast", default=True, help="Takes minutes for each size.")
+@click.option("--compile/--no-compile", "fast", default=True, help="Takes seconds for each size.")
 def main(work: Path, device: str, repeats: int, fast: bool) -> None:
     """Run the measurement and record it."""
     settings = load(Settings, HERE / "settings.toml", () if fast else ("compile=false",))
@@ -48,7 +52,7 @@ def measured(settings: Settings, device: str, repeats: int) -> Iterator[dict[str
     copied = copy_speed(device)
     for size in settings.sizes:
         recipe = size.recipe(settings.recipes[0])
-        count = 4 * chunk(recipe.image, device)
+        count = size.device
         known = {"kind": "device", "size": size.name, "recipe": recipe.name, "count": count}
         with Traffic() as traffic:
             render_indices(recipe, 0, torch.arange(count), device)
@@ -58,11 +62,24 @@ def measured(settings: Settings, device: str, repeats: int) -> Iterator[dict[str
         for repeat, (name, renderer) in product(range(-1, repeats), rivals.items()):
             render = partial(render_indices, recipe, 0, torch.arange(count), device, renderer)
             took = seconds(render, device)
-            if repeat >= 0:  # the first is not counted
-                yield {**known, "renderer": name, "repeat": repeat, "value": round(count / took, 1)}
-                if name == "eager":
-                    share = {"value": round(traffic.moved / copied / took, 3)}
-                    yield {**known, "renderer": "eager, share of the memory's speed", **share}
+            if repeat < 0:  # is not counted
+                continue
+            yield {**known, "renderer": name, "repeat": repeat, "value": round(count / took, 1)}
+            if name == "eager":
+                share = {"value": round(traffic.moved / copied / took, 3)}
+                yield {**known, "renderer": "eager, share of the memory's speed", **share}
+            else:
+                alone = {"value": round(pixels_alone(recipe, device, renderer), 1)}
+                yield {**known, "renderer": "compiled, pixels alone", "repeat": repeat, **alone}
+
+
+def pixels_alone(recipe: Recipe, device: str, renderer: Renderer) -> float:
+    """Images a second of most eyes where neither parameters nor labels are made."""
+    count, kind = chunk(recipe.image, device), effects.kinds(effects.of_recipe(recipe))[0]
+    indices = torch.arange(count)
+    params = EyeParams.from_flat(sample(recipe, 0, indices).flat().to(device))
+    seed, rows = rng.bits(indices, 0).to(device), Rows.new(recipe.image, count, device)
+    return count / seconds(lambda: renderer(params, seed, recipe.image, kind, rows), device)
 
 
 def seconds(act: Callable[[], object], device: str) -> float:

@@ -50,6 +50,8 @@ class Size(Config):
     eager: int
     compiled: int
     traced: int
+    device: int
+    """How many a GPU renders at once."""
 
     def recipe(self, name: str) -> Recipe:
         keys = ("height", "width", "channels")

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from gazegan.render.dialect import Dialect
 from gazegan.render.lookups import Pair, pairs
 from gazegan.render.plan import Loop, Plan, Store, inputs, memory
 from gazegan.render.skips import Asked, asked, blocks
-from gazegan.render.steps import LANES, Program, Step
+from gazegan.render.steps import LANES, Program, Size, Step
 
 _INFIX = {
     **{"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"},
     **{"shift": ">>", "gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!="},
 }
-_TYPES = {"f": ("float", "F"), "i": ("int", "I"), "b": ("int", "I")}
+_TYPES = {"f": ("float", "F"), "i": ("int", "I"), "b": ("truth", "B")}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Kernel:
     numbers: np.ndarray[Any, Any]
     room: int
     """Floats of memory that it works in."""
+    shared: int
+    """Numbers of an eye that its loops read."""
+    loops: tuple[Size, ...]
+    """Rows and columns that each goes through."""
+    together: int
+    """Rows of inputs that make one image."""
 
 
 @dataclass
@@ -51,42 +58,31 @@ class _Tables:
         return f"k[{len(self.numbers) - 1}]"
 
 
-def write(program: Program, outputs: Sequence[Store], head: str, together: int = 1) -> Kernel:
-    """Return the C++ of a program: `render` after the text `head`, which holds what it calls.
-
-    The program works on `together` rows of its inputs at a time.
-    """
+def write(
+    program: Program, outputs: Sequence[Store], dialect: Dialect, together: int = 1
+) -> Kernel:
+    """Return a program as text in a dialect; it works on `together` rows of inputs at a time."""
     plan, tables = Plan(program, outputs), _Tables()
     at, room = memory(plan)
     scalars = [a for a in plan.needed if program.steps[a].size is None]
     shared = _shared(plan)
     slots = {a: k for k, a in enumerate(shared)}
-    text = [head, _numbers(program, scalars, slots, tables)]
+    known = f"#define SHARED {len(shared) + 1}\n#define TOGETHER {together}\n"
+    text = [dialect.head, known, _numbers(program, scalars, slots, tables)]
     order, wanted = plan.order(), asked(plan)
     loops = (_Loop(plan, k, at, slots, tables, wanted) for k in range(len(order)))
     text += [loop.text() for loop in loops]
     calls = "\n".join(f"    loop{k}(s, w, c, o, n);" for k in range(len(order)))
-    foot = _FOOT.replace("NUMBERS", str(len(shared) + 1)).replace("CALLS", calls)
-    known = np.array(tables.sizes, dtype=np.int64), np.array(tables.numbers, dtype=np.float32)
-    return Kernel("\n".join(text) + foot.replace("TOGETHER", str(together)), *known, room)
-
-
-_FOOT = """
-extern "C" void render(long count, const float* p, long params, const int* q, const float* k,
-                       const long* n, float* w, const float* const* c, float* const* outs,
-                       const long* lengths, long kinds, const long* places) {
-  float numbers_of[NUMBERS * LANES], *s = numbers_of, *o[8];
-  for (long i = 0; i < count; i += TOGETHER, ++s) {
-    if (i % (TOGETHER * LANES) == 0) {
-      I eye;
-      for (int j = 0; j < LANES; ++j) eye[j] = min_((int)(i + TOGETHER * j), (int)count - TOGETHER);
-      numbers(p, q, eye, params, k, s = numbers_of);
-    }
-    for (long j = 0; j < kinds; ++j) o[j] = outs[j] + places[i] * lengths[j];
-CALLS
-  }
-}
-"""
+    text.append(dialect.foot.replace("CALLS", calls))
+    return Kernel(
+        "\n".join(text),
+        np.array(tables.sizes, dtype=np.int64),
+        np.array(tables.numbers, dtype=np.float32),
+        room,
+        len(shared) + 1,
+        tuple(size for _, size in order),
+        together,
+    )
 
 
 def _shared(plan: Plan) -> list[int]:
@@ -105,8 +101,8 @@ def _shared(plan: Plan) -> list[int]:
 def _numbers(program: Program, places: list[int], slots: dict[int, int], tables: _Tables) -> str:
     """What is the same for all pixels, of as many eyes as there are lanes."""
     lines = [
-        "static void numbers(const float* p, const int* q, I eye, long params, const float* k,",
-        "                    float* s) {",
+        "PART void numbers(const float* p, const int* q, I eye, long params, const float* k,",
+        "                  float* s) {",
         "  const I row = eye * (int)params;",
     ]
     for a in places:
@@ -166,13 +162,13 @@ class _Loop:
         rows, columns = (self._size((self.number, k), self.loop[1][k]) for k in (0, 1))
         return "\n".join(
             (
-                f"static void loop{self.number}(const float* s, float* w, const float* const* c,",
-                "  float* const* o, const long* n) {",
-                f"  const long rows = {rows}, columns = {columns};",
+                f"LOOP(loop{self.number}) {{",
+                "  START",
+                f"  const N rows = {rows}, columns = {columns};",
                 *self.head,
-                "  for (long y = 0; y < rows; ++y) {",
+                "  ROWS {",
                 *self.row,
-                f"  for (long x = 0; x < columns; x += {LANES}) {{",
+                "  COLUMNS {",
                 *self.body,
                 "  }}\n}\n",
             )

@@ -1,8 +1,9 @@
 """What compiled loops call, in C++: operations on numbers and on vectors of eight or sixteen."""
 
+from gazegan.render.dialect import Dialect
 from gazegan.render.steps import LANES
 
-TEXT = (
+_HEAD = (
     f"""
 // What the renderer's compiled loops call: numbers, and vectors of as many as LANES.
 #define LANES {LANES}
@@ -26,6 +27,16 @@ typedef __m256i W;
 
 typedef float F __attribute__((vector_size(4 * LANES)));
 typedef int I __attribute__((vector_size(4 * LANES)));
+typedef I B;
+typedef int truth;
+typedef long N;
+
+#define PART static
+#define LOOP(name) \
+  static void name(const float* s, float* w, const float* const* c, float* const* o, const N* n)
+#define START
+#define ROWS for (N y = 0; y < rows; ++y)
+#define COLUMNS for (N x = 0; x < columns; x += LANES)
 
 #define HERE static inline __attribute__((always_inline))
 
@@ -230,3 +241,22 @@ HERE F atan_(F x) {
 }
 """
 )
+
+_FOOT = """
+extern "C" void render(long count, const float* p, long params, const int* q, const float* k,
+                       const long* n, float* w, const float* const* c, float* const* outs,
+                       const long* lengths, long kinds, const long* places) {
+  float numbers_of[SHARED * LANES], *s = numbers_of, *o[8];
+  for (long i = 0; i < count; i += TOGETHER, ++s) {
+    if (i % (TOGETHER * LANES) == 0) {
+      I eye;
+      for (int j = 0; j < LANES; ++j) eye[j] = min_((int)(i + TOGETHER * j), (int)count - TOGETHER);
+      numbers(p, q, eye, params, k, s = numbers_of);
+    }
+    for (long j = 0; j < kinds; ++j) o[j] = outs[j] + places[i] * lengths[j];
+CALLS
+  }
+}
+"""
+
+DIALECT = Dialect(_HEAD, _FOOT)

@@ -94,7 +94,7 @@ def test_images_of_other_sizes_have_the_same_kernel():
     for height, width in ((26, 42), (22, 46)):
         recipe = Recipe.model_validate({"image": {"height": height, "width": width}})
         program, made = recorded(recipe, effects.kinds(effects.of_recipe(recipe))[0])
-        texts.append(write(program, stores(made.values()), lanes.TEXT).text)
+        texts.append(write(program, stores(made.values()), lanes.DIALECT).text)
     assert texts[0] == texts[1]
 
 
@@ -103,7 +103,7 @@ def test_masks_of_other_loops_are_read_only_where_they_are_kept():
     recipe = load_recipe("portrait", ("image.height=24", "image.width=72"))
     program, made = recorded(recipe, effects.kinds(effects.of_recipe(recipe))[0])
     outputs = stores(made.values())
-    write(program, outputs, lanes.TEXT, 2)
+    write(program, outputs, lanes.DIALECT, 2)
     plan = Plan(program, outputs)
     for loop in plan.order():
         own = {*plan.loops.get(loop, ()), *plan.reads(loop)}
@@ -142,7 +142,7 @@ def test_steps_do_what_torch_does():
     with Tracer() as tracer:
         first = tracer.follow("params", params[:1].clone()), tracer.follow("seed", seed[:1].clone())
         made = [tracer.value(part) for part in steps(*first)]
-    kernel = write(tracer.program, stores(made), lanes.TEXT)
+    kernel = write(tracer.program, stores(made), lanes.DIALECT)
     run = Native(kernel, tracer.program.planes)
     assert kernel.text.count("look_up_two(m") == 2
     planes, found = torch.empty(5, 3, 13, 21), torch.empty(5, 2, 13, 21)
@@ -178,7 +178,7 @@ def test_a_plane_is_kept_for_a_later_loop_only_where_it_costs_much(waves, kept):
         made = [tracer.value(smoothed(tracer.follow("params", params)))]
     plan = Plan(tracer.program, stores(made))
     assert len(plan.kept) == kept
-    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    run = Native(write(tracer.program, stores(made), lanes.DIALECT), tracer.program.planes)
     found = torch.empty(1, 13, 21)
     run(params, torch.zeros(1), (found,), torch.zeros(1))
     torch.testing.assert_close(found, smoothed(params), atol=2e-6, rtol=2e-6)
@@ -206,7 +206,7 @@ def test_a_kept_plane_is_skipped_where_no_loop_wants_it(moved):
     chosen = guards(plan, first, asked(plan)[first])
     assert int(kept[0].at[0]) in plan.kept
     assert chosen.get(int(kept[0].at[0])) == (None if moved else int(mask[0].at[0]))
-    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    run = Native(write(tracer.program, stores(made), lanes.DIALECT), tracer.program.planes)
     found = torch.empty(1, 13, 40)
     run(params, torch.zeros(1), (found,), torch.zeros(1))
     torch.testing.assert_close(found, shown(params)[0], atol=4e-6, rtol=4e-6)
@@ -224,7 +224,7 @@ def test_functions_hold_far_from_one():
     params = torch.tensor([[1.0], [0.01], [-40.0]])
     with Tracer() as tracer:
         made = [tracer.value(ends(tracer.follow("params", params[:1].clone())))]
-    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    run = Native(write(tracer.program, stores(made), lanes.DIALECT), tracer.program.planes)
     found = torch.empty(3, 7, 1, 64)
     run(params, torch.zeros(3), (found,), torch.tensor([0, 1, 2]))
     torch.testing.assert_close(found, ends(params), atol=1e-30, rtol=2e-5)
@@ -234,7 +234,7 @@ def test_rows_are_put_where_they_belong():
     with Tracer() as tracer:
         params = torch.ones(1, 2)
         made = [tracer.value(tracer.follow("params", params)[:, :1, None] * torch.ones(4, 20))]
-    run = Native(write(tracer.program, stores(made), lanes.TEXT), tracer.program.planes)
+    run = Native(write(tracer.program, stores(made), lanes.DIALECT), tracer.program.planes)
     out, rows = torch.full((50, 4, 20), -1.0), torch.randperm(50, generator=rng.stream(0, "rows"))
     values = torch.stack((torch.arange(40.0), torch.zeros(40)), 1)
     run(values, torch.zeros(40), (out,), rows[:40])
