@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--data", type=options.PATH, multiple=True, required=True, metavar="STORE",
     help="Store of eyes, from `gazegan import`; repeatable.",
 )  # fmt: skip
-@options.out("Table of answers, a .csv file.")
+@options.out("Table of answers, a .csv file; else a new store that has them for labels.")
 @gaze.BATCH
 @gaze.MIRROR_AVERAGE
 @gaze.BY_FACE
@@ -51,25 +51,56 @@ def predict(
     of each eye, and a notion of where people look, --align-to takes some of that away, the more
     the more there are; measure it with `gazegan evaluate` on labelled eyes where you can.
 
+    An --out that is no .csv file is a copy of the store with the answers for labels: pseudo-labels,
+    for `gazegan train gaze` to learn from beside renders. Aligned answers are what is worth it.
+
     \b
     gazegan predict --weights runs/gaze --data stores/mine --out gaze.csv
     gazegan predict --weights runs/gaze --data stores/mine --mirror-average --out gaze.csv
     gazegan predict --weights runs/gaze --data stores/mine --align-to webcam --out gaze.csv
+    gazegan predict --weights runs/gaze --data stores/mine --align --align-to webcam \\
+        --mirror-average --out stores/labelled
     """
     from gazegan.cli.predictions import answers_csv
     from gazegan.data.files import write_atomic
+    from gazegan.data.pseudo import write_pseudo_labelled
 
-    if out.suffix != ".csv":
-        raise UserError(f"--out {out}: name a .csv file")
     network, stores = gaze.open_network(weights, data, device)
+    is_table = out.suffix == ".csv"
+    if not is_table:
+        _check_learnable(out, network.target, len(stores), by_face)
     with options.progress("predict", sum(map(len, stores)), as_json) as advance:
         found = answers(network, stores, batch, mirror_average, device, advance)
     found = changed(network.target, found, stores, align, align_to, by_face, direction=False)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, answers_csv(network.target, found, stores))
+    if is_table:
+        write_atomic(out, answers_csv(network.target, found, stores))
+    else:
+        how = {"mirror_average": mirror_average, "align": align, "align_to": align_to}
+        write_pseudo_labelled(stores[0], found[0].output, out, {"weights": str(weights), **how})
     values = {"count": sum(len(part.id) for part in found), "out": str(out)}
     values |= _summary(network.target, found)
     options.say(as_json, values, _text(values, "faces" if by_face else "eyes"))
+
+
+def _check_learnable(out: Path, target: str, stores: int, by_face: bool) -> None:
+    """Raise UserError where answers cannot be the labels of a store."""
+    if out.suffix[1:].isalpha():
+        raise UserError(f"--out {out}: name a .csv file, or a folder for a store")
+    if target != "angles":
+        raise UserError(
+            f"--out {out}: this network answers directions, a store needs angles; name a .csv file"
+        )
+    if stores > 1:
+        raise UserError(
+            f"--out {out}: a store is a copy of one --data, and there are {stores};"
+            " label one after the other, or name a .csv file"
+        )
+    if by_face:
+        raise UserError(
+            f"--out {out}: a store has labels of single eyes; leave out --by-face, or"
+            " name a .csv file"
+        )
 
 
 def _summary(target: str, found: list[Predicted]) -> dict[str, Any]:

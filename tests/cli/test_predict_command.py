@@ -64,16 +64,21 @@ def test_directions_and_several_stores_become_one_table(places, gazegan, tmp_pat
     assert {row["store"] for row in rows} == {"unlabelled", "labelled"}
 
 
+def people(places, folder, count=20):
+    """A store of two people's eyes without labels."""
+    batch = open_store(places / "labelled").read(range(count))
+    mine = replace(batch, gaze=None, head=None, subject=torch.arange(count) // 10, side=None)
+    plan = Manifest(
+        kind="real", count=count, channels=1, height=batch.size[0], width=batch.size[1],
+        masks=MASKS, subjects=("ann", "bob"),
+    )  # fmt: skip
+    return write_store(folder, plan, lambda indices: mine[list(indices)])
+
+
 def test_unlabelled_eyes_of_known_people_are_aligned_to_a_recipe(
     places, gazegan, fault_of, tmp_path
 ):
-    batch = open_store(places / "labelled").read(range(20))
-    mine = replace(batch, gaze=None, head=None, subject=torch.arange(20) // 10, side=None)
-    plan = Manifest(
-        kind="real", count=20, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS,
-        subjects=("ann", "bob"),
-    )  # fmt: skip
-    write_store(tmp_path / "mine", plan, lambda indices: mine[list(indices)])
+    people(places, tmp_path / "mine")
     start = ("predict", "--weights", places / "angles.safetensors", "--data", tmp_path / "mine")
     spreads = {}
     for name, more in (("plain", ()), ("aligned", ("--align", "--align-to", "webcam"))):
@@ -86,15 +91,60 @@ def test_unlabelled_eyes_of_known_people_are_aligned_to_a_recipe(
     asked = sample(load_recipe("webcam"), 1, torch.arange(4000)).gaze_yaw.std()
     torch.testing.assert_close(spreads["aligned"].mean(), asked, atol=0, rtol=0.03)
     assert spreads["plain"].max() < asked / 10
-    few = Manifest(
-        kind="real", count=8, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS,
-        subjects=("ann", "bob"),
-    )  # fmt: skip
-    write_store(tmp_path / "few", few, lambda indices: mine[list(indices)])
+    people(places, tmp_path / "few", 8)
     start = (*start[:3], "--data", tmp_path / "few", "--align-to", "webcam", "--out")
     gazegan(*start, tmp_path / "few.csv")
     fault = fault_of(*start, tmp_path / "none.csv", "--align")
     assert "Error: --align, --data" in fault.message and "spread takes 10" in fault.message
+
+
+@pytest.mark.parametrize("more", [(), ("--align", "--align-to", "webcam")])
+def test_answers_become_the_labels_of_a_store_to_learn_from(places, gazegan, tmp_path, more):
+    source = people(places, tmp_path / "mine")
+    start = ("predict", "--weights", places / "angles.safetensors", "--data", source.path, *more)
+    gazegan(*start, "--out", tmp_path / "gaze.csv")
+    done = gazegan(*start, "--out", tmp_path / "new" / "labelled")
+    assert gazegan(*start, "--out", tmp_path / "new" / "labelled").stdout == done.stdout
+    made = open_store(tmp_path / "new" / "labelled")
+    known, kept = made.read(range(20)), source.read(range(20))
+    said = torch.tensor([
+        [float(row[f"predicted_{axis}_deg"]) for axis in ("pitch", "yaw")]
+        for row in rows_of(tmp_path / "gaze.csv")
+    ])  # fmt: skip
+    torch.testing.assert_close(torch.rad2deg(known.gaze), said, atol=1e-3, rtol=0)
+    assert torch.equal(known.image, kept.image) and torch.equal(known.subject, kept.subject)
+    assert made.manifest.subjects == ("ann", "bob") and kept.gaze is None
+    assert made.manifest.notes["labels"]["align"] is bool(more)
+    how = ("--steps", "2", "--batch", "4", "--out", tmp_path / "run")
+    gazegan("train", "gaze", "--data", made.path, *how)
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_other_labels_of_gaze_are_left_out(places, gazegan, tmp_path):
+    """Those that would be of another gaze."""
+    batch = open_store(places / "labelled").read(range(4))
+    mine = replace(batch, optical=torch.zeros(4, 2), gaze_head=torch.zeros(4, 2), subject=None)
+    plan = Manifest(
+        kind="real", count=4, channels=1, height=batch.size[0], width=batch.size[1], masks=MASKS
+    )
+    write_store(tmp_path / "mine", plan, lambda indices: mine[list(indices)])
+    weights = places / "angles.safetensors"
+    start = ("predict", "--weights", weights, "--data", tmp_path / "mine")
+    gazegan(*start, "--out", tmp_path / "labelled")
+    assert not {"optical", "gaze_head"} & set(open_store(tmp_path / "labelled").fields)
+
+
+def test_answers_that_cannot_be_labels_are_refused(places, gazegan, fault_of, tmp_path):
+    data, out = ("--data", places / "unlabelled"), ("--out", tmp_path / "labelled")
+    angles = ("predict", "--weights", places / "angles.safetensors")
+    directions = ("predict", "--weights", places / "direction.safetensors", *data, *out)
+    assert "needs angles" in fault_of(*directions).message
+    assert "one --data, and there are 2" in fault_of(*angles, *data, *data, *out).message
+    assert "leave out --by-face" in fault_of(*angles, *data, *out, "--by-face").message
+    assert not (tmp_path / "labelled").exists()
+    gazegan(*angles, *data, *out)
+    other = fault_of(*angles, *data, *out, "--mirror-average")
+    assert "labels" in other.message and "mirror_average" in other.message
 
 
 def test_what_cannot_be_predicted_is_refused(places, fault_of, tmp_path):
