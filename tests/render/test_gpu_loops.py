@@ -10,14 +10,13 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 
 from gazegan import rng
 from gazegan.render import effects, gpu, threads
-from gazegan.render.compiled import recorded
+from gazegan.render.compiled import compiled, recorded
 from gazegan.render.kernel import write
 from gazegan.render.params import EyeParams
 from gazegan.render.plan import stores
-from gazegan.render.prior import Recipe, sample
-from gazegan.render.scene import expose
-
-SMALL = Recipe.model_validate({"image": {"height": 24, "width": 40}})
+from gazegan.render.prior import Recipe, load_recipe, sample
+from gazegan.render.scene import expose, plainly
+from gazegan.schema import MASKS
 
 # What CUDA says, in C++, a thread after the other.
 BEFORE = """
@@ -85,19 +84,23 @@ def thread_by_thread(kernel, planes, folder):
 
 def loops(recipe, needs):
     program, made = recorded(recipe, needs)
-    return write(program, stores(made.values()), threads.DIALECT), program.planes
+    together = 2 if recipe.image.whole_faces else 1
+    return write(program, stores(made.values()), threads.DIALECT, together), program.planes
 
 
-def test_loops_for_a_gpu_render_the_eyes_of_the_plain_renderer(tmp_path):
-    """Within 2 grey levels but for 1 pixel in 10,000, each at its place."""
-    count = 10
-    needs = effects.kinds(effects.of_recipe(SMALL))[0]
-    run = thread_by_thread(*loops(SMALL, needs), tmp_path)
-    params, seed = sample(SMALL, 3, torch.arange(count)), rng.bits(torch.arange(count), 0)
-    image, masks = torch.empty(2, count, 1, 24, 40)[0], torch.empty(count, 8, 24, 40)
-    places = torch.randperm(count, generator=rng.stream(0, "places"))
+@pytest.mark.parametrize("name", ["webcam", "portrait"])
+def test_loops_for_a_gpu_render_the_eyes_of_the_plain_renderer(name, tmp_path):
+    """Within 2 grey levels but for 1 pixel in 10,000, each at its place; a face's two together."""
+    recipe = load_recipe(name, ("image.height=24", "image.width=40"))
+    count, needs = 10, effects.kinds(effects.of_recipe(recipe))[0]
+    run = thread_by_thread(*loops(recipe, needs), tmp_path)
+    params, seed = sample(recipe, 3, torch.arange(count)), rng.bits(torch.arange(count) // 2, 0)
+    channels = recipe.image.channels
+    image, masks = torch.empty(count, channels, 24, 40), torch.empty(count, len(MASKS), 24, 40)
+    faces = torch.randperm(count // 2, generator=rng.stream(0, "places"))
+    places = torch.stack((2 * faces, 2 * faces + 1), 1).flatten()
     run(params.flat(), seed, (image, masks), places)
-    plain = expose(EyeParams.from_flat(params.flat()), seed, SMALL.image, needs)
+    plain = expose(EyeParams.from_flat(params.flat()), seed, recipe.image, needs)
     off = 255 * (plain.image - image[places]).abs()
     assert float((off > 2).float().mean()) <= 1e-4
     torch.testing.assert_close(masks[places], plain.masks, atol=2e-3, rtol=0)
@@ -111,3 +114,18 @@ def test_loops_compile_for_gpus(changed, monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "cache_dir", lambda: str(tmp_path))
     made = gpu.build(kernel.text, 9, 0)
     assert made[:4] == b"\x7fELF" and b"loop0" in made and b"shared" in made
+
+
+def test_what_does_not_compile_is_said(monkeypatch, tmp_path):
+    pytest.importorskip("cuda.bindings.nvrtc")
+    monkeypatch.setattr(gpu, "cache_dir", lambda: str(tmp_path))
+    with pytest.raises(gpu.CudaError, match="NVRTC_ERROR_COMPILATION"):
+        gpu.build("not CUDA", 9, 0)
+    assert not list(tmp_path.rglob("*.cubin"))
+
+
+def test_for_other_devices_nothing_is_compiled():
+    said = []
+    recipe = Recipe.model_validate({"image": {"height": 24, "width": 40}})
+    assert compiled(recipe, "mps", said.append) is plainly
+    assert "nothing is compiled for mps" in said[0]
