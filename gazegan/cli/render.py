@@ -50,7 +50,7 @@ class _Share(click.ParamType):  # type: ignore[type-arg]
     "--compile",
     "compiled",
     is_flag=True,
-    help="Compile the renderer first: minutes once for each recipe's size, then much faster.",
+    help="Compile the renderer first: half a minute once for most sizes, then much faster.",
 )
 @click.option(
     "--workers", type=click.IntRange(1, 1024), default=1, show_default=True,
