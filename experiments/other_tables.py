@@ -85,11 +85,13 @@ def _measures(records: Records) -> list[list[str]]:
     ]
     kinds = {
         "gradient": "time of image and slopes over that of the image, eager",
-        "processes": "images a second of two processes over those of one",
+        "processes": "images a second of two processes over those of one, eager",
+        "processes, compiled": "images a second of two processes over those of one, compiled",
         "store": "share of writing in the time of a store, eager",
     }
     for kind, what in kinds.items():
-        rows.append([f"{what}, 36x60", extent(of(records, kind=kind), 2)])
+        if found := of(records, kind=kind):
+            rows.append([f"{what}, 36x60", extent(found, 2)])
     rows += [
         [f"peak memory, MB, of writing a store of {r['count']} images, 36x60", f"{r['value']:.0f}"]
         for r in of(records, kind="memory")

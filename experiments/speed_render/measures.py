@@ -15,11 +15,12 @@ from torch.utils._pytree import tree_flatten
 from gazegan import rng
 from gazegan.data.rendered import write_rendered
 from gazegan.render import effects, sensor
+from gazegan.render.compiled import compiled
 from gazegan.render.effects import Effects
 from gazegan.render.paint import grey_card, paint
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image, Recipe, sample
-from gazegan.render.scene import expose, look, render_indices
+from gazegan.render.scene import expose, look, plainly, render_indices
 
 
 def spent(recipe: Recipe, count: int) -> float:
@@ -53,22 +54,33 @@ def store(recipe: Recipe, count: int, folder: Path) -> float:
     return 1 - rendered / (time.process_time() - since)
 
 
-def processes(recipe: Recipe, count: int) -> float:
-    """Images a second of two processes over those of one, by the clock."""
+def processes(recipe: Recipe, count: int, fast: bool) -> float:
+    """Images a second of two processes over those of one, by the clock; compiled if `fast`."""
     context = multiprocessing.get_context("spawn")
     rates = []
     for number in (1, 2):
-        with context.Pool(number) as pool:
-            pool.starmap(spent_alone, [(recipe, 16)] * number)
+        together = recipe, fast, context.Barrier(number)
+        with context.Pool(number, get_ready, together) as pool:
+            pool.apply(render_ready, (1,))  # waits until all are ready
             since = time.perf_counter()
-            pool.starmap(spent_alone, [(recipe, count)] * number, chunksize=1)
+            pool.map(render_ready, [count] * number, chunksize=1)
             rates.append(number * count / (time.perf_counter() - since))
     return rates[1] / rates[0]
 
 
-def spent_alone(recipe: Recipe, count: int) -> float:
+_READY: dict[str, Any] = {}
+"""What a process of `processes` renders, and by which renderer."""
+
+
+def get_ready(recipe: Recipe, fast: bool, all_ready: Any) -> None:
     torch.set_num_threads(1)
-    return spent(recipe, count)
+    _READY.update(recipe=recipe, renderer=compiled(recipe) if fast else plainly)
+    render_ready(64)
+    all_ready.wait()
+
+
+def render_ready(count: int) -> None:
+    render_indices(_READY["recipe"], 0, torch.arange(count), renderer=_READY["renderer"])
 
 
 def memory(recipe: Recipe, count: int, folder: Path) -> float:

@@ -37,7 +37,10 @@ import machine
 import records
 
 HERE = Path(__file__).parent
-KINDS = ("speed", "gradient", "store", "processes", "memory", "floor", "alias")
+KINDS = (
+    *("speed", "gradient", "store", "processes", "processes, compiled"),
+    *("memory", "floor", "alias"),
+)
 
 
 class Size(Config):
@@ -123,7 +126,8 @@ def measured(
     counted = {
         "gradient": partial(gradient, small, settings.gradient_count),
         "store": partial(store, small, settings.store_count, work / "store"),
-        "processes": partial(processes, small, settings.processes_count),
+        "processes": partial(processes, small, settings.processes_count, fast=False),
+        "processes, compiled": partial(processes, small, 8 * settings.processes_count, fast=True),
     }
     for kind, repeat in product(counted, range(settings.repeats)):
         if kind in kinds:

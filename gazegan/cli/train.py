@@ -146,8 +146,9 @@ def refiner(
     " both.",
 )
 @click.option(
-    "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to; no labels used."
-)
+    "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to. With many eyes"
+    " of each person, `gazegan predict --align-to RANGE --out STORE` and --data STORE help more."
+)  # fmt: skip
 @click.option(
     "--adapt",
     type=click.Choice(["teacher", "adversarial", "fourier", "ensemble"]),
