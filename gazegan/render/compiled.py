@@ -22,7 +22,7 @@ from gazegan.render.scene import Renderer, Rows, expose, plainly
 from gazegan.render.steps import Program, UntraceableError, Value
 from gazegan.render.tracing import Tracer
 
-_FAULTS = (InvalidCxxCompiler, CudaError, ImportError, subprocess.CalledProcessError, OSError)
+_FAULTS = (InvalidCxxCompiler, CudaError, subprocess.CalledProcessError, OSError)
 
 
 def compiled(
@@ -74,7 +74,7 @@ def _loops(recipe: Recipe, needs: Effects, device: torch.device) -> tuple[Native
         kernel = write(program, outputs, lanes.DIALECT, together)
         return Native(kernel, program.planes), list(made)
     if device.type != "cuda":
-        raise ImportError(f"nothing is compiled for {device.type}")
+        raise CudaError(f"nothing is compiled for {device.type}")
     kernel = write(program, outputs, threads.DIALECT, together)
     return Gpu(kernel, program.planes, device), list(made)
 

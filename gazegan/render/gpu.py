@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,12 @@ class CudaError(Exception):
 class Gpu:
     """A kernel on an NVIDIA GPU, ready to be called.
 
-    Raises ImportError where NVIDIA's compiler is not installed, CudaError where it fails.
+    Raises CudaError where NVIDIA's compiler is not installed or fails.
     """
 
     def __init__(
         self, kernel: Kernel, planes: Sequence[np.ndarray[Any, Any]], device: torch.device | str
     ) -> None:
-        from cuda.bindings import driver
-
         self._kernel, self._device = kernel, torch.device(device)
         self._numbers = self._there(kernel.numbers)
         self._sizes = self._there(kernel.sizes.astype(np.int32))
@@ -45,11 +44,10 @@ class Gpu:
         self._pointers = self._there(at)
         with torch.cuda.device(self._device):  # the driver's context is there, as tensors are
             made = build(kernel.text, *torch.cuda.get_device_capability())
-            self._module = _told(driver.cuModuleLoadData(made))
+            self._module = _told(_bindings().driver.cuModuleLoadData(made))
         names = ("shared", *(f"loop{k}" for k in range(len(kernel.loops))))
-        self._functions = [
-            _told(driver.cuModuleGetFunction(self._module, name.encode())) for name in names
-        ]
+        find = _bindings().driver.cuModuleGetFunction
+        self._functions = [_told(find(self._module, name.encode())) for name in names]
 
     def _there(self, values: np.ndarray[Any, Any]) -> Tensor:
         """Numbers in the device's memory, one more than there are: never none."""
@@ -78,24 +76,20 @@ class Gpu:
 
 def _launch(function: Any, blocks: tuple[int, int], args: Sequence[Tensor | int | None]) -> None:
     """Run a function in so many blocks of threads, after all that the device was told before."""
-    from cuda.bindings import driver
-
     values = tuple(arg.data_ptr() if isinstance(arg, Tensor) else arg or 0 for arg in args)
     kinds = tuple(ctypes.c_int if isinstance(arg, int) else ctypes.c_void_p for arg in args)
     stream = torch.cuda.current_stream().cuda_stream
     grid = (*blocks, 1, _BLOCK, 1, 1)
-    _told(driver.cuLaunchKernel(function, *grid, 0, stream, (values, kinds), 0))
+    _told(_bindings().driver.cuLaunchKernel(function, *grid, 0, stream, (values, kinds), 0))
 
 
 def build(text: str, major: int, minor: int) -> bytes:
     """Compile CUDA for GPUs of a compute capability, unless it was before.
 
-    Raises ImportError where there is no compiler, CudaError where it fails.
+    Raises CudaError where there is no compiler, or it fails.
     """
-    from cuda.bindings import nvrtc
-
     flags = (*_FLAGS, f"--gpu-architecture=sm_{major}{minor}")
-    version = _told(nvrtc.nvrtcVersion())
+    version = _told(_bindings().nvrtc.nvrtcVersion())
     key = hashlib.sha256("\0".join((str(version), *flags, text)).encode()).hexdigest()
     kept = Path(cache_dir()) / "gazegan" / f"{key[:32]}.cubin"
     if not kept.exists():
@@ -108,8 +102,7 @@ def build(text: str, major: int, minor: int) -> bytes:
 
 
 def _compiled(text: str, flags: Sequence[str]) -> bytes:
-    from cuda.bindings import nvrtc
-
+    nvrtc = _bindings().nvrtc
     program = _told(nvrtc.nvrtcCreateProgram(text.encode(), b"loops.cu", 0, [], []))
     try:
         _told(nvrtc.nvrtcCompileProgram(program, len(flags), [flag.encode() for flag in flags]))
@@ -118,6 +111,17 @@ def _compiled(text: str, flags: Sequence[str]) -> bytes:
     finally:
         nvrtc.nvrtcDestroyProgram(program)
     return made
+
+
+@cache
+def _bindings() -> Any:
+    """NVIDIA's driver and compiler, which torch for its GPUs brings along."""
+    try:
+        import cuda.bindings.driver
+        import cuda.bindings.nvrtc
+    except ImportError:
+        raise CudaError("pip install cuda-bindings brings one") from None
+    return cuda.bindings
 
 
 def _told(answer: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import ctypes
 import subprocess
+import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -122,6 +124,21 @@ def test_what_does_not_compile_is_said(monkeypatch, tmp_path):
     with pytest.raises(gpu.CudaError, match="NVRTC_ERROR_COMPILATION"):
         gpu.build("not CUDA", 9, 0)
     assert not list(tmp_path.rglob("*.cubin"))
+
+
+def test_without_a_compiler_for_gpus_the_plain_renderer_answers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cuda.bindings.nvrtc", None)
+    monkeypatch.setattr(gpu, "_bindings", gpu._bindings.__wrapped__)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(gpu.Gpu, "_there", lambda _, values: torch.from_numpy(values))
+    said = []
+    recipe = Recipe.model_validate({"image": {"height": 24, "width": 40}})
+    assert compiled(recipe, "cuda", said.append) is plainly
+    assert said == [
+        "--compile: no compiler that works (pip install cuda-bindings brings one);"
+        " rendering without it"
+    ]
 
 
 def test_for_other_devices_nothing_is_compiled():
