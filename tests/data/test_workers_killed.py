@@ -101,8 +101,17 @@ def command(out):
 
 
 def started(out):
-    """Start the command in a process group of its own, as a terminal does."""
-    return subprocess.Popen(command(out), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    """Start the command in a process group of its own, as a terminal does.
+
+    Also where these tests run behind a script, whose children are told to ignore Ctrl-C.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            command(out), stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def shards(out):
