@@ -90,8 +90,7 @@ def _measures(records: Records) -> list[list[str]]:
         "store": "share of writing in the time of a store, eager",
     }
     for kind, what in kinds.items():
-        if found := of(records, kind=kind):
-            rows.append([f"{what}, 36x60", extent(found, 2)])
+        rows.append([f"{what}, 36x60", extent(of(records, kind=kind), 2)])
     rows += [
         [f"peak memory, MB, of writing a store of {r['count']} images, 36x60", f"{r['value']:.0f}"]
         for r in of(records, kind="memory")

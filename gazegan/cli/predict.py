@@ -77,8 +77,10 @@ def predict(
     if is_table:
         write_atomic(out, answers_csv(network.target, found, stores))
     else:
-        how = {"mirror_average": mirror_average, "align": align, "align_to": align_to}
-        write_pseudo_labelled(stores[0], found[0].output, out, {"weights": str(weights), **how})
+        told = {"weights": str(weights), "mirror_average": mirror_average}
+        told |= {"align": align, "align_to": align_to}
+        with options.progress("write", len(stores[0]), as_json) as advance:
+            write_pseudo_labelled(stores[0], found[0].output, out, told, advance)
     values = {"count": sum(len(part.id) for part in found), "out": str(out)}
     values |= _summary(network.target, found)
     options.say(as_json, values, _text(values, "faces" if by_face else "eyes"))

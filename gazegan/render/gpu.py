@@ -1,18 +1,15 @@
 """CUDA made into a function: compiled once, kept on disk, called with tensors."""
 
 import ctypes
-import hashlib
-import tempfile
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch._inductor.runtime.cache_dir_utils import cache_dir
 
+from gazegan.render.kept import kept
 from gazegan.render.kernel import Kernel
 from gazegan.render.steps import LANES
 
@@ -90,15 +87,8 @@ def build(text: str, major: int, minor: int) -> bytes:
     """
     flags = (*_FLAGS, f"--gpu-architecture=sm_{major}{minor}")
     version = _told(_bindings().nvrtc.nvrtcVersion())
-    key = hashlib.sha256("\0".join((str(version), *flags, text)).encode()).hexdigest()
-    kept = Path(cache_dir()) / "gazegan" / f"{key[:32]}.cubin"
-    if not kept.exists():
-        made = _compiled(text, flags)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as aside:
-            aside.write(made)
-        Path(aside.name).replace(kept)  # whole or not at all, for others may look
-    return kept.read_bytes()
+    words = (str(version), *flags, text)
+    return kept(words, ".cubin", lambda file: file.write_bytes(_compiled(text, flags))).read_bytes()
 
 
 def _compiled(text: str, flags: Sequence[str]) -> bytes:

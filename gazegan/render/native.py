@@ -1,9 +1,7 @@
 """C++ made into a function: compiled once, kept on disk, called with tensors."""
 
 import ctypes
-import hashlib
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._inductor.cpp_builder import get_cpp_compiler
-from torch._inductor.runtime.cache_dir_utils import cache_dir
 
+from gazegan.render.kept import kept
 from gazegan.render.kernel import Kernel
 from gazegan.render.steps import LANES
 
@@ -74,18 +72,14 @@ def build(text: str) -> Path:
     compiler = get_cpp_compiler()
     machine = _machine(compiler)
     flags = (*_FLAGS, *_GCC) if "gcc version" in machine else _FLAGS
-    key = hashlib.sha256("\0".join((compiler, *flags, machine, text)).encode())
-    folder = Path(cache_dir()) / "gazegan"
-    library = folder / f"{key.hexdigest()[:32]}.so"
-    if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as aside:
-            source, made = Path(aside) / "kernel.cpp", Path(aside) / "kernel.so"
-            source.write_text(text)
-            words = [compiler, *flags, str(source), "-o", str(made)]
-            subprocess.run(words, check=True, capture_output=True, text=True)
-            made.replace(library)  # whole or not at all, for others may look
-    return library
+
+    def make(library: Path) -> None:
+        source = library.with_suffix(".cpp")
+        source.write_text(text)
+        words = [compiler, *flags, str(source), "-o", str(library)]
+        subprocess.run(words, check=True, capture_output=True, text=True)
+
+    return kept((compiler, *flags, machine, text), ".so", make)
 
 
 def _machine(compiler: str) -> str:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from gazegan import rng
 from gazegan.render import compiled as compiled_module
-from gazegan.render import effects, lanes, native
+from gazegan.render import effects, kept, lanes, native
 from gazegan.render.compiled import compiled, recorded
 from gazegan.render.kernel import write
 from gazegan.render.native import Native
@@ -71,7 +71,7 @@ def test_only_gcc_is_given_words_that_clang_refuses(monkeypatch, tmp_path, versi
             given.extend(words)
             Path(words[-1]).touch()
 
-    monkeypatch.setattr(native, "cache_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(kept, "cache_dir", lambda: str(tmp_path))
     monkeypatch.setattr(native, "get_cpp_compiler", lambda: "c++")
     monkeypatch.setattr(native, "_machine", lambda _: version)
     monkeypatch.setattr(native.subprocess, "run", compiling)
