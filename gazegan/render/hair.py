@@ -13,6 +13,8 @@ from gazegan.render.texture import detail, draws, noise
 
 _LINE, _SPREAD = 6.0, 3.5
 """Widths, and mm at least, from the margins at which their dark lines have faded to nothing."""
+_APEX = 11.0
+"""How far temporal of the eyeball's centre, mm, the brow is highest; both its ends fall."""
 _FAINT = 2.2
 """Half-widths of the brow at which no hair is left of it."""
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
@@ -129,19 +131,21 @@ def _strands(
 def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool) -> Tensor:
     """Opacity `[B, H, W]` of the eyebrow: hairs that lean outward, upright near the nose."""
     u, v = face.u, face.v
-    bow = torch.add(v - p.brow_at, (u - 2) ** 2, alpha=0.012) / 3.2
+    nasal, temporal = (u + _APEX).clamp(min=0), (u + _APEX).clamp(max=0)
+    fall = torch.addcmul(0.009 * nasal * nasal, temporal, temporal, value=0.014)
+    bow = (v - p.brow_at + fall) / 3.2
     near = bow.abs() < _FAINT
     part = around(near)
     rows, columns = part.slices
     u, v, bow = (plane[..., rows, columns] for plane in (u, v, bow))
     lean = elementary.ramp(u, 6, -5)
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
-    tufts = noise(seed, "brow tufts", across / 1.3, down / 4)
+    tufts = noise(seed, "brow tufts", across / 1.1, down / 3.5)
     square = bow * bow
-    dense = torch.exp(-torch.addcmul(0.3 * square, square, square)) * (1.0 + 0.4 * tufts)
+    dense = torch.exp(-torch.addcmul(0.3 * square, square, square)) * (1.0 + 0.6 * tufts)
     dense = dense * near[..., rows, columns]
-    # From beside the bridge of the nose to the temple.
-    dense = dense * elementary.ramp(u, 19.5, -1.2) * elementary.ramp(u, -27, 2.5)
+    # From above the inner canthus to the temple.
+    dense = dense * elementary.ramp(u, 14.5, -1.5) * elementary.ramp(u, -27, 2.5)
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
         return part.paste(mean)

@@ -43,7 +43,7 @@ def between_lids(s: Sight, sun: Tensor, bare: Tensor) -> Opening:
     inner = surface.blend(under, ball + mirrored, _ball_share(eye) * bare)
     knob, lump = _caruncle(s)
     # Paler than the lids' margins, for it is thick and the white shines through.
-    pale = torch.add(wet, ball, alpha=0.3) * (0.55 + 0.45 * reach.rest)
+    pale = torch.add(wet, ball, alpha=0.3) * (0.3 + 0.7 * reach.rest)
     inner = surface.blend(inner, pale * lump, knob)
     edge = shape.coverage(torch.minimum(s.lids.bare, eye.edge))
     return Opening(inner, mirrored, knob, edge, shape.coverage(eye.limbus), black)
@@ -85,7 +85,7 @@ def _lid_shadow(s: Sight, sun: Tensor) -> Reach:
 
     The upper lid, a sheet of `lid_thickness`, throws its edge's shadow down by the key light's
     slope, and before it that of its lashes; other light is hidden the more the nearer a point lies
-    to the lids and canthi.
+    to the lids, the canthi and the nose, and by the orbit.
     """
     p, under = s.p, -s.lids.above
     key = shape.to_frame(s.where.head, s.lamp.seen(s.lamp.key))
@@ -96,7 +96,9 @@ def _lid_shadow(s: Sight, sun: Tensor) -> Reach:
     lit = lit * (1 - 0.35 * p.lash_dark * torch.exp(-fringe * fringe))
     far = under.clamp(min=0) / p.lid_shadow_length
     sky = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
-    corner = 1 - p.corner_shade * (1 - s.lids.bulge * s.lids.bulge)
+    nasal = elementary.ramp(s.face.u, 5, 3)
+    corner = 1 - p.corner_shade * (1 - s.lids.bulge * s.lids.bulge) * (0.6 + 0.4 * nasal)
+    corner = corner * (1 - 0.7 * p.nasal_shade * nasal) * (1 - 0.4 * p.orbit_shade)
     return Reach((1 - p.lid_shadow * (1 - lit)) * corner * sun, sky * corner)
 
 

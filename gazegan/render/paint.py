@@ -89,7 +89,7 @@ def relief(s: Sight) -> tuple[Tensor, Tensor]:
     Skin, eyeball and cornea count; lashes and glasses do not.
     """
     p = s.p
-    normal = skin.normals(s)
+    normal = skin.normals(s, skin.grain_of(s))
     eye = eyeball.hit_eye(p, s.where, s.rays)
     clear = (eye.limbus > 0)[None]
     ball = torch.where(clear, eye.cornea, eye.sclera)

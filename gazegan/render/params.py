@@ -80,7 +80,7 @@ class EyeParams:
     canthus_tilt: Tensor = _p(_normal(0.9, 1.1, -1.6, 3.5), -6, 6, "outer above inner canthus, mm")
     upper_lid: Tensor = _p(_normal(6.8, 0.9, 4.5, 9), 0, 13, "arch above the canthal line, mm")
     lower_lid: Tensor = _p(_normal(2.5, 0.6, 1.0, 4), -1, 8, "arch below the canthal line, mm")
-    upper_follow: Tensor = _p([0.5, 1.05], 0, 1.2, "upper lid's share of the eye's pitch")
+    upper_follow: Tensor = _p([0.6, 1.1], 0, 1.2, "upper lid's share of the eye's pitch")
     lower_follow: Tensor = _p([0.1, 0.55], 0, 1, "lower lid's share of the eye's pitch")
     # In downgaze the outer canthus sinks by 1.5 to 2.3 mm, in upgaze it rises by up to 0.9 (Cruz,
     # Tavora & Martin, Effect of eyelid saccades on the position of lateral canthus, 2008)
@@ -113,7 +113,7 @@ class EyeParams:
     orbit_tilt: Tensor = _p(_normal(0.13, 0.05, 0, 0.28), -0.3, 0.6, "rise of the face per mm of u")
     dome_width: Tensor = _p(_normal(12.2, 0.5, 11, 13.5), 9, 20, "the lids' rise falls off, mm")
     dome_height: Tensor = _p([11, 16], 9, 30, "the lids' rise falls off, mm")
-    brow_ridge: Tensor = _p([3.0, 9.0], 0, 20, "rise of the brow bone, mm")
+    brow_ridge: Tensor = _p([6.0, 15.0], 0, 20, "rise of the brow bone, mm")
     cheek: Tensor = _p([1.0, 7.0], -5, 15, "rise of the cheek, mm")
     nose_rise: Tensor = _p([8, 18], 0, 30, "rise of the nose's side, mm")
     nose_at: Tensor = _p(_normal(20.5, 1.8, 16.5, 25), 15, 35, "u of the nose's side, mm")
@@ -122,8 +122,8 @@ class EyeParams:
     socket_shade: Tensor = _p(
         [0.0, 0.6], 0, 1, "shade from the upper lid to the brow, more toward the nose"
     )
-    nasal_shade: Tensor = _p([0.1, 0.75], 0, 1, "shade of the corner beside the nose")
-    brow_at: Tensor = _p(_normal(17, 2.5, 11, 24), 8, 40, "v of the eyebrow, mm")
+    nasal_shade: Tensor = _p([0.0, 0.5], 0, 1, "shade of the corner beside the nose")
+    brow_at: Tensor = _p(_normal(17, 2.5, 11, 24), 8, 40, "v of the eyebrow's arch, mm")
     brow_dark: Tensor = _p([0.3, 1.0], 0, 1, "cover of the eyebrow")
     hair_light: Tensor = _p(
         {"mixture": [[0.0, 0.15], [0.15, 0.6]], "weights": [0.75, 0.25]},
@@ -132,18 +132,18 @@ class EyeParams:
         "lashes and brow: 0 black, 0.2 brown, 1 blond",
     )
     # Lashes and make-up
-    lash_dark: Tensor = _p([0.85, 1.0], 0, 1, "cover of the lash line")
+    lash_dark: Tensor = _p([0.7, 1.0], 0, 1, "cover of the lash line")
     lash_width: Tensor = _p([0.5, 2.0], 0.05, 4, "of the dark upper line, mm")
     lash_wing: Tensor = _p([-0.5, 2.5], -3, 10, "dark line beyond the outer canthus, mm")
     lash_length: Tensor = _p([4.0, 9.0], 0, 14, "mm")
     lash_thick: Tensor = _p([0.12, 0.3], 0.02, 0.6, "thickness of a tuft at its root, mm")
     lash_curl: Tensor = _p([-10, 45], -40, 80, "rise of the upper lashes above the gaze, deg")
-    lower_line: Tensor = _p([0.1, 0.85], 0, 1, "cover of the lower lash line")
+    lower_line: Tensor = _p([0.0, 0.5], 0, 1, "cover of the lower lash line")
     eyeshadow: Tensor = _p([0.0, 0.15], 0, 1, "cover of paint on the upper lid")
     # Colours
     skin_melanin: Tensor = _p([0.15, 2.2], 0, 4, "optical depth of the skin's pigment")
     skin_blood: Tensor = _p([0.2, 1.1], 0, 3, "optical depth of the skin's blood")
-    skin_texture: Tensor = _p([0.02, 0.14], 0, 0.6, "contrast of the skin's texture")
+    skin_texture: Tensor = _p([0.03, 0.16], 0, 0.6, "contrast of the skin's texture")
     freckles: Tensor = _p([0.0, 0.4], 0, 1, "darkness of freckles")
     wrinkles: Tensor = _p([0.0, 0.5], 0, 1, "depth of the lines around the lids")
     skin_gloss: Tensor = _p([0.0, 0.2], 0, 0.6, "specular share of the skin")

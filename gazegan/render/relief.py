@@ -45,9 +45,10 @@ def _lower(p: EyeParams, lids: Lids) -> Tensor:
     Squinting swells the roll. The trough is nearest to the lid and deepest toward the nose.
     """
     below = lids.below
-    roll = bump((below - 2.2) / 1.5) - torch.exp(-2 * below.clamp(min=0))
+    roll, edge = bump((below - 2.2) / 1.5), torch.exp(-2 * below.clamp(min=0))
     trough = bump(torch.add(below - 8.5, lids.along, alpha=2.5) / 2.4) * (0.5 + lids.along)
-    return _between(lids) * ((0.4 + 0.3 * p.squint) * roll + p.bag * (0.8 * roll - trough))
+    raised = (0.1 + 0.3 * p.squint) * roll - 0.25 * edge + p.bag * (1.3 * roll - trough)
+    return _between(lids) * raised
 
 
 def _between(lids: Lids) -> Tensor:

@@ -8,7 +8,7 @@ from gazegan.render.elementary import sigmoid
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit
 
-_STEPS = (4.0, 9.0, 17.0)
+_STEPS = (4.0, 10.0, 19.0)
 """Distances, mm, at which the way to the light is compared with the face's height."""
 _SHARP, _SPREAD = 0.5, 0.14
 """Softness, mm, of a shadow at its origin, and what it gains per mm away from it: the tangent of

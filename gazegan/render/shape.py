@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gazegan.render.elementary import power, ramp, sqrt
+from gazegan.render.elementary import bump, power, ramp, sqrt
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.tracing import tracing
 
@@ -113,13 +113,13 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     both eyes of a face lie under one surface.
     """
     u = _folded(0.5 * p.ipd, u)
-    height = torch.addcmul(p.orbit_depth, p.brow_ridge, ramp(v, 11, 2.5))
-    height.addcmul_(p.nose_rise, ramp(u, p.nose_at, 3)).addcmul_(p.cheek, ramp(v, -13, -3))
+    brow, nose = ramp(torch.add(v, u.clamp(max=8), alpha=0.2), 12, 3), ramp(u, p.nose_at, 3)
+    height = torch.addcmul(p.orbit_depth, p.brow_ridge, brow).addcmul_(p.cheek, ramp(v, -13, -3))
+    height.addcmul_(p.nose_rise, torch.addcmul(nose, nose, brow, value=-0.6))  # its root is low
     beside = (u + 14).clamp_(max=0)
     height.addcmul_(beside, beside, value=-0.012).addcmul_(p.orbit_tilt, u)
     x, y = u * (1 / p.dome_width), (v + 0.5) * (1 / p.dome_height)
-    dome = (x * x).addcmul_(y, y).neg_().exp_()
-    height.addcmul_(p.eyeball_radius + p.lid_thickness - p.orbit_depth, dome)
+    height.addcmul_(p.eyeball_radius + p.lid_thickness - p.orbit_depth, bump(x, y))
     return height.clamp_(-_HIGHEST, _HIGHEST)
 
 

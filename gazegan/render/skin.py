@@ -11,6 +11,9 @@ from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
+_ROUGH = 0.5
+"""Height of the skin's grain, mm, for each unit of the contrast of its colour."""
+
 
 def colour(
     p: EyeParams,
@@ -20,15 +23,17 @@ def colour(
     lids: Lids,
     pixel_mm: Tensor,
     fine: bool,
+    grain: Tensor,
 ) -> Tensor:
-    """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids."""
+    """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids.
+
+    `grain` is that of `grain_of`.
+    """
     u, v = face.u, face.v
     mottle = noise(seed, "mottle", u / 5, v / 5)
-    x, y = 1.3 * u + 0.5 * v, 1.3 * v - 0.5 * u  # not along the image, where cells would show
-    grain = noise(seed, "grain", x, y)
-    texture = torch.addcmul(0.8 * mottle, 0.6 * detail(0.7, pixel_mm), grain)
+    texture = torch.addcmul(mottle, 0.9 * detail(0.5, pixel_mm), grain)
     if fine:
-        texture = texture + _specks(seed, x, y, grain, pixel_mm)
+        texture = texture + _specks(seed, *_woven(u, v), grain, pixel_mm)
     x, y = torch.add(u, v, alpha=0.5), torch.sub(v, u, alpha=0.5)
     x, y = torch.add(x, grain, alpha=0.3), torch.add(y, mottle, alpha=0.8)
     spots = noise(seed, "freckles", 0.8 * x, 0.8 * y)
@@ -43,9 +48,14 @@ def colour(
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
 
 
+def _woven(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the skin's grain lies, drawn out sideways; a little aslant, for cells would show."""
+    return 0.65 * u + 0.3 * v, 1.1 * v - 0.35 * u
+
+
 def _specks(seed: Tensor, x: Tensor, y: Tensor, grain: Tensor, pixel_mm: Tensor) -> Tensor:
     """Contrast of pores and fine vessels."""
-    warp_x, warp_y = 2.1 * x - 0.9 * y + grain, 2.1 * y + 0.9 * x + grain
+    warp_x, warp_y = 3 * x - 1.3 * y + grain, 3 * y + 1.3 * x + grain
     specks = noise(seed, "specks", warp_x, warp_y)
     return (0.5 * specks - 0.9 * (specks - 0.4).clamp(min=0)) * detail(2.3, pixel_mm)
 
@@ -61,14 +71,23 @@ def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:
     """Share `[B, H, W]` of the light around that reaches creases, orbit and the nose's side."""
     u, v = face.u, face.v
     socket = elementary.ramp(torch.sub(v, u, alpha=0.25), -1, 2.5) * elementary.ramp(u, -9, 5)
-    orbit = elementary.bump(u / 17, v / 7 - 2 / 7)
+    orbit = elementary.bump((u - 3) / 17, (v + 2) / 9)
     nose = elementary.bump(u / 6 - 2, v / 12)
     near = elementary.bump((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap))
     folded = torch.add(0.48 * relief.crease(lids), near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
-    return shaded(deep, p.nasal_shade, nose)
+    deep = shaded(deep, p.nasal_shade, nose)
+    return shaded(deep, p.corner_shade, _outer(p, u, lids))
+
+
+def _outer(p: EyeParams, u: Tensor, lids: Lids) -> Tensor:
+    """Shade `[B, H, W]` of the furrow in which the lids' fold runs on beyond the outer canthus."""
+    far = -u - p.canthus_outer
+    beyond = far.clamp(min=0)
+    across = torch.add(lids.above, beyond, alpha=0.18) / torch.add(1.2, beyond, alpha=0.25)
+    return 0.5 * elementary.bump(across, beyond / 7) * elementary.ramp(far, -0.5, 0.7)
 
 
 def shaded(light: Tensor, depth: Tensor, where: Tensor) -> Tensor:
@@ -76,9 +95,17 @@ def shaded(light: Tensor, depth: Tensor, where: Tensor) -> Tensor:
     return torch.addcmul(light, depth * where, light, value=-1)
 
 
-def normals(s: Sight) -> Tensor:
+def grain_of(s: Sight) -> Tensor:
+    """Where `[B, H, W]` the skin is a little higher and paler, in grains of about a millimetre."""
+    return noise(s.seed, "grain", *_woven(s.face.u, s.face.v))
+
+
+def normals(s: Sight, grain: Tensor) -> Tensor:
     """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief."""
     raised = relief.height(s.p, s.seed, s.face, s.lids, s.pixel_mm, s.fine)
+    rough = _ROUGH * s.p.skin_texture * detail(0.5, s.pixel_mm)
+    smooth = elementary.ramp(s.lids.open.abs(), 2.5, 1.5)
+    raised = torch.addcmul(raised, rough * smooth, grain)
     point = s.face.point - raised * s.where.head[:, :, 2].T[:, :, None, None]
     return light.normal_of(point, s.torn)
 
@@ -88,12 +115,13 @@ def shade(s: Sight, reach: Reach) -> Tensor:
 
     `reach` is the light that no shadow keeps off it.
     """
-    p, lamp, face, normal = s.p, s.lamp, s.face, normals(s)
+    grain = grain_of(s)
+    p, lamp, face, normal = s.p, s.lamp, s.face, normals(s, grain)
     half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
     gloss = p.skin_gloss * p.light_key * reach.key * elementary.fourth(facing * facing * facing)
-    scattered = colour(p, lamp.band, s.seed, face, s.lids, s.pixel_mm, s.fine)
+    scattered = colour(p, lamp.band, s.seed, face, s.lids, s.pixel_mm, s.fine, grain)
     scattered = scattered * light.irradiance(p, lamp, normal, face.point, reach)
     return (scattered + gloss) * occlusion(p, face, s.lids)

@@ -12,7 +12,8 @@ def face_height(q, u, v):
     middle = q["ipd"] / 2
     u = middle - np.hypot(middle - u, 3)
     rise = q["orbit_depth"] + q["orbit_tilt"] * u - 0.012 * np.minimum(u + 14, 0) ** 2
-    rise += q["brow_ridge"] * expit((v - 11) / 2.5) + q["nose_rise"] * expit((u - q["nose_at"]) / 3)
+    brow, nose = expit((v + 0.2 * np.minimum(u, 8) - 12) / 3), expit((u - q["nose_at"]) / 3)
+    rise += q["brow_ridge"] * brow + q["nose_rise"] * nose * (1 - 0.6 * brow)
     rise += q["cheek"] * expit((-v - 13) / 3)
     dome = np.exp(-((u / q["dome_width"]) ** 2) - ((v + 0.5) / q["dome_height"]) ** 2)
     return rise + (q["eyeball_radius"] + q["lid_thickness"] - q["orbit_depth"]) * dome
