@@ -58,7 +58,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("embed")
     kept(folder / "photos", made(1), "real")
     kept(folder / "same", made(2), "refined")
-    kept(folder / "dark", made(3, COUNT, 1, "eyes.exposure=-2"), "rendered")
+    kept(folder / "dark", made(3, COUNT, 1, "eyes.exposure=-2.5"), "rendered")
     kept(folder / "few", made(1, 9), "real")
     kept(folder / "colour", made(1, COUNT, 3), "real")
     return folder
