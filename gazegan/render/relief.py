@@ -8,16 +8,28 @@ from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.texture import detail, noise
 
+_ROUGH = 0.5
+"""Height of the skin's grain, mm, for each unit of the contrast of its colour."""
+
 
 def height(
-    p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor, fine: bool
+    p: EyeParams,
+    seed: Tensor,
+    face: FaceHit,
+    lids: Lids,
+    pixel_mm: Tensor,
+    fine: bool,
+    grain: Tensor,
 ) -> Tensor:
     """Return the relief `[B, H, W]`, mm toward the viewer, that the skin's normals follow.
 
-    `fine` adds what only large images show.
+    `fine` adds what only large images show. `grain` is that of the skin's colour; lids are smooth.
     """
     raised = _upper(p, lids) + _lower(p, lids) + _wrinkles(p, seed, face, lids, pixel_mm)
-    return raised + _grain(p, seed, face, lids, pixel_mm) if fine else raised
+    if fine:
+        raised = raised + _pores(p, seed, face, lids, pixel_mm)
+    rough = _ROUGH * p.skin_texture * detail(0.5, pixel_mm)
+    return torch.addcmul(raised, rough * ramp(lids.open.abs(), 2.5, 1.5), grain)
 
 
 def _upper(p: EyeParams, lids: Lids) -> Tensor:
@@ -71,7 +83,7 @@ def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: T
     return -0.16 * p.wrinkles * (1 + p.squint) * deep * (0.08 + torch.maximum(0.7 * under, feet))
 
 
-def _grain(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
+def _pores(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
     """Pores, and the net of shallow lines between them, finer on the lids than around."""
     u, v = face.u, face.v
     bend = noise(seed, "net", 0.5 * u, 0.5 * v)

@@ -11,9 +11,6 @@ from gazegan.render.shape import FaceHit, Lids
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
-_ROUGH = 0.5
-"""Height of the skin's grain, mm, for each unit of the contrast of its colour."""
-
 
 def colour(
     p: EyeParams,
@@ -102,10 +99,7 @@ def grain_of(s: Sight) -> Tensor:
 
 def normals(s: Sight, grain: Tensor) -> Tensor:
     """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief."""
-    raised = relief.height(s.p, s.seed, s.face, s.lids, s.pixel_mm, s.fine)
-    rough = _ROUGH * s.p.skin_texture * detail(0.5, s.pixel_mm)
-    smooth = elementary.ramp(s.lids.open.abs(), 2.5, 1.5)
-    raised = torch.addcmul(raised, rough * smooth, grain)
+    raised = relief.height(s.p, s.seed, s.face, s.lids, s.pixel_mm, s.fine, grain)
     point = s.face.point - raised * s.where.head[:, :, 2].T[:, :, None, None]
     return light.normal_of(point, s.torn)
 

@@ -75,7 +75,7 @@ def test_the_halves_agree_where_they_meet(monkeypatch):
     """Each eye's own render of the whole image, near the middle of the face."""
     recipe = portrait("image.depth=true", size=(60, 180))
     params, textures = drawn(
-        recipe, 2, 24, noise=0, blur=0, head_pitch=0, glasses=0, skin_texture=0.02
+        recipe, 2, 24, noise=0, blur=0, head_pitch=0, glasses=0, skin_texture=0.08
     )
     sight = look(params, textures, recipe.image, effects.of_params(params))
     share = faces.right_share(sight)
