@@ -9,7 +9,6 @@ from torch import Tensor
 _MASK32 = 0xFFFFFFFF
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def mix(seed: int, *names: str | int) -> int:
     """Mix a seed and any names into one 63-bit integer, the same on every machine and run.
 

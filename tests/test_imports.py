@@ -100,6 +100,19 @@ for name in ["gazegan", *{modules!r}]:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_not_compiled_does_not_wait_for_the_compiler():
+    """torch's takes two seconds to import."""
+    code = """
+import importlib, sys
+for name in ("render.scene", "data.store", "train.apply", "compare", "align", "explain", "attack"):
+    importlib.import_module(f"gazegan.{name}")
+    if "torch._dynamo" in sys.modules:
+        sys.exit(f"{name} imports torch._dynamo")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def banned(tree: ast.AST, module: str) -> Iterator[str]:
     for name in imported(tree, module):
         if name.split(".")[0] in BANNED_MODULES:

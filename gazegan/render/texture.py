@@ -76,20 +76,14 @@ def _split(x: Tensor) -> tuple[Tensor, Tensor]:
     return cell.detach().to(torch.int32), part * part * (3 - 2 * part)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _key(name: str) -> int:
     key: int = rng.mix(0, name) & 0x7FFFFFFF
     return key
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@cache
 def _table(device: torch.device) -> Tensor:
     """The lattice `[1, 1, _TABLE, _TABLE]`, a constant."""
-    return _made(device)
-
-
-@cache
-def _made(device: torch.device) -> Tensor:
     words = rng.bits(torch.arange(_TABLE * _TABLE), 0, "table")
     return (2 * rng.unit(words) - 1).view(1, 1, _TABLE, _TABLE).to(device)
 
