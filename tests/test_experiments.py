@@ -227,6 +227,19 @@ def test_a_table_of_trainings_shows_ours_over_plain() -> None:
     assert "| G | gaze | 64 | bf16 | 10 | 50% |" in text
 
 
+def test_what_a_profiler_counts_of_kernels_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE / "speed_render"))
+    traffic = load("speed_render/traffic")
+    head = '"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"'
+    told = [("0", "shared", "1,000", "500", "10.0"), ("1", "loop0", "3,000", "1,500", "50.0")]
+    lines = ["==PROF== Connected to process 7", head]
+    for number, name, moved, took, busy in told:
+        lines.append(f'"{number}","{name}","{traffic.BYTES}","byte","{moved}"')
+        lines.append(f'"{number}","{name}","{traffic.NANOSECONDS}","ns","{took}"')
+        lines.append(f'"{number}","{name}","{traffic.BUSY}","%","{busy}"')
+    assert traffic.summed("\n".join(lines)) == {"bytes": 4000, "seconds": 2e-6, "busy": 0.4}
+
+
 @pytest.mark.slow
 def test_speed_train_runs_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE / "speed_train"))

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from gazegan.render import elementary, light, relief, shape, surface
-from gazegan.render.bands import Band
 from gazegan.render.light import Reach
 from gazegan.render.params import EyeParams
 from gazegan.render.shape import FaceHit, Lids
@@ -12,24 +11,16 @@ from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
 
-def colour(
-    p: EyeParams,
-    band: Band,
-    seed: Tensor,
-    face: FaceHit,
-    lids: Lids,
-    pixel_mm: Tensor,
-    fine: bool,
-    grain: Tensor,
-) -> Tensor:
+def colour(s: Sight, grain: Tensor) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids.
 
     `grain` is that of `grain_of`.
     """
-    u, v = face.u, face.v
+    p, band, seed, lids, pixel_mm = s.p, s.lamp.band, s.seed, s.lids, s.pixel_mm
+    u, v = s.face.u, s.face.v
     mottle = noise(seed, "mottle", u / 5, v / 5)
     texture = torch.addcmul(mottle, 0.9 * detail(0.5, pixel_mm), grain)
-    if fine:
+    if s.fine:
         texture = texture + _specks(seed, *_woven(u, v), grain, pixel_mm)
     x, y = torch.add(u, v, alpha=0.5), torch.sub(v, u, alpha=0.5)
     x, y = torch.add(x, grain, alpha=0.3), torch.add(y, mottle, alpha=0.8)
@@ -116,6 +107,5 @@ def shade(s: Sight, reach: Reach) -> Tensor:
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
     gloss = p.skin_gloss * p.light_key * reach.key * elementary.fourth(facing * facing * facing)
-    scattered = colour(p, lamp.band, s.seed, face, s.lids, s.pixel_mm, s.fine, grain)
-    scattered = scattered * light.irradiance(p, lamp, normal, face.point, reach)
+    scattered = colour(s, grain) * light.irradiance(p, lamp, normal, face.point, reach)
     return (scattered + gloss) * occlusion(p, face, s.lids)

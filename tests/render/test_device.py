@@ -19,7 +19,7 @@ def unasked(monkeypatch):
     """Have tensors without values say no, and paint whole images; keep no table without values."""
     monkeypatch.setattr(FakeTensor, "__bool__", lambda _: False, raising=False)
     monkeypatch.setattr(sight, "_ends", lambda seen: (0, len(seen)))
-    monkeypatch.setattr(texture, "_made", texture._made.__wrapped__)
+    monkeypatch.setattr(texture, "_table", texture._table.__wrapped__)
 
 
 @pytest.mark.parametrize("compiling", [False, True])
