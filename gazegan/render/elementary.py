@@ -42,8 +42,8 @@ def _logistic(down: Tensor) -> Tensor:
 
 def bump(x: Tensor, y: Tensor | None = None) -> Tensor:
     """exp(-x^2 - y^2)."""
-    square = x * x
-    return (square if y is None else square.addcmul_(y, y)).neg_().exp_()
+    minus = torch.addcmul(x.new_tensor(0.0), x, x, value=-1)
+    return (minus if y is None else minus.addcmul_(y, y, value=-1)).exp_()
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:

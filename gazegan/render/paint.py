@@ -6,6 +6,7 @@ from torch import Tensor
 from gazegan.render import eyeball, glasses, hair, light, shadow, shape, skin, surface
 from gazegan.render.light import Reach
 from gazegan.render.opening import Opening, between_lids
+from gazegan.render.relief import crease
 from gazegan.render.shape import Lids
 from gazegan.render.sight import Part, Sight, around
 
@@ -89,7 +90,7 @@ def relief(s: Sight) -> tuple[Tensor, Tensor]:
     Skin, eyeball and cornea count; lashes and glasses do not.
     """
     p = s.p
-    normal = skin.normals(s, skin.grain_of(s))
+    normal = skin.normals(s, skin.grain_of(s), crease(s.lids))
     eye = eyeball.hit_eye(p, s.where, s.rays)
     clear = (eye.limbus > 0)[None]
     ball = torch.where(clear, eye.cornea, eye.sclera)

@@ -58,6 +58,8 @@ def _reverse(p: Program, kind: str, a: Any, b: Any, alpha: float = 1) -> int:
 
 def _addcmul(p: Program, kind: str, a: Any, b: Any, c: Any, *, value: float = 1) -> int:
     both = p.apply("mul", _float(p, b), _float(p, c))
+    if value == -1:
+        return p.apply("sub", _float(p, a), both)
     return p.apply("add", _float(p, a), p.apply("mul", both, p.constant(value, "f")))
 
 

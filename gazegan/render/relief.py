@@ -5,39 +5,33 @@ from torch import Tensor
 
 from gazegan.render.elementary import bump, ramp
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import FaceHit, Lids
+from gazegan.render.shape import Lids
+from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
 _ROUGH = 0.5
 """Height of the skin's grain, mm, for each unit of the contrast of its colour."""
 
 
-def height(
-    p: EyeParams,
-    seed: Tensor,
-    face: FaceHit,
-    lids: Lids,
-    pixel_mm: Tensor,
-    fine: bool,
-    grain: Tensor,
-) -> Tensor:
+def height(s: Sight, grain: Tensor, fold: Tensor) -> Tensor:
     """Return the relief `[B, H, W]`, mm toward the viewer, that the skin's normals follow.
 
-    `fine` adds what only large images show. `grain` is that of the skin's colour; lids are smooth.
+    `grain` is that of the skin's colour, `fold` that of `crease`; lids are smooth.
     """
-    raised = _upper(p, lids) + _lower(p, lids) + _wrinkles(p, seed, face, lids, pixel_mm)
-    if fine:
-        raised = raised + _pores(p, seed, face, lids, pixel_mm)
-    rough = _ROUGH * p.skin_texture * detail(0.5, pixel_mm)
+    p, lids = s.p, s.lids
+    raised = _upper(p, lids, fold) + _lower(p, lids) + _wrinkles(s)
+    if s.fine:
+        raised = raised + _pores(s)
+    rough = _ROUGH * p.skin_texture * detail(0.5, s.pixel_mm)
     return torch.addcmul(raised, rough * ramp(lids.open.abs(), 2.5, 1.5), grain)
 
 
-def _upper(p: EyeParams, lids: Lids) -> Tensor:
+def _upper(p: EyeParams, lids: Lids, fold: Tensor) -> Tensor:
     """The lid's platform over the tarsal plate, its crease, and the skin that hangs over that."""
     beyond = lids.above - lids.gap
     overhang = p.hood * ramp(beyond, 0, 0.45) * bump(beyond.clamp(min=0) / 6)
     edge = torch.exp(-2 * lids.above.clamp(min=0))
-    return _between(lids) * (overhang - p.fold_depth * crease(lids) - 0.35 * edge)
+    return _between(lids) * (overhang - p.fold_depth * fold - 0.35 * edge)
 
 
 def crease(lids: Lids) -> Tensor:
@@ -68,9 +62,9 @@ def _between(lids: Lids) -> Tensor:
     return lids.bulge * lids.bulge * lids.bulge
 
 
-def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
+def _wrinkles(s: Sight) -> Tensor:
     """Grooves that follow the lower lid, and fan out beyond the outer canthus."""
-    u, v = face.u, face.v
+    p, seed, lids, u, v = s.p, s.seed, s.lids, s.face.u, s.face.v
     beyond = -u - p.canthus_outer
     fan = 10 / (10 + beyond.clamp(min=0))
     sway = noise(seed, "sway", u / 4, v / 4)
@@ -79,18 +73,18 @@ def _wrinkles(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: T
     under = bump((lids.below - 4) / 3) * lids.bulge
     feet = ramp(beyond, 0, 1.5) * bump((v + 3) / 7)
     groove = (1 - 3 * line.abs()).clamp(min=0)
-    deep = groove * groove * (0.5 + 0.5 * sway) * detail(0.9, pixel_mm)
+    deep = groove * groove * (0.5 + 0.5 * sway) * detail(0.9, s.pixel_mm)
     return -0.16 * p.wrinkles * (1 + p.squint) * deep * (0.08 + torch.maximum(0.7 * under, feet))
 
 
-def _pores(p: EyeParams, seed: Tensor, face: FaceHit, lids: Lids, pixel_mm: Tensor) -> Tensor:
+def _pores(s: Sight) -> Tensor:
     """Pores, and the net of shallow lines between them, finer on the lids than around."""
-    u, v = face.u, face.v
+    seed, pixel_mm, u, v = s.seed, s.pixel_mm, s.face.u, s.face.v
     bend = noise(seed, "net", 0.5 * u, 0.5 * v)
     x, y = 1.5 * u + 0.7 * v + 1.2 * bend, 1.7 * v - 0.8 * u - bend
     coarse = noise(seed, "pores", x, y)
     thin = noise(seed, "lines", 1.7 * (x - y), 1.7 * (x + y))
     net = (1 - 3 * thin.abs()).clamp(min=0)
-    smooth = ramp(lids.open.abs(), 3, 1.5)
+    smooth = ramp(s.lids.open.abs(), 3, 1.5)
     pores = 0.12 * coarse * (0.3 + 0.7 * smooth) * detail(1.8, pixel_mm)
-    return p.skin_texture * (pores - 0.07 * net * detail(3.5, pixel_mm))
+    return s.p.skin_texture * (pores - 0.07 * net * detail(3.5, pixel_mm))

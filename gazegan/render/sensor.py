@@ -29,7 +29,8 @@ def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effe
     coded = transfer(light, p.contrast).transpose(0, 1)
     if image.channels == 1:
         coded = grey(coded)
-    return (coded + p.noise[:, None] * gaussian(seed, coded, "noise")).clamp(0, 1)
+    noisy = torch.addcmul(coded, p.noise[:, None], gaussian(seed, coded, "noise"))
+    return noisy.clamp(0, 1)
 
 
 def counted(seed: Tensor, light: Tensor, deviation: Tensor) -> Tensor:
@@ -49,7 +50,8 @@ def metered(p: EyeParams, seen: Tensor) -> Tensor:
 
 def grey(image: Tensor) -> Tensor:
     """Luma `[B, 1, H, W]` of RGB `[B, 3, H, W]` (ITU-R BT.601)."""
-    return _LUMA[0] * image[:, :1] + _LUMA[1] * image[:, 1:2] + _LUMA[2] * image[:, 2:]
+    two = torch.add(_LUMA[0] * image[:, :1], image[:, 1:2], alpha=_LUMA[1])
+    return torch.add(two, image[:, 2:], alpha=_LUMA[2])
 
 
 def transfer(light: Tensor, contrast: Tensor) -> Tensor:
@@ -59,10 +61,11 @@ def transfer(light: Tensor, contrast: Tensor) -> Tensor:
     glare keep apart from pupils.
     """
     encoded = power(light.clamp(min=1e-5), 1 / 2.2)
-    encoded = 0.45 + (encoded - 0.45) * contrast
-    over, under = (encoded - _KNEE).clamp(min=0), (_TOE - encoded).clamp(min=0)
+    encoded = torch.addcmul(0.45 * (1 - contrast), encoded, contrast)
     middle = encoded.clamp(_TOE, _KNEE)
-    return middle + over / (1 + over / (1 - _KNEE)) - under / (1 + under / _TOE)
+    beyond = encoded - middle
+    pressed = torch.maximum(beyond * (1 / (1 - _KNEE)), beyond * (-1 / _TOE))
+    return middle + beyond / (1 + pressed)
 
 
 _TOE, _KNEE = 0.16, 0.8

@@ -23,11 +23,10 @@ def cast(p: EyeParams, head: Tensor, toward: Tensor, face: FaceHit) -> Tensor:
     """
     x, y, z = shape.to_frame(head, toward)
     across, up, out = p.side * x, -y, -z
-    raised = -shape.to_frame(head, face.point)[2]
     clear = None
     for step in _STEPS:
         ground = shape.face_height(p, face.u + step * across, face.v + step * up)
-        above = (raised + step * out - ground) / (_SHARP + _SPREAD * step)
+        above = (face.height + step * out - ground) / (_SHARP + _SPREAD * step)
         clear = above if clear is None else torch.minimum(clear, above)
     assert clear is not None
     return sigmoid(2.5 * clear + 1)

@@ -126,7 +126,8 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
 def _folded(middle: Tensor, u: Tensor) -> Tensor:
     """Turn u back at the middle of the face, over a ridge `_BRIDGE` mm round."""
     away = middle - u
-    return torch.sub(middle, (away * away).add_(_BRIDGE * _BRIDGE).sqrt_())
+    round_ = away.new_tensor(_BRIDGE * _BRIDGE)
+    return torch.sub(middle, torch.addcmul(round_, away, away).sqrt_())
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,6 +199,8 @@ class FaceHit:
 
     u: Tensor
     v: Tensor
+    height: Tensor
+    """mm above the eyeball's centre, as `face_height` has it."""
     point: Tensor
     """[3, B, H, W] mm, camera axes."""
 
@@ -232,7 +235,7 @@ def hit_face(
         nasal = torch.addcmul(start, near, slope) > 0
         h = h.index_copy(0, marked, _first(some, along, near, nasal, _MARCH * fine))
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
-    return FaceHit(u, v, from_frame(head, torch.stack((p.side * u, -v, -h))))
+    return FaceHit(u, v, h, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
 
 Steps = tuple[Tensor, Tensor, Tensor]

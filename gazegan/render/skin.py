@@ -6,7 +6,7 @@ from torch import Tensor
 from gazegan.render import elementary, light, relief, shape, surface
 from gazegan.render.light import Reach
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import FaceHit, Lids
+from gazegan.render.shape import Lids
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
@@ -30,9 +30,10 @@ def colour(s: Sight, grain: Tensor) -> Tensor:
     ends = torch.exp(-0.5 * beyond)
     rim = torch.exp(lids.open.abs() * (-1 / 1.2))
     red = torch.add(0.2 * rim, elementary.bump(lids.open / 5), alpha=0.14) * ends
-    tint = surface.rgb(band.redness, u) * torch.add(red, mottle, alpha=0.12)
-    brown = 0.35 * surface.rgb(band.melanin, u) * freckled
-    bare = surface.skin_tone(p, band) * ((1 + p.skin_texture * texture) - tint - brown)
+    redness, brown = surface.rgb(band.redness, u), surface.rgb(band.melanin, u)
+    even = 1 + p.skin_texture * texture
+    spotted = torch.addcmul(even, redness, torch.add(red, mottle, alpha=0.12), value=-1)
+    bare = surface.skin_tone(p, band) * torch.addcmul(spotted, brown, freckled, value=-0.35)
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
 
 
@@ -55,14 +56,17 @@ def _eyeshadow(p: EyeParams, lids: Lids) -> Tensor:
     return p.eyeshadow * torch.exp(-elementary.fourth(reach)) * on_lid
 
 
-def occlusion(p: EyeParams, face: FaceHit, lids: Lids) -> Tensor:
-    """Share `[B, H, W]` of the light around that reaches creases, orbit and the nose's side."""
-    u, v = face.u, face.v
+def occlusion(s: Sight, fold: Tensor) -> Tensor:
+    """Share `[B, H, W]` of the light around that reaches creases, orbit and the nose's side.
+
+    `fold` is that of `relief.crease`.
+    """
+    p, lids, u, v = s.p, s.lids, s.face.u, s.face.v
     socket = elementary.ramp(torch.sub(v, u, alpha=0.25), -1, 2.5) * elementary.ramp(u, -9, 5)
     orbit = elementary.bump((u - 3) / 17, (v + 2) / 9)
     nose = elementary.bump(u / 6 - 2, v / 12)
     near = elementary.bump((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap))
-    folded = torch.add(0.48 * relief.crease(lids), near, alpha=0.27) * lids.bulge * lids.bulge
+    folded = torch.add(0.48 * fold, near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
@@ -88,9 +92,12 @@ def grain_of(s: Sight) -> Tensor:
     return noise(s.seed, "grain", *_woven(s.face.u, s.face.v))
 
 
-def normals(s: Sight, grain: Tensor) -> Tensor:
-    """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief."""
-    raised = relief.height(s.p, s.seed, s.face, s.lids, s.pixel_mm, s.fine, grain)
+def normals(s: Sight, grain: Tensor, fold: Tensor) -> Tensor:
+    """Unit normals `[3, B, H, W]` toward the viewer of the face with its fine relief.
+
+    `grain` and `fold` are those of `grain_of` and of `relief.crease`.
+    """
+    raised = relief.height(s, grain, fold)
     point = s.face.point - raised * s.where.head[:, :, 2].T[:, :, None, None]
     return light.normal_of(point, s.torn)
 
@@ -100,12 +107,13 @@ def shade(s: Sight, reach: Reach) -> Tensor:
 
     `reach` is the light that no shadow keeps off it.
     """
-    grain = grain_of(s)
-    p, lamp, face, normal = s.p, s.lamp, s.face, normals(s, grain)
+    p, lamp, face = s.p, s.lamp, s.face
+    grain, fold = grain_of(s), relief.crease(s.lids)
+    normal = normals(s, grain, fold)
     half = lamp.seen(lamp.key) + torch.stack(
         (torch.zeros_like(p.side), torch.zeros_like(p.side), -torch.ones_like(p.side))
     )
     facing = shape.dot(normal, shape.unit(half)).clamp(min=0)
     gloss = p.skin_gloss * p.light_key * reach.key * elementary.fourth(facing * facing * facing)
-    scattered = colour(s, grain) * light.irradiance(p, lamp, normal, face.point, reach)
-    return (scattered + gloss) * occlusion(p, face, s.lids)
+    met = light.irradiance(p, lamp, normal, face.point, reach)
+    return torch.addcmul(gloss, colour(s, grain), met) * occlusion(s, fold)

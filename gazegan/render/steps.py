@@ -100,6 +100,11 @@ class Program:
             return args[0]
         if (op, values[-1]) == ("mul", 0):
             return args[1]
+        if (op, values[0]) == ("sub", 0):
+            return self.apply("neg", args[1])
+        if op == "sub" and self.steps[args[0]].op == "neg":
+            both = self.apply("add", *self.steps[args[0]].args, args[1])
+            return self.apply("neg", both)
         return self._without_division(op, args, values[-1])
 
     def _without_division(self, op: str, args: tuple[int, ...], by: float | None) -> int | None:

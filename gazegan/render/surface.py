@@ -20,7 +20,7 @@ def rgb(colour: Colour, like: Tensor) -> Tensor:
 
 def blend(under: Tensor, over: Tensor, share: Tensor) -> Tensor:
     """Lay colour `over` onto `under` with opacity `share`."""
-    return torch.addcmul(under, over - under, share)
+    return torch.lerp(under, over, share)
 
 
 def iris(

@@ -104,7 +104,12 @@ def value_noise(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
     if tracing():
         start = torch.arange(len(grid), device=x.device)[:, None, None] * (height * width)
         return _gathered(grid, start, x.clamp(0, width - 1.001), y.clamp(0, height - 1.001))
-    return _sample(grid, _fade(x) * (2 / (width - 1)) - 1, _fade(y) * (2 / (height - 1)) - 1)
+    return _sample(grid, _placed(_fade(x), width), _placed(_fade(y), height))
+
+
+def _placed(cell: Tensor, count: int) -> Tensor:
+    """Places 0..count - 1 in -1..1."""
+    return torch.rsub(cell, -1, alpha=-2 / (count - 1))
 
 
 def _sample(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
