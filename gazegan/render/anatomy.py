@@ -19,7 +19,7 @@ def check(eyes: Mapping[str, Extent]) -> None:
 
     The bounds are combined at their worst, except that the iris is held behind the limbus for the
     median eye alone: real chambers deepen with the cornea, parameters drawn apart do not. Lids
-    cannot cross in a render, as `shape.margins` keeps the upper above the lower; bounds that would
+    cannot cross in a render, as `lids.margins` keeps the upper above the lower; bounds that would
     cross throughout are refused.
     """
     _check_cornea(eyes)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from gazegan.render import elementary
+from gazegan.render.lids import Lids
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import FaceHit, Lids
+from gazegan.render.shape import FaceHit
 from gazegan.render.sight import around
 from gazegan.render.texture import detail, draws, noise
 

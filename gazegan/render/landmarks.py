@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from gazegan.render import eyeball, glasses, shape
+from gazegan.render import eyeball, glasses, lids, shape
 from gazegan.render.camera import Camera, in_profile
 from gazegan.render.eyeball import Pose
 from gazegan.render.params import EyeParams
@@ -35,14 +35,14 @@ def six_points(p: EyeParams, where: Pose) -> Tensor:
     They run from the inner canthus along the upper lid and back; the outer canthus is the fourth.
     """
     u = _along(p, [0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3])
-    upper, lower, _ = shape.margins(p, where.lift, u)
+    upper, lower, _ = lids.margins(p, where.lift, u)
     return on_face(p, where, u, torch.cat((upper[..., :4], lower[..., 4:]), -1))
 
 
 def lid_points(p: EyeParams, where: Pose) -> Tensor:
     """Sixteen points `[3, B, 1, 16]` from the inner canthus along the upper lid and back."""
     u = _along(p, [i / 8 for i in range(9)] + [1 - i / 8 for i in range(1, 8)])
-    upper, lower, _ = shape.margins(p, where.lift, u)
+    upper, lower, _ = lids.margins(p, where.lift, u)
     return on_face(p, where, u, torch.cat((upper[..., :9], lower[..., 9:]), -1))
 
 
@@ -83,7 +83,7 @@ def locate(
     points = torch.cat((on_eye[:, :2], camera.project(skin), on_eye[:, 2:]), 1)
     rays = camera.rays_at(points)
     face = shape.hit_face(p, where.head, rays, in_profile(p, where), _FINE)
-    bare = (shape.lids(p, where.lift, face.u, face.v).bare > 0)[:, 0]
+    bare = (lids.place(p, where.lift, face.u, face.v).bare > 0)[:, 0]
     away = shape.dot(iris, iris + camera.eye.T[:, :, None, None])[:, 0] < 0
     bare[:, 2:-32] = (skin[2] - face.point[2, :, :, 2:-32])[:, 0] < _SUNK
     bare[:, -32:] &= away[:, 1:]

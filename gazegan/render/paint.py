@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from gazegan.render import eyeball, glasses, hair, light, shadow, shape, skin, surface
+from gazegan.render.lids import Lids
 from gazegan.render.light import Reach
 from gazegan.render.opening import Opening, between_lids
 from gazegan.render.relief import crease
-from gazegan.render.shape import Lids
 from gazegan.render.sight import Part, Sight, around
 
 _LASHES = 0.5

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from gazegan.render.elementary import bump, ramp
+from gazegan.render.lids import Lids
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import Lids
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 

@@ -17,6 +17,7 @@ from gazegan.render import (
     jpeg,
     labels,
     landmarks,
+    lids,
     light,
     memory,
     pairs,
@@ -169,9 +170,9 @@ def look(
     rays = view.rays(shown.height, shown.width)
     profile = camera.in_profile(p, where) if needs.profile else None
     face = shape.hit_face(p, where.head, rays, profile)
-    lids = shape.lids(p, where.lift, face.u, face.v)
+    placed = lids.place(p, where.lift, face.u, face.v)
     lamp = light.lamps(p, band_of(image.band), needs, view)
-    return Sight(p, seed, where, view, rays, face, lids, lamp, is_fine(shown.width), profile)
+    return Sight(p, seed, where, view, rays, face, placed, lamp, is_fine(shown.width), profile)
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Where light's path meets the eye: rays, the face with its lids.
+"""Where light's path meets the face: rays, and the face as heights over a plane.
 
 Vectors over pixels are component-first, `[3, B, H, W]`, in millimetres from the eyeball's centre
 with the axes of the camera; scalars per eye are `[B, 1, 1]`. The functions of (u, v) also serve
@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gazegan.render.elementary import bump, power, ramp, sqrt
+from gazegan.render.elementary import bump, ramp, sqrt
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.tracing import tracing
 
@@ -30,8 +30,6 @@ _JUMP = 9.0
 """Times the square of a step between pixels that of the next one is where a surface tears."""
 _BRIDGE = 3.0
 """Radius, mm, of the bridge of the nose where both sides of the face meet."""
-_FOLD = 0.14
-"""How far from the inner canthus an epicanthic fold reaches, as a share of the fissure."""
 
 
 def per_pixel(params: EyeParams) -> EyeParams:
@@ -103,7 +101,7 @@ def coverage(f: Tensor) -> Tensor:
     return (2 * f / steep).add_(0.5).clamp_(0, 1)
 
 
-# The face: a height h(u, v) toward the viewer, and the lids' margins drawn on it
+# The face: a height h(u, v) toward the viewer
 
 
 def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
@@ -128,59 +126,6 @@ def _folded(middle: Tensor, u: Tensor) -> Tensor:
     away = middle - u
     round_ = away.new_tensor(_BRIDGE * _BRIDGE)
     return torch.sub(middle, torch.addcmul(round_, away, away).sqrt_())
-
-
-def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return height v of the upper margin, of the lower margin, and the place 0..1 along the lids.
-
-    The margins follow the eye's pitch, meet in the canthi, of which the outer one follows too, and
-    never cross. An epicanthic fold lowers the nasal end of the upper one, over the caruncle.
-    """
-    along = ((u + p.canthus_outer) / (p.canthus_inner + p.canthus_outer)).clamp(0, 1)
-    line = -p.canthus_drop + p.canthus_tilt * (0.5 - along) + p.outer_follow * lift * (1 - along)
-    low = p.lower_lid - p.lower_follow * lift - p.squint
-    high = torch.maximum(p.upper_lid + p.upper_follow * lift, 0.3 - low)
-    folded = 1 - p.epicanthus * torch.exp(-(((1 - along) / _FOLD) ** 2))
-    upper = line + high * folded * _arch(along, p.upper_peak, p.upper_round)
-    lower = line - low * _arch(along, p.lower_peak, p.lower_round)
-    return torch.maximum(upper, lower), lower, along
-
-
-def _arch(along: Tensor, peak: Tensor, rounding: Tensor) -> Tensor:
-    """A bump from 0 over 1 at `peak` to 0; `rounding` 1 is nearly elliptic, larger pointed."""
-    left, right = along / peak, (1 - along) / (1 - peak)
-    nearest = torch.minimum(left, right).clamp(0, 1)
-    return power(sqrt(1 - (1 - nearest) ** 2 + _TINY), rounding)
-
-
-@dataclass(frozen=True)
-class Lids:
-    """Where pixels `[B, H, W]` lie relative to the lids, mm on the face."""
-
-    along: Tensor
-    """0 at the outer canthus and beyond, 1 at the inner."""
-    bulge: Tensor
-    """0 at the canthi, 1 between them."""
-    above: Tensor
-    """Height above the upper margin."""
-    below: Tensor
-    """Depth below the lower margin."""
-    open: Tensor
-    """Positive between the margins."""
-    bare: Tensor
-    """Positive where neither lid nor the lower margin's thickness covers the eyeball."""
-    gap: Tensor
-    """Height of the crease above the upper margin."""
-
-
-def lids(p: EyeParams, lift: Tensor, u: Tensor, v: Tensor) -> Lids:
-    """Place points (u, v) of the face relative to the lids."""
-    upper, lower, along = margins(p, lift, u)
-    under, rise = upper - v, v - lower
-    bulge = sqrt(4 * along * (1 - along))
-    bare = torch.minimum(under - 0.15, rise - p.waterline * bulge)
-    gap = p.fold_gap * (0.4 + 0.6 * bulge) - 0.25 * lift
-    return Lids(along, bulge, -under, -rise, torch.minimum(under, rise), bare, gap)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from torch.nn import functional as F
 
 from gazegan.render.camera import Camera
 from gazegan.render.eyeball import Pose
+from gazegan.render.lids import Lids
 from gazegan.render.light import Lamps
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import FaceHit, Lids, Rays
+from gazegan.render.shape import FaceHit, Rays
 from gazegan.render.tracing import tracing
 
 _FINE = 64

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from gazegan.render import elementary, light, relief, shape, surface
+from gazegan.render.lids import Lids
 from gazegan.render.light import Reach
 from gazegan.render.params import EyeParams
-from gazegan.render.shape import Lids
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 

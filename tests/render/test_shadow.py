@@ -4,7 +4,7 @@ import pytest
 import torch
 from scenes import LARGE, SMALL, double, draw, stage
 
-from gazegan.render import shadow, shape
+from gazegan.render import lids, shadow, shape
 from gazegan.render.environment import toward
 from gazegan.render.scene import render
 from gazegan.schema import LANDMARKS, MASKS
@@ -50,7 +50,7 @@ def test_squinting_raises_the_lower_margin_by_as_many_millimetres():
     middle = 0.5 * (params.canthus_inner - params.canthus_outer)[:, None, None]
     lift = torch.zeros(8, 1, 1)
     open_, squinted = (
-        shape.margins(shape.per_pixel(q), lift, middle)[1].flatten() for q in (params, other)
+        lids.margins(shape.per_pixel(q), lift, middle)[1].flatten() for q in (params, other)
     )
     torch.testing.assert_close(squinted - open_, torch.full((8,), 1.5), atol=1e-4, rtol=0)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, double, draw, stage
 
-from gazegan.render import camera, eyeball, paint, shape
+from gazegan.render import camera, eyeball, lids, paint, shape
 
 
 def face_residual(yaw, profile=False):
@@ -64,10 +64,10 @@ def test_margins_never_cross_and_meet_in_the_canthi():
     where = eyeball.pose(p)
     share = torch.linspace(-0.2, 1.2, 141)
     u = p.canthus_inner - (p.canthus_inner + p.canthus_outer) * share
-    upper, lower, along = shape.margins(p, where.lift, u)
+    upper, lower, along = lids.margins(p, where.lift, u)
     assert (upper >= lower).all() and (along >= 0).all() and (along <= 1).all()
     ends = torch.stack((p.canthus_inner, -p.canthus_outer), -1)[..., 0, :]
-    upper, lower, _ = shape.margins(p, where.lift, ends)
+    upper, lower, _ = lids.margins(p, where.lift, ends)
     assert (upper - lower).max() < 0.15
 
 
@@ -104,8 +104,8 @@ def test_margins_that_meet_leave_nothing_open(offset):
     """Beyond the canthi both margins are one line, which may run through the middle of a pixel."""
     height = (torch.arange(9.0) - 4 + offset)[None, :, None].expand(1, 9, 7).double()
     flat = torch.zeros_like(height)
-    closed = shape.Lids(flat, flat, height, -height, -height.abs(), flat, flat)
+    closed = lids.Lids(flat, flat, height, -height, -height.abs(), flat, flat)
     assert torch.equal(paint.opening(closed), flat)
-    slit = shape.Lids(flat, flat, height - 0.2, -height - 0.1, flat, flat, flat)
+    slit = lids.Lids(flat, flat, height - 0.2, -height - 0.1, flat, flat, flat)
     shown = paint.opening(slit).sum(1)  # of three tenths of a pixel, wherever it lies
     torch.testing.assert_close(shown, torch.full_like(shown, 0.3))
