@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from gazegan.cli import training
+from gazegan.cli import self_training, training
 from gazegan.cli.options import (
     COMPILE,
     DEVICE,
@@ -145,15 +145,20 @@ def refiner(
     help="Which angles of each --data's labels are learned, in their order, with --share; else"
     " both.",
 )
-@click.option(
-    "--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to. With many eyes"
-    " of each person, `gazegan predict --align-to RANGE --out STORE` and --data STORE help more."
-)  # fmt: skip
+@click.option("--real", type=PATH, help="Unlabelled store or folder of real eyes to adapt to.")
 @click.option(
     "--adapt",
-    type=click.Choice(["teacher", "adversarial", "fourier", "ensemble"]),
+    type=click.Choice(["teacher", "adversarial", "fourier", "ensemble", self_training.METHOD]),
     help="How to adapt to --real: the network's average teaches (default), features are not to tell"
-    " domains apart, renders take on low frequencies, or several networks teach. --set adapt.*",
+    " domains apart, renders take on low frequencies, or several networks teach (--set adapt.*)."
+    " self, which helps most: a first network answers, a second learns from that, too; needs"
+    " --align-to, and many eyes of each person.",
+)
+@click.option(
+    "--align-to",
+    metavar="RECIPE|STORE",
+    help="Of --adapt self: where the people of --real look; answers on each eye are moved toward"
+    " the mean and the spread of these gazes.",
 )
 @PRETRAINED
 @out("Run folder; resumed if it holds this run.")
@@ -227,6 +232,7 @@ def refiner(
 def gaze(
     data: tuple[Path, ...],
     real: Path | None,
+    align_to: str | None,
     pretrained: Path | None,
     out: Path,
     epochs: float | None,
@@ -244,13 +250,9 @@ def gaze(
       gazegan train gaze --data webcam --share 3 --data stores/labelled --share 1 --out runs/mixed
       gazegan train gaze --data webcam --share 2 --axes both --data stores/ahead --share 1 \\
           --axes pitch --out runs/gap
-      gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05 \\
-          --lr-cut 0.3 --lr-every 2
-      gazegan train gaze --data stores/renders --out runs/cosine --schedule cosine \\
-          --set schedule.warm_up=0.2 --set optimiser.weight_decay=1e-4 --set clip=1
+      gazegan train gaze --data stores/renders --out runs/sgd --optimiser sgd --lr 0.05
+      gazegan train gaze --data stores/renders --out runs/cosine --schedule cosine --set clip=1
       gazegan train gaze --data stores/renders --out runs/direction --target direction
-      gazegan train gaze --data stores/renders --out runs/resnet --network resnet \\
-          --set network.blocks=2
       gazegan train gaze --data stores/renders --out runs/free --network resnet \\
           --set network.norm=free --set clip_adaptive=0.02
       gazegan train gaze --data stores/renders --out runs/middle --head-yaw --view 0.73 \\
@@ -261,26 +263,30 @@ def gaze(
       gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
       gazegan train gaze --data stores/renders --real photographs/ --out runs/alike \\
           --adapt adversarial --set adapt.weight=0.5
+      gazegan train gaze --data stores/renders --real stores/photographs --adapt self \\
+          --align-to webcam --view 0.73 --augment strong --out runs/taught
       gazegan train gaze --data stores/renders --out runs/fast --device cuda --precision bf16 \\
           --compile
       gazegan train gaze --data stores/renders --out runs/firm --adversary-epsilon 2
-      gazegan train gaze --data stores/renders --out runs/firmer --adversary-epsilon 2 \\
-          --set adversary.steps=5 --set adversary.share=1
     """
     from gazegan.train.gaze import gaze_stage
     from gazegan.train.gaze_settings import GazeTraining
 
     if epochs is not None and chosen["steps"] is not None:
         raise click.UsageError("--epochs and --steps exclude each other; give one")
+    if itself := self_training.asked(chosen["adapt"], real, align_to, pretrained):
+        real = chosen["adapt"] = None
     values = {_PLACES.get(option, option): value for option, value in chosen.items()}
     with training.together(device) as own:
         begins = begun(pretrained, "gaze", own)
         cfg = training.configure(GazeTraining, values, overrides, begins)
-        if real is None:
+        if real is None and not itself:
             training.check_unadapted(chosen["adapt"], cfg)
         samples, eyes = _opened(data, real, cfg.seed)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
+        if itself:
+            cfg, samples = itself.taught(cfg, samples, out, own, as_json)
         first = begins.suited("--data", samples.size, samples.channels) if begins else None
         stage = gaze_stage(cfg, samples, own, eyes, training.notify, first)
         training.train_into(stage, out, as_json)

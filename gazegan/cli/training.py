@@ -89,8 +89,13 @@ def together(device: str) -> Iterator[str]:
         raise SystemExit(fault.exit_code) from None
 
 
-def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> dict[str, Any]:
-    """Train with a progress bar, and say what was logged last; returns it, of the first process."""
+def train_into(
+    stage: "Stage[Any]", run_dir: Path, as_json: bool, told: bool = True
+) -> dict[str, Any]:
+    """Train with a progress bar; returns what was logged last, of the first process.
+
+    Says so where it is to be `told`.
+    """
     from gazegan.train.log import read_log
     from gazegan.train.loop import run
     from gazegan.train.processes import rank
@@ -104,7 +109,8 @@ def train_into(stage: "Stage[Any]", run_dir: Path, as_json: bool) -> dict[str, A
     for line in read_log(run_dir):
         last |= line
     numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
-    say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
+    if told:
+        say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
     return last
 
 

@@ -13,6 +13,8 @@ from gazegan.errors import DataError, UserError
 from gazegan.train import processes
 
 CONFIG = "config.json"
+FIRST, ANSWERED = "first", "answered"
+"""Folders of a self-trained run: the first network's run, and the photographs with its answers."""
 
 
 def claim(run_dir: Path, record: Mapping[str, Any], notify: Callable[[str], None]) -> None:
@@ -32,7 +34,7 @@ def claim(run_dir: Path, record: Mapping[str, Any], notify: Callable[[str], None
     for aside in run_dir.glob("*.tmp"):
         aside.unlink(missing_ok=True)
     if not path.is_file():
-        if any(run_dir.iterdir()):
+        if any(path.name not in (FIRST, ANSWERED) for path in run_dir.iterdir()):
             raise UserError(f"--out {run_dir}: holds something else; name a new or empty folder")
         text = json.dumps({**record, "environment": environment}, sort_keys=True, indent=1)
         write_atomic(path, text.encode())
