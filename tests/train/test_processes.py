@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 from gazegan.data.manifest import Manifest
-from gazegan.data.store import write_store
+from gazegan.data.store import open_store, write_store
 from gazegan.errors import DataError, UserError
 from gazegan.schema import LANDMARKS, MASKS
 from gazegan.train import processes
@@ -182,3 +182,28 @@ def test_torchrun_trains_and_stops_with_one_line(tmp_path, make_eyes):
     assert 0 < step < 4000
     assert json.loads((tmp_path / "run" / "config.json").read_text())["stage"] == "gaze"
     assert (tmp_path / "run" / WEIGHTS).is_file()
+
+
+@pytest.mark.slow
+def test_torchrun_trains_on_its_own_answers_as_one_process_does(tmp_path, make_eyes):
+    eyes = make_eyes(30).read(range(30))
+    known = {"kind": "rendered", "count": 30, "channels": 1, "height": 16, "width": 20}
+    plan = Manifest(**known, masks=MASKS, landmarks=LANDMARKS)
+    write_store(tmp_path / "renders", plan, make_eyes(30).read)
+    real = replace(eyes, gaze=None, masks=None, landmarks=None, visible=None)
+    real = replace(real, subject=torch.arange(30) % 2)
+    people = Manifest(**known, subjects=("ann", "bob"))
+    write_store(tmp_path / "people", people, lambda indices: real[list(indices)])
+    train = ["-m", "gazegan", "train", *COMMAND, "--steps", "6", "--real", "people"]
+    train += ["--adapt", "self", "--align-to", "webcam"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for how, out in (([], "one"), (launch, "two")):
+        subprocess.run(
+            [sys.executable, *how, *train, "--out", out], cwd=tmp_path, env=env, check=True
+        )
+    answers = [
+        open_store(tmp_path / out / "answered").read(range(30)).gaze for out in ("one", "two")
+    ]
+    torch.testing.assert_close(*answers, atol=1e-3, rtol=0)
+    assert load_weights(tmp_path / "two", "gaze")[1]["step"] == 6
