@@ -52,8 +52,8 @@ def predict(
     the more there are; measure it with `gazegan evaluate` on labelled eyes where you can.
 
     An --out that is no .csv file is a copy of the store with the answers for labels: pseudo-labels,
-    for `gazegan train gaze` to learn from beside renders. Answers that --align-to moved are worth
-    that; as they are, they hardly help.
+    for `gazegan train gaze` to learn from beside renders (its `--adapt self` does all of it).
+    Answers that --align-to moved are worth that; as they are, they hardly help.
 
     \b
     gazegan predict --weights runs/gaze --data stores/mine --out gaze.csv
