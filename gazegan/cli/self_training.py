@@ -108,7 +108,8 @@ def _check(cfg: "GazeTraining", data: "Samples", real: Path) -> None:
     from gazegan.train.adapt.settings import AdaptConfig
     from gazegan.train.sources import check_adaptable
 
-    if not (real / MANIFEST).exists() or not _known(eyes := open_store(real)):
+    folder = real.is_dir() and not (real / MANIFEST).exists()
+    if folder or not _known(eyes := open_store(real)):
         raise UserError(
             f"--real {real}: does not tell whose each eye is, by which --adapt self moves answers;"
             " import it so (`gazegan import folder --labels CSV`), or take another --adapt"

@@ -90,6 +90,11 @@ def test_contradictions_are_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_store_that_is_not_there_is_named(places, fault_of, tmp_path):
+    fault = fault_of(*start(places, tmp_path / "none", tmp_path / "run"))
+    assert str(tmp_path / "none") in fault.message and "whose each eye" not in fault.message
+
+
 def test_photographs_of_unknown_people_are_refused_by_name(places, fault_of, tmp_path):
     (tmp_path / "folder").mkdir()
     for real in (places / "unlabelled", tmp_path / "folder"):
