@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gazegan.train.loop import Stage
     from gazegan.train.refiner_settings import RefinerTraining
 
+STEPS = click.option("--steps", type=click.IntRange(1), help="Training steps.")
+BATCH = click.option("--batch", type=click.IntRange(2), help="Images a step.")
+
 _IDLE = 1e-3
 """Mean change of pixels in 0..1 below which a refiner does nothing."""
 

@@ -124,8 +124,8 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
 def _folded(middle: Tensor, u: Tensor) -> Tensor:
     """Turn u back at the middle of the face, over a ridge `_BRIDGE` mm round."""
     away = middle - u
-    round_ = away.new_tensor(_BRIDGE * _BRIDGE)
-    return torch.sub(middle, torch.addcmul(round_, away, away).sqrt_())
+    bridge = away.new_tensor(_BRIDGE * _BRIDGE)
+    return torch.sub(middle, torch.addcmul(bridge, away, away).sqrt_())
 
 
 @dataclass(frozen=True)

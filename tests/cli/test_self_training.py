@@ -49,9 +49,10 @@ def test_it_is_the_same_as_its_three_steps(places, people, gazegan, tmp_path):
     assert weights[0] == weights[1]
 
 
-def test_repeating_it_trains_nothing_anew(places, people, gazegan, tmp_path):
+def test_repeating_it_trains_nothing_anew(places, people, gazegan, tmp_path, monkeypatch):
     words = start(places, people, tmp_path / "run")
     gazegan(*words)
+    monkeypatch.setattr("gazegan.train.gaze.step", lambda *_: pytest.fail("trained anew"))
     files = [path for path in (tmp_path / "run").rglob("*.safetensors") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
     assert "4 steps" in gazegan(*words).stdout
