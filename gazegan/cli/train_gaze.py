@@ -49,10 +49,10 @@ _PLACES = {
 @click.option(
     "--adapt",
     type=click.Choice(["teacher", "adversarial", "fourier", "ensemble", self_training.METHOD]),
-    help="How to adapt to --real: the network's average teaches (default), features are not to tell"
-    " domains apart, renders take on low frequencies, or several networks teach (--set adapt.*)."
-    " self, which helps most: a first network answers, a second learns from that, too; needs"
-    " --align-to, and many eyes of each person.",
+    help="How to adapt to --real: the network's average teaches, features are not to tell domains"
+    " apart, renders take on low frequencies, or several networks teach (--set adapt.*). self,"
+    " which helps most: a first network answers, a second learns from that, too; needs --align-to,"
+    " and many eyes of each person.",
 )
 @click.option(
     "--align-to",
@@ -164,7 +164,8 @@ def gaze(
       gazegan train gaze --data stores/renders --out runs/perceptron --network landmarks
       gazegan train gaze --data stores/renders --out runs/unsure --spread
       gazegan train gaze --data stores/labelled --pretrained runs/gaze --lr 2e-4 --out runs/tuned
-      gazegan train gaze --data stores/renders --real photographs/ --out runs/adapted
+      gazegan train gaze --data stores/renders --real photographs/ --adapt teacher \\
+          --out runs/adapted
       gazegan train gaze --data stores/renders --real photographs/ --out runs/alike \\
           --adapt adversarial --set adapt.weight=0.5
       gazegan train gaze --data stores/renders --real stores/photographs --adapt self \\
@@ -186,8 +187,8 @@ def gaze(
     with training.together(device) as own:
         begins = begun(pretrained, "gaze", own)
         cfg = training.configure(GazeTraining, values, overrides, begins)
-        if real is None and not itself:
-            training.check_unadapted(chosen["adapt"], cfg)
+        if not itself:
+            training.check_adapting(real, cfg)
         samples, eyes = _opened(data, real, cfg.seed)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})

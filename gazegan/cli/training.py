@@ -69,11 +69,17 @@ def _given(values: Mapping[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def check_unadapted(method: str | None, cfg: "GazeTraining") -> None:
-    """Raise UsageError where a training without photographs is told how to adapt to them."""
-    from gazegan.train.adapt.settings import AdaptConfig
+def check_adapting(real: Path | None, cfg: "GazeTraining") -> None:
+    """Raise UsageError where photographs, or how to adapt to them, are given alone."""
 
-    if method or cfg.adapt != AdaptConfig():
+    said = cfg.adapt.model_fields_set
+    if real and "method" not in said:
+        raise click.UsageError(
+            "--real needs --adapt, how to adapt to these photographs: `--adapt self --align-to"
+            " RECIPE` helped most where it was measured; teacher, ensemble, adversarial and fourier"
+            " know nothing of where people look"
+        )
+    if not real and said:
         raise click.UsageError(
             "--adapt without --real has nothing to adapt to; name photographs by --real, or leave"
             " --adapt and settings of adapt out"

@@ -40,24 +40,33 @@ def embitter(
     turn: Tensor,
     generator: Generator,
 ) -> Tensor:
-    """Return images `[B, C, H, W]` of which the first are changed to raise the network's error.
+    """Return images `[B, C, H, W]` of which a share is changed to raise the network's error.
 
-    `gaze` `[B, 2]` rad is true, `turn` `[B]` rad the heads' yaw. Draws nothing where the adversary
-    is off.
+    `gaze` `[B, 2]` rad is true, `turn` `[B]` rad the heads' yaw. Every so many-th image is changed,
+    so that of each source, whose images follow each other, the same share is. Draws nothing where
+    the adversary is off.
     """
-    count = round(config.share * processes.count() * len(image)) if config.epsilon_255 else 0
-    if not count:
+    if not config.epsilon_255:
         return image
     # Drawn for all processes, whose rows follow each other; which of them are changed is the same.
-    start = torch.rand(count, *image.shape[1:], generator=generator)[processes.rows(len(image))]
-    if not (count := len(start)):
+    count = processes.count() * len(image)
+    drawn = torch.rand(count, *image.shape[1:], generator=generator)
+    chosen, start = (of[processes.rows(len(image))] for of in (_every(config.share, count), drawn))
+    if not chosen.any():
         return image
-    some, fn = image[:count], partial(network, turn=turn[:count])
-    truth, error = gaze[:count], angle_error_deg
+    rows = chosen.nonzero()[:, 0].to(image.device)
+    some, fn = image[rows], partial(network, turn=turn[rows])
+    truth, error = gaze[rows], angle_error_deg
     if network.target == "direction":
         truth, error = direction_vector(truth), direction_error_deg
     ball, sizes = Ball(some, config.epsilon_255 / 255), [config.step_255 / 255] * config.steps
-    first = ball.project(some + ball.radius * (2 * start.to(image.device) - 1))
+    first = ball.project(some + ball.radius * (2 * start[chosen].to(image.device) - 1))
     with evaluating(network):
         made = climb(goal_of(fn, truth, error, False), first, ball, sizes)
-    return torch.cat((made.point, image[count:]))
+    return image.index_copy(0, rows, made.point)
+
+
+def _every(share: float, count: int) -> Tensor:
+    """Return which `[count]` of a batch belong to a share that is spread evenly over it."""
+    passed = (torch.arange(count + 1, dtype=torch.float64) * share + 0.5).floor()
+    return passed.diff() > 0

@@ -12,7 +12,7 @@ from gazegan.train.gaze_losses import constant_output, labels
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.loop import Batches
 from gazegan.train.setup import at_hand
-from gazegan.train.sources import by_source, check_adaptable, check_learnable, split
+from gazegan.train.sources import by_source, check_adaptable, check_learnable, evenly, split
 
 _READ = ("gaze", "head", "landmarks")
 """Labels that are learned, or read beside the image."""
@@ -73,8 +73,8 @@ def feed(cfg: GazeTraining, data: Samples, real: Samples | None, device: str) ->
         data=at_hand(data, device),
         real=None if real is None else at_hand(real, device),
         rows=rows,
-        sources=by_source(cfg.shares, data, rows),
-        held_out=data.read(kept[:_HELD_OUT]).to(device) if len(kept) else None,
-        constant=constant_output(cfg, labels(data.read(rows[:_FOR_CONSTANT])).to(device)),
+        sources=by_source(cfg.shares, cfg.batch, data, rows),
+        held_out=data.read(evenly(kept, _HELD_OUT)).to(device) if len(kept) else None,
+        constant=constant_output(cfg, labels(data.read(evenly(rows, _FOR_CONSTANT))).to(device)),
         device=device,
     )

@@ -16,6 +16,8 @@ from gazegan.data.stream import JoinedSamples, RenderedSamples, Samples
 from gazegan.schema import EyeBatch
 
 _PROBES = 32
+_TOLD = ("gaze", "head", "landmarks")
+"""Labels that trainings learn or read."""
 _CHUNK = 128
 
 
@@ -30,7 +32,8 @@ def seeded(seed: int, *names: str) -> Iterator[None]:
 def describe(samples: Samples) -> dict[str, Any]:
     """Return `channels`, `height`, `width`, `count` and `sha256`, which tell data sets apart.
 
-    The digest is a store's own; of other samples it covers 32 evenly spaced images.
+    The digest is a store's own, and of several sources that of theirs; of other samples it covers
+    32 evenly spaced images and what is learned of them.
     """
     height, width = samples.size
     return {
@@ -38,16 +41,22 @@ def describe(samples: Samples) -> dict[str, Any]:
         "height": height,
         "width": width,
         "count": len(samples),
-        "sha256": samples.manifest.sha256 if isinstance(samples, Store) else _digest(samples),
+        "sha256": _digest(samples),
     }
 
 
 def _digest(samples: Samples) -> str:
+    if isinstance(samples, Store):
+        return samples.manifest.sha256
+    if isinstance(samples, JoinedSamples):
+        parts = [[len(part), _digest(part)] for part in samples.parts]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
     indices = torch.linspace(0, len(samples) - 1, min(_PROBES, len(samples))).long()
     batch = samples.read(indices)
-    image = (batch.image * 255).round().to(torch.uint8).contiguous()
-    gaze = b"" if batch.gaze is None else batch.gaze.contiguous().numpy().tobytes()
-    return hashlib.sha256(image.numpy().tobytes() + gaze).hexdigest()
+    image = (batch.image * 255).round().to(torch.uint8)
+    known = (image, *(getattr(batch, name) for name in _TOLD))
+    told = [b"" if one is None else one.contiguous().numpy().tobytes() for one in known]
+    return hashlib.sha256(b"".join(told)).hexdigest()
 
 
 @dataclass(frozen=True)

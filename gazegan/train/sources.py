@@ -25,16 +25,36 @@ def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[cut:].sort().values, order[:cut].sort().values
 
 
-def by_source(shares: Sequence[float], data: Samples, train: Tensor) -> list[Tensor]:
+def evenly(indices: Tensor, most: int) -> Tensor:
+    """Return up to `most` of the indices `[N]`, evenly spaced: every source has its part."""
+    return indices[torch.linspace(0, len(indices) - 1, min(most, len(indices))).long()]
+
+
+def by_source(
+    shares: Sequence[float], batch_size: int, data: Samples, train: Tensor
+) -> list[Tensor]:
     """Return which of the indices `train` belong to each source that has a share of its own.
 
-    Raises UserError where there are not as many shares as sources.
+    Raises UserError where there are not as many shares as sources, or one of them would have no
+    image in a batch.
     """
     parts = data.parts if isinstance(data, JoinedSamples) else (data,)
     if shares and len(shares) != len(parts):
         raise UserError(f"--share: {len(shares)} shares for {len(parts)} --data; give one for each")
     ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
-    return [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]
+    sources = [train[(train >= a) & (train < b)] for a, b in pairwise(ends)]
+    for k, count in enumerate(share_counts(shares, batch_size) if shares else ()):
+        if not count:
+            raise UserError(
+                f"--share {shares[k]:g}: is less than one of the {batch_size} images of a batch;"
+                " raise it or --batch, or leave that --data out"
+            )
+        if not len(sources[k]):
+            raise UserError(
+                f"--data: of number {k + 1}, {len(parts[k])} images, all are held out; lower --set"
+                " held_out, or leave it out"
+            )
+    return sources
 
 
 Axes = Literal["both", "pitch", "yaw"]

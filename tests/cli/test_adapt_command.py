@@ -31,9 +31,17 @@ def test_nothing_to_adapt_to_is_refused_by_name(places, fault_of, tmp_path, word
     assert "--adapt without --real" in fault.message and "name photographs" in fault.message
 
 
+@pytest.mark.parametrize("words", [[], ["--set", "adapt.weight=2"]])
+def test_how_to_adapt_is_to_be_said(places, fault_of, tmp_path, words):
+    start = ("train", "gaze", "--data", places / "labelled", "--out", tmp_path / "run")
+    fault = fault_of(*start, "--real", places / "unlabelled", *words)
+    assert fault.exit_code == 2 and not (tmp_path / "run").exists()
+    assert "--real needs --adapt" in fault.message and "--adapt self" in fault.message
+
+
 def test_photographs_of_unknown_heads_are_refused_by_name(places, fault_of, tmp_path):
     start = ("train", "gaze", "--data", places / "labelled", "--out", tmp_path / "run")
-    fault = fault_of(*start, "--real", places / "more", "--head-yaw")
+    fault = fault_of(*start, "--real", places / "more", "--adapt", "teacher", "--head-yaw")
     assert fault.exit_code == 2
     assert "--real: does not say" in fault.message and "leave --head-yaw out" in fault.message
 

@@ -98,7 +98,8 @@ def test_the_other_commands_take_such_a_network(unsure, taken_by, command):
 def test_such_a_network_judges_a_refiner_and_adapts_to_photographs(places, gazegan, tmp_path):
     store, run = places / "labelled", tmp_path / "judge"
     words = ["--steps", 4, "--batch", 8, "--spread", "--real", places / "unlabelled"]
-    gazegan("train", "gaze", "--data", store, "--out", run, *words, "--set", "adapt.batch=4")
+    words += ["--adapt", "teacher", "--set", "adapt.batch=4"]
+    gazegan("train", "gaze", "--data", store, "--out", run, *words)
     assert any("photographs" in line for line in read_log(run))
     words = ["--judge", run, "--steps", 2, "--batch", 4, "--set", "network.blocks=1"]
     out = tmp_path / "refiner"

@@ -28,7 +28,7 @@ def test_the_whole_road_on_a_gpu(tmp_path):
     pair = ("--synthetic", eyes, "--real", photos)
     run("train", "refiner", *pair, "--steps", "12", "--set", "critic_lead=4", *common, refiner)
     run("refine", eyes, "--weights", refiner, *common, refined)
-    for more in ((), ("--real", photos)):
+    for more in ((), ("--real", photos, "--adapt", "teacher")):
         gaze = str(tmp_path / f"gaze{len(more)}")
         run("train", "gaze", "--data", refined, *more, "--epochs", "2", *common, gaze)
         measured = run("evaluate", "--weights", gaze, "--data", eyes, "--device", "cuda")

@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from gazegan import rng
-from gazegan.data.stream import MemorySamples
+from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
+from gazegan.schema import EyeBatch
 from gazegan.train import gaze_losses
 from gazegan.train.checkpoint import Trained
+from gazegan.train.gaze_feed import feed
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
 from gazegan.train.refiner import gaze_moved_deg, refiner_stage
 from gazegan.train.refiner_settings import RefinerTraining
-from gazegan.train.setup import at_hand, describe, hold, seeded, stack_rows
 from gazegan.train.sources import split
 
 
@@ -198,6 +199,21 @@ def test_constant_and_held_out_error_against_a_slow_loop(gaze_of, make_eyes):
     assert scalars["held_out_deg"] == pytest.approx(slow, rel=1e-4)
 
 
+def test_what_is_measured_comes_from_every_source(gaze_of):
+    """The first images of long stores would be those of the first source alone."""
+    kinds = [_of_one_gaze(5000, yaw) for yaw in (0.35, -0.35)]
+    fed = feed(gaze_of(held_out=0.5).config, JoinedSamples(tuple(kinds)), None, "cpu")
+    assert len(fed.held_out) == 2048
+    assert fed.held_out.gaze[:, 1].mean().abs() < 0.01
+    assert fed.constant[0, 1].abs() < 0.01
+
+
+def _of_one_gaze(count, yaw):
+    zeros = torch.zeros(count, dtype=torch.int64)
+    gaze = torch.tensor([[0.0, yaw]]).expand(count, 2)
+    return MemorySamples(EyeBatch(torch.zeros(count, 1, 16, 16), zeros, zeros, gaze))
+
+
 def test_every_training_image_is_seen_once_an_epoch_and_none_held_out(gaze_of):
     stage = gaze_of()
     seen = torch.cat([stage.batches(i)["data"].id for i in range(4)])
@@ -249,49 +265,3 @@ def test_without_history_images_pass_through():
     mixed, remembered = mix_history(torch.zeros(0, 1, 2, 2), 0, fresh, rng.stream(0))
     assert mixed is fresh
     assert remembered == 0
-
-
-def test_held_samples_are_those_that_were_read(make_eyes):
-    eyes, done = make_eyes(300), []
-    held = hold(eyes, done.append)
-    assert (len(held), held.size, held.channels) == (300, eyes.size, 1)
-    assert sum(done) == 300
-    indices = torch.tensor([299, 3, 3, 140])
-    a, b = held.read(indices), eyes.read(indices)
-    assert torch.equal(a.gaze, b.gaze)
-    torch.testing.assert_close(a.image, b.image, atol=0.5 / 255 + 1e-6, rtol=0)
-    torch.testing.assert_close(a.masks, b.masks, atol=3 / 255, rtol=0)
-
-
-def test_data_for_a_cpu_are_read_as_they_are(make_eyes):
-    eyes = make_eyes()
-    assert at_hand(eyes, "cpu") is eyes
-
-
-def test_description_tells_data_sets_apart(make_eyes):
-    one = describe(make_eyes())
-    assert one == describe(make_eyes())
-    assert (one["channels"], one["height"], one["width"], one["count"]) == (1, 16, 20, 40)
-    assert describe(make_eyes(seed=1))["sha256"] != one["sha256"]
-    relabelled = replace(make_eyes().batch, gaze=make_eyes().batch.gaze + 0.1)
-    assert describe(MemorySamples(relabelled))["sha256"] != one["sha256"]
-
-
-def test_initial_weights_depend_on_the_seed_alone():
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    with seeded(1, "x"):
-        first = torch.rand(3)
-    assert torch.equal(torch.rand(3), expected)
-    with seeded(1, "x"):
-        assert torch.equal(torch.rand(3), first)
-    with seeded(2, "x"):
-        assert not torch.equal(torch.rand(3), first)
-
-
-def test_rows_lie_one_above_the_other():
-    a, b = torch.rand(3, 1, 4, 5), torch.rand(3, 1, 4, 5)
-    picture = stack_rows(a, b)
-    assert picture.shape == (1, 8, 15)
-    assert torch.equal(picture[:, 4:, 5:10], b[1])
