@@ -169,30 +169,32 @@ def clip_weights(parameters: Iterable[Tensor], size: float) -> None:
 
 
 @torch.no_grad()
-def clip_adaptively(parameters: Iterable[Tensor], share: float, epsilon: float = 1e-3) -> None:
+def clip_adaptively(
+    network: nn.Module, share: float, but: nn.Module | None = None, epsilon: float = 1e-3
+) -> None:
     """Scale each unit's gradient down to `share` of the norm of its weights, 0 for as it is.
 
     A unit is what feeds one output: a row of a matrix, a kernel of a convolution; a bias is one as
     a whole. Norms of weights count as `epsilon` at least, so that what begins at 0 can move. The
-    last layer of a network is best left out (Brock et al., arXiv 2102.06171, equation 3).
+    last layer of a network is best left out, as `but` (Brock et al., arXiv 2102.06171, equation 3).
     """
-    for weight in parameters:
-        if weight.grad is None or not share:
+    left_out = set(but.modules()) if but else set()
+    for module in network.modules() if share else ():
+        if module in left_out:
             continue
-        largest = share * _unit_norms(weight).clamp(min=epsilon)
-        weight.grad.mul_((largest / _unit_norms(weight.grad).clamp(min=1e-6)).clamp(max=1))
+        output = 1 if isinstance(module, nn.ConvTranspose2d) else 0
+        for weight in module.parameters(recurse=False):
+            if weight.grad is not None:
+                largest = share * _unit_norms(weight, output).clamp(min=epsilon)
+                norms = _unit_norms(weight.grad, output).clamp(min=1e-6)
+                weight.grad.mul_((largest / norms).clamp(max=1))
 
 
-def _unit_norms(weight: Tensor) -> Tensor:
-    along = list(range(1, weight.dim())) if weight.dim() > 1 else [0]
+def _unit_norms(weight: Tensor, output: int) -> Tensor:
+    """Return the norms of units, whose number in a weight of several axes is axis `output`."""
+    along = [axis for axis in range(weight.dim()) if axis != output] or [0]
     norms: Tensor = torch.linalg.vector_norm(weight, dim=along, keepdim=True)
     return norms
-
-
-def all_but(network: nn.Module, last: nn.Module) -> list[Tensor]:
-    """Return the parameters of a network without those of its part `last`."""
-    left_out = {id(parameter) for parameter in last.parameters()}
-    return [p for p in network.parameters() if id(p) not in left_out]
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:

@@ -41,7 +41,7 @@ def export_folder(store: Store, out: Path, progress: Progress | None = None) -> 
     refuse_early(out, is_empty(out) or (out / "labels.jsonl").is_file())
     with published(out) as folder:
         deep = [name for name in _ARRAYS if name in store.fields]
-        for name in ("images", *deep, *(f"masks/{mask}" for mask in store.manifest.masks)):
+        for name in ("images", *deep, *(f"masks/{mask}" for mask in store.masks)):
             (folder / name).mkdir(parents=True)
         rows = []
         with (folder / "labels.jsonl").open("w", encoding="utf-8") as lines:
@@ -107,7 +107,7 @@ def _names(store: Store) -> dict[str, Sequence[str]]:
     return {
         "origin_names": ORIGINS,
         "side_names": SIDES,
-        "mask_names": manifest.masks,
+        "mask_names": store.masks,
         "landmark_names": manifest.landmarks,
         "param_names": manifest.param_names,
         "centre_names": CENTRES if "centres" in known else (),
@@ -136,7 +136,7 @@ def _save_images(folder: Path, store: Store, batch: EyeBatch, start: int) -> Non
             np.save(folder / name / f"{start + k:06d}.npy", one)
     if batch.masks is not None:
         for k, masks in enumerate(_bytes(batch.masks)):
-            for name, mask in zip(store.manifest.masks, masks, strict=True):
+            for name, mask in zip(store.masks, masks, strict=True):
                 Image.fromarray(mask).save(folder / "masks" / name / f"{start + k:06d}.png")
 
 
@@ -154,7 +154,7 @@ def _record(store: Store, batch: EyeBatch, k: int, index: int) -> dict[str, Any]
         **_pose("optical", batch.optical, k),
         "side": _code(SIDES, batch.side, k),
         "subject": _code(m.subjects, batch.subject, k),
-        "masks": {name: f"masks/{name}/{file}" for name in m.masks} or None,
+        "masks": {name: f"masks/{name}/{file}" for name in store.masks} or None,
         **{name: f"{name}/{index:06d}.npy" for name in _ARRAYS if getattr(batch, name) is not None},
         "landmarks": _named(m.landmarks, batch.landmarks, k),
         "visible": _named(m.landmarks, batch.visible, k),

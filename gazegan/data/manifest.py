@@ -86,6 +86,15 @@ class Manifest(Config):
         ]
 
 
+def plan_of_copy(old: Manifest, **changes: Any) -> Manifest:
+    """Return the plan of a store of another's eyes, whatever its schema, with `changes`.
+
+    What is read of older stores, and so copied, has all masks of today.
+    """
+    today = {"schema_version": SCHEMA_VERSION, "masks": MASKS if old.masks else ()}
+    return old.model_copy(update={**today, "fields": (), "shards": (), "sha256": "", **changes})
+
+
 def seal(manifest: Manifest) -> Manifest:
     """Return the manifest with the SHA-256 of its own contents filled in."""
     bare = dump_json(manifest.model_copy(update={"sha256": ""}))

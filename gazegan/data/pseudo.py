@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gazegan.data.manifest import plan_of_copy
 from gazegan.data.store import Store, write_store
 from gazegan.schema import EyeBatch
 
@@ -34,7 +35,7 @@ def write_pseudo_labelled(
     digest = hashlib.sha256(gaze.numpy().tobytes()).hexdigest()
     labels = {**told, "sha256": digest}
     notes = {**old.notes, "labelled_from": old.sha256, "labels": labels}
-    plan = old.model_copy(update={"notes": notes, "fields": (), "shards": (), "sha256": ""})
+    plan = plan_of_copy(old, notes=notes)
 
     def make(indices: range) -> EyeBatch:
         read = source.read(indices)

@@ -17,7 +17,7 @@ from gazegan.data.manifest import MANIFEST, PLAN, Manifest, read_manifest, write
 from gazegan.data.shards import FIELDS, REQUIRED, byte_limit, decode, mapped, unpack
 from gazegan.data.writing import fill, sized, write_here
 from gazegan.errors import DataError, UserError
-from gazegan.schema import EyeBatch
+from gazegan.schema import MASKS, EyeBatch
 
 _AGAIN = "delete the store and repeat the command that wrote it"
 
@@ -48,6 +48,11 @@ class Store:
     def fields(self) -> tuple[str, ...]:
         """Names of the fields of EyeBatch that are present."""
         return self.manifest.fields
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """Names of the masks that are read: of stores older than some masks all of today, too."""
+        return MASKS if "masks" in self.fields else ()
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
         """Return the eyes at `indices` [B], in that order; images and masks as floats in 0..1.

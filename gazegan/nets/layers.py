@@ -11,7 +11,8 @@ from gazegan.nets.normaliser_free import FreeResidual, StandardisedConv, activat
 
 Norm = Literal["instance", "group", "batch", "none", "free"]
 """Normalisation between a convolution and its activation. none: plain convolutions. free: weights
-are standardised in its stead, and residual blocks scaled (`nets.normaliser_free`)."""
+are standardised in its stead, but for those of transposed convolutions, and residual blocks scaled
+(`nets.normaliser_free`)."""
 
 LEAK = 0.2
 """Slope of leaky ReLU below 0."""

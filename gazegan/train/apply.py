@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gazegan import rng
+from gazegan.data.manifest import plan_of_copy
 from gazegan.data.store import Store, annotate, write_store
 from gazegan.drift import pupil_shift, summary
 from gazegan.errors import UserError
@@ -72,13 +73,12 @@ def refine_store(
         "refiner": info["sha256"],
         "strength": list(strength),
     }
-    changes: dict[str, Any] = {"kind": "refined", "notes": notes, "fields": (), "shards": ()}
-    changes["sha256"] = ""
+    changes: dict[str, Any] = {"kind": "refined", "notes": notes}
     if kept is not None:
         which = hashlib.sha256(kept.numpy().tobytes()).hexdigest()
         notes["kept"] = {"of": len(source), "sha256": which}
         changes |= {"count": len(kept), "names": tuple(old.names[i] for i in kept if old.names)}
-    plan = old.model_copy(update=changes)
+    plan = plan_of_copy(old, **changes)
 
     def make(indices: range) -> EyeBatch:
         rows = torch.as_tensor(indices) if kept is None else kept[list(indices)]

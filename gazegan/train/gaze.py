@@ -17,7 +17,6 @@ from gazegan.modes import evaluating
 from gazegan.nets.features import hidden_of
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import (
-    all_but,
     clip_adaptively,
     clip_gradients,
     learning_rate,
@@ -184,7 +183,7 @@ def lose(
 def curb(cfg: GazeTraining, network: Regressor) -> Tensor:
     """Clip a network's gradient as configured; returns its norm before."""
     norm = clip_gradients(network.parameters(), cfg.clip)
-    clip_adaptively(all_but(network, network.head[-1]), cfg.clip_adaptive)
+    clip_adaptively(network, cfg.clip_adaptive, network.head[-1])
     return norm
 
 

@@ -18,7 +18,6 @@ from gazegan.nets.features import RandomFeatures
 from gazegan.nets.refiner import Refiner
 from gazegan.nets.regressor import Regressor
 from gazegan.optim import (
-    all_but,
     clip_adaptively,
     clip_weights,
     gradient_norm,
@@ -144,7 +143,7 @@ def _critic_step(
     loss.backward()  # type: ignore[no-untyped-call]
     processes.average_gradients(state.critic.parameters())
     norm = gradient_norm(state.critic.parameters())
-    clip_adaptively(all_but(state.critic, state.critic.heads), cfg.clip_adaptive)
+    clip_adaptively(state.critic, cfg.clip_adaptive, state.critic.heads)
     state.critic_optimiser.step()
     if cfg.bound == "clipping":
         clip_weights(state.critic.parameters(), cfg.clip)
@@ -196,7 +195,7 @@ def _generator_step(
     loss.backward()
     processes.average_gradients(state.refiner.parameters())
     norm = gradient_norm(state.refiner.parameters())
-    clip_adaptively(all_but(state.refiner, state.refiner.head), cfg.clip_adaptive)
+    clip_adaptively(state.refiner, cfg.clip_adaptive, state.refiner.head)
     state.refiner_optimiser.step()
     return {**scalars, "refiner/loss": loss.detach(), "refiner/gradient": norm}
 

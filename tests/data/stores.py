@@ -4,9 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
+import safetensors.torch
+import torch
 from hypothesis import HealthCheck, settings
 
 from gazegan.data.store import open_store
+from gazegan.schema import MASKS
 
 MODEST = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -29,6 +32,20 @@ def reseal(store, **changes):
     bare = json.dumps(values, sort_keys=True, indent=1)
     values["sha256"] = hashlib.sha256(bare.encode()).hexdigest()
     path.write_text(json.dumps(values, sort_keys=True, indent=1) + "\n")
+
+
+def with_four_masks(store):
+    """Rewrite a store of one shard as of schema 3, which knew the first four masks alone."""
+    (shard,) = store.manifest.shards
+    fields = safetensors.torch.load_file(store.path / shard.file)
+    masks = fields["masks"]
+    masks[:, 0] += masks[:, 4:].sum(1, dtype=torch.uint8)
+    data = safetensors.torch.save({**fields, "masks": masks[:, :4].contiguous()})
+    sha = hashlib.sha256(data).hexdigest()
+    forged = {"file": f"shard-00000-{sha[:16]}.safetensors", "count": len(store), "sha256": sha}
+    (store.path / forged["file"]).write_bytes(data)
+    reseal(store, schema_version=3, masks=MASKS[:4], shards=[forged])
+    return open_store(store.path)
 
 
 def forge_shard(store, data):
