@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from gazegan.cli.options import DEVICE, JSON, PATH, check_device, out, progress, say
+from gazegan.cli.options import DEVICE, JSON, PATH, SEED, check_device, out, progress, say
 
 if TYPE_CHECKING:
     from gazegan.data.store import Store
     from gazegan.nets.refiner import Refiner
     from gazegan.nets.regressor import Regressor
+    from gazegan.train.apply import Strength
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Limits:
     "--judge", type=PATH, metavar="RUN",
     help="Run of a gaze network on pitch and yaw, trained on other images than the refiner's.",
 )  # fmt: skip
+@SEED
 @DEVICE
 @JSON
 def refine(
@@ -75,6 +77,7 @@ def refine(
     max_drift: float | None,
     max_gaze_drift: float | None,
     judge: Path | None,
+    seed: int,
     device: str,
     as_json: bool,
 ) -> None:
@@ -94,7 +97,7 @@ def refine(
     """
     from gazegan.data.store import open_store
     from gazegan.errors import UserError
-    from gazegan.train.apply import measure_shift, refine_store
+    from gazegan.train.apply import Strength, measure_shift, refine_store
     from gazegan.train.checkpoint import load_weights
 
     check_device(device)
@@ -104,12 +107,12 @@ def refine(
         raise click.UsageError("--max-gaze-drift and --judge need each other; give both")
     source = open_store(store)
     module, info = load_weights(weights, "refiner", device)
-    limits = Limits(max_drift, max_gaze_drift, judge)
+    limits, share = Limits(max_drift, max_gaze_drift, judge), Strength(*strength, seed)
     if limits.any:
-        values = _sifted(source, module, info, out, strength, limits, device, as_json)
+        values = _sifted(source, module, info, out, share, limits, device, as_json)
     else:
         with progress("refine", len(source), quiet=as_json) as advance:
-            refined = refine_store(source, module, info, out, advance, strength)
+            refined = refine_store(source, module, info, out, advance, share)
         with progress("measure", len(source), quiet=as_json) as advance:
             refined, moved = measure_shift(source, refined, advance)
         values = {"store": str(out), "count": len(refined), "pupil_shift": moved}
@@ -121,7 +124,7 @@ def _sifted(
     refiner: "Refiner",
     info: dict[str, Any],
     out: Path,
-    strength: tuple[float, float],
+    strength: "Strength",
     limits: Limits,
     device: str,
     quiet: bool,
@@ -130,7 +133,7 @@ def _sifted(
     from gazegan.data.store import annotate
     from gazegan.drift import summary
     from gazegan.errors import UserError
-    from gazegan.train.apply import measure_drift, refine_store, whole_faces
+    from gazegan.train.apply import in_faces, measure_drift, refine_store, whole_faces
 
     judge = limits.open_judge(source, device)
     if limits.pupil_px is not None and "masks" not in source.fields:
@@ -138,7 +141,7 @@ def _sifted(
     with progress("measure", len(source), quiet=quiet) as advance:
         drift = measure_drift(source, refiner, strength, judge, advance)
     near = drift.within(limits.pupil_px, limits.gaze_deg)
-    if (source.manifest.recipe or {}).get("pairs"):
+    if in_faces(source):
         near = whole_faces(near)
     kept = near.nonzero().flatten()
     if len(kept) == 0:

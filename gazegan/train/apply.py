@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,39 @@ from gazegan.schema import ORIGINS, EyeBatch
 _CHUNK = 256
 
 
-FULLY = (1.0, 1.0)
-"""The strength that takes the whole change."""
+@dataclass(frozen=True)
+class Strength:
+    """Which share of its change each eye takes: drawn evenly from `low` to `high`, by its id.
+
+    One refinement then yields a whole range between render and target.
+    """
+
+    low: float = 1.0
+    high: float = 1.0
+    seed: int = 0
+
+    def of(self, ids: Tensor) -> Tensor:
+        """Return the shares `[N]` of eyes or faces `[N]` int64."""
+        return self.low + (self.high - self.low) * rng.uniform(ids, self.seed, "strength")
+
+
+FULLY = Strength()
+"""The whole change."""
 
 
 def refine_batch(
-    refiner: Refiner, batch: EyeBatch, strength: tuple[float, float] = FULLY
+    refiner: Refiner, batch: EyeBatch, strength: Strength = FULLY, faces: bool = False
 ) -> EyeBatch:
     """Return the batch with refined images; every label stays as it is.
 
-    Each image takes a share of its change that is drawn evenly from `strength` (low, high) by
-    its `id`: one refinement then yields a whole range between render and target.
+    Where eyes are `faces` by twos, both eyes of one take the same share of their change.
     """
     device = next(refiner.parameters()).device
     with evaluating(refiner), torch.no_grad():
         parts = [refiner(part.to(device)).cpu() for part in torch.split(batch.image, _CHUNK)]
-    image, (low, high) = torch.cat(parts), strength
+    image = torch.cat(parts)
     if strength != FULLY:
-        share = low + (high - low) * rng.uniform(batch.id, 0, "strength")
+        share = strength.of(batch.id // 2 if faces else batch.id)
         image = batch.image + share.view(-1, 1, 1, 1) * (image - batch.image)
     origin = torch.full_like(batch.origin, ORIGINS.index("refined"))
     return replace(batch, image=image.clamp(0, 1), origin=origin)
@@ -51,14 +66,13 @@ def refine_store(
     info: Mapping[str, Any],
     out: Path,
     advance: Callable[[int], None] = lambda _: None,
-    strength: tuple[float, float] = FULLY,
+    strength: Strength = FULLY,
     kept: Tensor | None = None,
 ) -> Store:
     """Write a refined copy of a store; repeating the call continues an unfinished one.
 
-    `info` is what `load_weights` told of the refiner, `strength` is that of `refine_batch`. With
-    `kept` `[K]` int64, ascending, the copy holds these eyes alone. Raises UserError where channels
-    differ or `out` holds something else.
+    `info` is what `load_weights` told of the refiner. With `kept` `[K]` int64, ascending, the copy
+    holds these eyes alone. Raises UserError where channels differ or `out` holds something else.
     """
     channels = info["data"]["channels"]
     if channels != source.channels:
@@ -71,7 +85,7 @@ def refine_store(
         **old.notes,
         "refined_from": old.sha256,
         "refiner": info["sha256"],
-        "strength": list(strength),
+        "strength": asdict(strength),
     }
     changes: dict[str, Any] = {"kind": "refined", "notes": notes}
     if kept is not None:
@@ -82,7 +96,7 @@ def refine_store(
 
     def make(indices: range) -> EyeBatch:
         rows = torch.as_tensor(indices) if kept is None else kept[list(indices)]
-        refined = refine_batch(refiner, source.read(rows), strength)
+        refined = refine_batch(refiner, source.read(rows), strength, in_faces(source))
         return refined if kept is None else replace(refined, id=torch.as_tensor(indices))
 
     return write_store(
@@ -115,7 +129,7 @@ class Drift:
 def measure_drift(
     source: Store,
     refiner: Refiner,
-    strength: tuple[float, float] = FULLY,
+    strength: Strength = FULLY,
     judge: nn.Module | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Drift:
@@ -125,7 +139,7 @@ def measure_drift(
     """
     pupils, gazes = [], []
     for before in source.batches(_CHUNK):
-        after = refine_batch(refiner, before, strength)
+        after = refine_batch(refiner, before, strength, in_faces(source))
         unknown = torch.full((len(before),), torch.nan)
         shift = None
         if before.masks is not None:
@@ -143,9 +157,18 @@ def _moved_deg(judge: nn.Module, before: Tensor, after: Tensor) -> Tensor:
     return angular_error_deg(one, other)
 
 
+def in_faces(source: Store) -> bool:
+    """Whether eyes 2k and 2k + 1 are a face; in a strip, they are one image."""
+    return bool((source.manifest.recipe or {}).get("pairs"))
+
+
 def whole_faces(near: Tensor) -> Tensor:
-    """Return `near` `[2F]` without eyes whose partner (2k and 2k + 1 are a face) is far."""
-    return near.view(-1, 2).all(1).repeat_interleave(2)
+    """Return `near` `[N]` without eyes whose partner (2k and 2k + 1 are a face) is far.
+
+    The last of an odd number has none.
+    """
+    paired, last = near.split([len(near) // 2 * 2, len(near) % 2])
+    return torch.cat((paired.view(-1, 2).all(1).repeat_interleave(2), last))
 
 
 def measure_shift(

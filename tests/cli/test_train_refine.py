@@ -134,6 +134,8 @@ def test_strength_takes_a_share_of_the_change_for_each_eye(stores):
     torch.testing.assert_close(taken, share[:, None] * change, atol=0.6 / 255, rtol=0)
     assert "swap them" in fault(*refine, "--out", stores / "x", "--strength", "1", "0")
     assert "strength" in fault(*refine, "--out", stores / "range")
+    again = (*refine, "--out", stores / "range", "--strength", "0.2", "0.6")
+    assert "strength.seed: 0 -> 1" in fault(*again, "--seed", "1")
 
 
 def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):

@@ -12,7 +12,14 @@ from gazegan.errors import UserError
 from gazegan.nets.refiner import Refiner, RefinerConfig
 from gazegan.render.prior import load_recipe
 from gazegan.schema import ORIGINS, EyeBatch
-from gazegan.train.apply import Drift, measure_drift, refine_batch, refine_store, whole_faces
+from gazegan.train.apply import (
+    Drift,
+    Strength,
+    measure_drift,
+    refine_batch,
+    refine_store,
+    whole_faces,
+)
 
 
 def test_every_label_of_a_render_is_carried_unchanged(tmp_path):
@@ -45,7 +52,7 @@ def made(tmp_path):
 
 def test_only_the_kept_are_written_as_they_would_be_among_all(made, tmp_path):
     source, refiner, info = made
-    kept, strength = torch.tensor([1, 2, 5]), (0.0, 1.0)
+    kept, strength = torch.tensor([1, 2, 5]), Strength(0, 1)
     some = refine_store(source, refiner, info, tmp_path / "some", strength=strength, kept=kept)
     whole = refine_batch(refiner, source.read(kept), strength)
     found = some.read(range(3))
@@ -87,3 +94,25 @@ def test_limits_leave_out_what_moved_and_keep_what_cannot_be_told():
     assert drift.within(0.3, 2.0).tolist() == [False, False, True, True]
     assert drift.within(None, None).all()
     assert whole_faces(torch.tensor([True, False, True, True])).tolist() == [False] * 2 + [True] * 2
+    assert whole_faces(torch.tensor([True, False, True])).tolist() == [False, False, True]
+    assert whole_faces(torch.tensor([False])).tolist() == [False]
+
+
+def test_both_eyes_of_a_face_take_the_same_share_of_their_change(made, tmp_path):
+    """The rows of a strip are one image, which has to stay one."""
+    _, refiner, info = made
+    recipe = load_recipe("portrait", ("image.height=16", "image.width=48", "image.channels=1"))
+    strips = write_rendered(recipe, 0, 6, tmp_path / "strips")
+    refined = refine_store(strips, refiner, info, tmp_path / "out", strength=Strength(0, 1))
+    raw, image = (store.read(range(6)).image for store in (strips, refined))
+    assert torch.equal(image[::2], image[1::2])
+    assert len({float(change) for change in (image - raw).abs().mean((1, 2, 3))}) == 3
+
+
+def test_shares_are_drawn_anew_by_another_seed(made):
+    source, refiner, _ = made
+    one, same, other = (
+        refine_batch(refiner, source.read(range(6)), Strength(0, 1, seed)).image
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
