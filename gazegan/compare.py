@@ -1,6 +1,7 @@
 """How far populations of images are from photographs, by measures that need no labels."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ class Likeness:
     """How like photographs some images are; two halves of photographs are near 0, 0 and 0.5."""
 
     count: int
+    """Images that are compared with as many photographs, or with all."""
     sliced_wasserstein: float
     """In spreads of the photographs' features."""
     kernel_distance: float
@@ -37,17 +39,64 @@ class Likeness:
 def likeness(features: Tensor, real: Tensor, seed: int) -> Likeness:
     """Compare features `[N, D]` of images with those of photographs `[M, D]`.
 
-    Features are measured in units in which the photographs have mean 0 and spread 1. Raises
-    ValueError where there are fewer than eight of either.
+    Features are measured in units in which the photographs have mean 0 and spread 1, or less where
+    they hardly vary. Raises ValueError where there are fewer than eight of either.
     """
-    if min(len(features), len(real)) < 8:
+    a, b = in_spreads(real, features, real)
+    return _likeness(a, b, seed)
+
+
+def in_spreads(real: Tensor, *features: Tensor) -> list[Tensor]:
+    """Return features `[N, D]` in units in which photographs `[M, D]` have mean 0 and spread 1.
+
+    No unit is below a hundredth of the mean one: a feature that a few photographs have would else
+    outweigh all others.
+    """
+    mean, spread = real.mean(0), real.std(0)
+    least = 0.01 * spread.square().mean().sqrt().clamp_min(1e-12)
+    return [(some - mean) / spread.clamp_min(least) for some in features]
+
+
+def beside_halves(images: Sequence[Tensor], real: Tensor, seed: int) -> list[Likeness]:
+    """Compare features `[N, D]` of sources of images with those of photographs `[M, D]`.
+
+    What comes first are two halves of the photographs. The fewer images are compared, the farther
+    apart chance sets them; so each source lends each half as many as that half holds, or, where a
+    source has fewer, as many as it has, and is told by the mean of both. Raises ValueError as
+    `likeness` does.
+    """
+    count = min(len(real) // 2, *map(len, images))
+    (near, far), *others = (_twice(some, count, seed) for some in in_spreads(real, real, *images))
+    return [
+        _mean(_likeness(one, near, seed), _likeness(other, far, seed))
+        for one, other in ((far, near), *others)
+    ]
+
+
+def _twice(samples: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return twice `count` of the samples, drawn at random; others, where there are enough."""
+    order = torch.randperm(len(samples), generator=rng.stream(seed, "compare", "halves"))
+    return samples[order[:count]], samples[order[-count:]]
+
+
+def _mean(a: Likeness, b: Likeness) -> Likeness:
+    errors = None if a.kernel_se is None or b.kernel_se is None else (a.kernel_se, b.kernel_se)
+    return Likeness(
+        a.count,
+        (a.sliced_wasserstein + b.sliced_wasserstein) / 2,
+        (a.kernel_distance + b.kernel_distance) / 2,
+        None if errors is None else math.hypot(*errors) / 2,
+        (a.auc + b.auc) / 2,
+    )
+
+
+def _likeness(a: Tensor, b: Tensor, seed: int) -> Likeness:
+    if min(len(a), len(b)) < 8:
         raise ValueError("at least eight images of each are needed")
-    mean, spread = real.mean(0), real.std(0).clamp_min(1e-6)
-    a, b = (features - mean) / spread, (real - mean) / spread
     blocks = _blocks(a, b, seed)
     values = torch.stack([1000 * kernel_distance(x, y) for x, y in blocks])
     return Likeness(
-        len(features),
+        len(a),
         float(sliced_wasserstein(a, b, rng.stream(seed, "compare", "slices"))),
         float(values.mean()),
         float(values.std() / len(values) ** 0.5) if len(values) > 1 else None,

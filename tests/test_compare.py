@@ -9,8 +9,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import KNeighborsClassifier
 
+from gazegan import rng
 from gazegan.compare import (
     area_under_roc,
+    beside_halves,
     features_of,
     halves,
     halves_by_people,
@@ -150,6 +152,43 @@ def test_likeness_grows_with_the_distance_and_names_chance() -> None:
         likeness(real[:7], real, 0)
 
 
+def test_chance_counts_alike_for_halves_and_for_larger_samples_of_one_population() -> None:
+    """The sliced Wasserstein distance of two small samples is far from 0."""
+    found = [
+        beside_halves([normal(4000, 50 + seed), normal(150, 90 + seed)], normal(208, seed), seed)
+        for seed in range(8)
+    ]
+    chance, many, few = (np.mean([rows[k].sliced_wasserstein for rows in found]) for k in range(3))
+    assert many == pytest.approx(chance, rel=0.1)
+    assert few == pytest.approx(chance, rel=0.1)
+    assert all(row.count == 104 for row in found[0])
+
+
+def test_beside_halves_each_source_is_told_by_the_mean_of_both() -> None:
+    real, other = normal(300, 0), normal(300, 1, 0.3)
+    chance, same = beside_halves([other], real, 0)
+    orders = torch.randperm(300, generator=rng.stream(0, "compare", "halves")).chunk(2)
+    mean, spread = real.mean(0), real.std(0)
+    parts = [[(some[order] - mean) / spread for order in orders] for some in (real, other)]
+    apart = [float(kernel_distance(a, b)) for a, b in zip(*parts, strict=True)]
+    assert same.kernel_distance == pytest.approx(1000 * sum(apart) / 2)
+    assert chance.kernel_distance == pytest.approx(1000 * float(kernel_distance(*parts[0])))
+    with pytest.raises(ValueError, match="at least eight"):
+        beside_halves([other[:7]], real, 0)
+
+
+def test_a_feature_that_three_photographs_have_does_not_outweigh_all_others() -> None:
+    """Whichever half they lie in."""
+    real, images = normal(400, 0), normal(400, 1)
+    rare = torch.zeros(400, 1, dtype=torch.float64)
+    rare[:3] = 1e-3
+    for seed in range(4):
+        with_it = beside_halves([torch.cat((images, rare), 1)], torch.cat((real, rare), 1), seed)
+        without = beside_halves([images], real, seed)
+        for one, other in zip(with_it, without, strict=True):
+            assert one.sliced_wasserstein == pytest.approx(other.sliced_wasserstein, abs=0.05)
+
+
 def test_units_do_not_count() -> None:
     real, other = normal(400, 0), normal(400, 1, 0.3)
     scaled = likeness(100 * other - 7, 100 * real - 7, 0)
@@ -169,3 +208,10 @@ def test_random_features_are_the_same_for_everyone_and_see_texture() -> None:
     soft = torch.nn.functional.avg_pool2d(image, 3, 1, 1)
     assert held_out_auc(found, features_of(network, soft, seen.append), 0) > 0.95
     assert RandomFeatures(3)(image.repeat(1, 3, 1, 1)).shape == (300, FEATURES)
+
+
+def test_the_smallest_images_have_features() -> None:
+    image = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = RandomFeatures(1)(image)
+    assert found.isfinite().all()
+    assert 0 <= likeness(found[:10], found[10:], 0).auc <= 1

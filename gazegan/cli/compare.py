@@ -55,14 +55,15 @@ def compare(
     On features of a fixed network that was never trained, or of a gaze network: the sliced
     Wasserstein distance, the kernel distance (as KID, times 1000), and how well a linear classifier
     tells images from photographs that it did not see (area under the ROC curve, 0.5 where it
-    cannot).
+    cannot). Each is the mean of two: as many images as half the photographs beside either half,
+    so that chance counts alike for them and for the two halves.
 
     \b
     gazegan compare --real stores/photos --data stores/renders --data stores/refined
     gazegan compare --real photographs/ --data webcam --data mine.toml --out results/compare
     gazegan compare --real stores/photos --data stores/refined --features runs/gaze
     """
-    from gazegan.compare import features_of, halves, likeness
+    from gazegan.compare import beside_halves, features_of
 
     settings = {"real": str(real), "data": [str(d) for d in data], "count": count, "seed": seed}
     settings["features"] = features
@@ -74,11 +75,10 @@ def compare(
     with options.progress("compare", total, as_json) as advance:
         seen = [features_of(network, _chosen(one, count, seed), advance) for one in sources]
     try:
-        rows = {"two halves of the photographs": likeness(*halves(seen[0], seed), seed)}
-        for path, read in zip(data, seen[1:], strict=True):
-            rows[str(path)] = likeness(read, seen[0], seed)
+        found = beside_halves(seen[1:], seen[0], seed)
     except ValueError as fault:
         raise UserError(f"--real, --data: {fault}") from None
+    rows = dict(zip(("two halves of the photographs", *map(str, data)), found, strict=True))
     values = {
         "rows": [{"images": name, **one.to_dict()} for name, one in rows.items()],
         "photographs": len(seen[0]),
@@ -134,8 +134,8 @@ def _text(rows: dict[str, Likeness], heading: str) -> str:
             name,
             str(one.count),
             f"{one.sliced_wasserstein:.3f}",
-            f"{one.kernel_distance:.2f}",
-            "-" if one.kernel_se is None else f"{one.kernel_se:.2f}",
+            f"{one.kernel_distance:.4g}",
+            "-" if one.kernel_se is None else f"{one.kernel_se:.2g}",
             f"{one.auc:.3f}",
         ]
         for name, one in rows.items()

@@ -41,22 +41,25 @@ class SelfTraining:
 
         Half of each batch are photographs. The first network and its answers are kept in folders
         of `out`; what is there already is not made anew. Raises UserError where the photographs do
-        not suit.
+        not suit, or `out` holds something else.
         """
         from gazegan.data.store import open_store
         from gazegan.data.stream import JoinedSamples
         from gazegan.train import processes
         from gazegan.train.gaze import gaze_stage
-        from gazegan.train.rundir import ANSWERED, FIRST
+        from gazegan.train.rundir import ANSWERED, FIRST, check_free
 
         _check(cfg, data, self.real)
-        first = gaze_stage(cfg, data, device, notify=training.notify)
-        training.train_into(first, out / FIRST, as_json, told=not as_json)
-        processes.after_first(lambda: self._answer(out / FIRST, out / ANSWERED, device, as_json))
         parts = data.parts if isinstance(data, JoinedSamples) else (data,)
         shares = cfg.shares or tuple(float(len(part)) for part in parts)
         more = {"shares": (*shares, sum(shares)), "axes": cfg.axes and (*cfg.axes, "both")}
-        return cfg.model_copy(update=more), JoinedSamples((*parts, open_store(out / ANSWERED)))
+        then = cfg.model_copy(update=more)
+        record = {"stage": "gaze", "config": then.model_dump(mode="json")}
+        processes.after_first(lambda: check_free(out, record))
+        first = gaze_stage(cfg, data, device, notify=training.notify)
+        training.train_into(first, out / FIRST, as_json, told=not as_json)
+        processes.after_first(lambda: self._answer(out / FIRST, out / ANSWERED, device, as_json))
+        return then, JoinedSamples((*parts, open_store(out / ANSWERED)))
 
     def _answer(self, run: Path, out: Path, device: str, as_json: bool) -> None:
         """Write a copy of the photographs with a network's answers, moved, for labels."""

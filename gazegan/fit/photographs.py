@@ -58,7 +58,7 @@ class FitConfig(Config):
     turns: bool = True
     """Match what eyes look like by how far heads are turned, where photographs come with that."""
     measured: int = Field(4000, ge=64)
-    """Renders by which the distances before and after are measured."""
+    """Photographs, at most, of each half by which the distances before and after are measured."""
     gaze: bool = False
     """Match what eyes look like by where they look, where photographs are labelled: how lids and
     heads go along with the gaze then shows, which it does not without."""
@@ -194,22 +194,31 @@ def _views(
 def distance(recipe: Recipe, photographs: Fitted, cfg: FitConfig) -> float:
     """Return how far fresh renders of a recipe are from the photographs.
 
-    The sliced Wasserstein distance of their statistics, in spreads of the photographs' own.
+    The sliced Wasserstein distance of their statistics, in spreads of the photographs' own: the
+    mean of those from two random halves, of as many renders, for the fewer there are the farther
+    apart chance sets them.
     """
-    seed = rng.mix(cfg.seed, "fit", "measure")
-    drawn = scenes(recipe, seed, torch.arange(cfg.measured), photographs.sided, photographs.known)
+    seed, parts = rng.mix(cfg.seed, "fit", "measure"), _halves(photographs, cfg)
+    count = sum(part.shape[1] for part in parts)
+    drawn = scenes(recipe, seed, torch.arange(count), photographs.sided, photographs.known)
     with torch.no_grad():
-        values = seen(recipe, *drawn, photographs)
-    return _apart(values.flatten(0, 1), photographs.values.flatten(0, 1), cfg.seed)
+        values = seen(recipe, *drawn, photographs).chunk(2, dim=1)
+    return sum(_apart(a, b, cfg.seed) for a, b in zip(values, parts, strict=True)) / 2
 
 
 def within(photographs: Fitted, cfg: FitConfig) -> float:
-    """Return that distance between two random halves of the photographs: what is left to chance."""
+    """Return that distance between the halves themselves: what is left to chance."""
+    return _apart(*_halves(photographs, cfg), cfg.seed)
+
+
+def _halves(photographs: Fitted, cfg: FitConfig) -> tuple[Tensor, Tensor]:
+    """Return statistics `[V, N, M]` of two random halves, of at most `measured` photographs."""
     count = photographs.values.shape[1]
     order = torch.randperm(count, generator=rng.stream(cfg.seed, "fit", "halves"))
-    a, b = (photographs.values[:, half].flatten(0, 1) for half in order.chunk(2))
-    return _apart(a, b, cfg.seed)
+    each = min(count // 2, cfg.measured)
+    return photographs.values[:, order[:each]], photographs.values[:, order[each : 2 * each]]
 
 
 def _apart(a: Tensor, b: Tensor, seed: int) -> float:
-    return float(sliced_wasserstein(a, b, rng.stream(seed, "fit", "slices")))
+    slices = rng.stream(seed, "fit", "slices")
+    return float(sliced_wasserstein(a.flatten(0, 1), b.flatten(0, 1), slices))

@@ -111,8 +111,10 @@ def _slope(
     with torch.no_grad():
         values = look(slice(None))
     apart = (values - goal).requires_grad_()
-    # The product of two halves' means is free of the noise that a mean's square would have.
-    gap = (apart[0::2].mean(0) * apart[1::2].mean(0)).mean()
+    # The product of two halves' means is free of the noise that a mean's square would have, where
+    # both eyes of a face, whose rows follow each other, are in one half.
+    half = torch.arange(len(apart)) // (1 + recipe.pairs) % 2 == 0
+    gap = (apart[half].mean(0) * apart[~half].mean(0)).mean()
     (slopes,) = torch.autograd.grad(gap, apart)
     for at in range(0, len(indices), step := chunk(recipe.image)):
         rows = slice(at, at + step)

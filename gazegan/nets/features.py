@@ -49,7 +49,7 @@ class RandomFeatures(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map images `[B, C, H, W]` in 0..1 to features `[B, FEATURES]`."""
         x = self.maps(image)
-        return torch.cat((x.mean((2, 3)), x.std((2, 3))), dim=1)
+        return torch.cat((x.mean((2, 3)), x.std((2, 3), correction=0)), dim=1)
 
 
 @contextmanager

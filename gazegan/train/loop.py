@@ -146,14 +146,13 @@ def _train(
             continue
         scalars = _read(stage, state, unread, run_dir)
         if log and (due[0] or last):
-            now = time.perf_counter(), state.step
-            rate = (now[1] - since[1]) * cfg.batch / (now[0] - since[0])
+            rate = (state.step - since[1]) * cfg.batch / (time.perf_counter() - since[0])
             log.write(state.step, {**scalars, "images_per_s": rate})
-            since = now
         if log and (due[1] or last):
             log.write(state.step, *stage.evaluate(state))
         if log and save:
             _save(stage, state, run_dir)
+        since = time.perf_counter(), state.step  # evaluating and saving are no training
         if signum and not last:
             raise Interrupted(signum, state.step) if log else ToldElsewhere(128 + signum)
 

@@ -33,21 +33,33 @@ def claim(run_dir: Path, record: Mapping[str, Any], notify: Callable[[str], None
     }
     for aside in run_dir.glob("*.tmp"):
         aside.unlink(missing_ok=True)
+    check_free(run_dir, record)
     if not path.is_file():
-        if any(path.name not in (FIRST, ANSWERED) for path in run_dir.iterdir()):
-            raise UserError(f"--out {run_dir}: holds something else; name a new or empty folder")
         text = json.dumps({**record, "environment": environment}, sort_keys=True, indent=1)
         write_atomic(path, text.encode())
         return
-    old = _read(path)
-    before = {"processes": 1, **old.pop("environment", {})}
+    before = {"processes": 1, **_read(path).get("environment", {})}
+    for change in differences(before, environment):
+        notify(f"resuming with {change}: bits may differ from an uninterrupted run")
+
+
+def check_free(run_dir: Path, record: Mapping[str, Any]) -> None:
+    """Raise UserError where the folder, if there is one, belongs to something else.
+
+    `record` may lack parts of a run's that are not known yet.
+    """
+    path = run_dir / CONFIG
+    if not path.is_file():
+        names = {one.name for one in run_dir.iterdir()} if run_dir.exists() else set()
+        if names - {FIRST, ANSWERED}:
+            raise UserError(f"--out {run_dir}: holds something else; name a new or empty folder")
+        return
     # Through JSON, so that tuples compare equal to the lists they were saved as.
-    new = json.loads(json.dumps(record))
+    new, old = json.loads(json.dumps(record)), _read(path)
+    old = {key: old.get(key) for key in new}
     if found := _stage_only(old, new) or differences(old, new):
         shown = "; ".join(found[:5]) + (f" (and {len(found) - 5} more)" if found[5:] else "")
         raise UserError(f"--out {run_dir}: holds a run with other settings: {shown}; name another")
-    for change in differences(before, environment):
-        notify(f"resuming with {change}: bits may differ from an uninterrupted run")
 
 
 def _read(path: Path) -> dict[str, Any]:

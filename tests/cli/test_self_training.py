@@ -91,6 +91,19 @@ def test_contradictions_are_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_of_something_else_is_refused_before_anything_is_made(
+    places, people, gazegan, fault_of, tmp_path
+):
+    foreign, plain = tmp_path / "foreign", tmp_path / "plain"
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("mine")
+    gazegan("train", "gaze", "--data", places / "labelled", "--out", plain, *QUICK)
+    for out, words in ((foreign, "something else"), (plain, "other settings: config.shares")):
+        before = set(out.iterdir())
+        assert words in fault_of(*start(places, people, out)).message
+        assert set(out.iterdir()) == before
+
+
 def test_a_store_that_is_not_there_is_named(places, fault_of, tmp_path):
     fault = fault_of(*start(places, tmp_path / "none", tmp_path / "run"))
     assert str(tmp_path / "none") in fault.message and "whose each eye" not in fault.message

@@ -152,6 +152,33 @@ def test_slopes_are_those_of_the_distance() -> None:
         assert float(slope[k]) == pytest.approx((up - down) / (2 * step), rel=0.15)
 
 
+def test_both_eyes_of_a_face_do_not_make_the_distance_seem_larger() -> None:
+    """Where renders are the photographs' own population, its mean over many draws is 0."""
+    begin = recipe(skin_melanin=[0.2, 2.2]).model_copy(update={"pairs": True})
+    cfg = CFG.model_copy(update={"narrow": False})
+    seen = summarise(begin, render_indices(begin, 5, torch.arange(800)), cfg)
+    place, by = Place.of(begin, ("blur",)), torch.zeros(1, dtype=torch.float64).requires_grad_()
+    move = (by, torch.ones(1, dtype=torch.float64))
+    gaps = torch.tensor(
+        [
+            rounds._slope(begin, ("blur",), place, move, torch.arange(16), seed, seen, cfg)
+            for seed in range(60)
+        ]
+    )
+    assert float(gaps.mean()) < 3 * float(gaps.std()) / len(gaps) ** 0.5
+
+
+def test_fresh_renders_of_the_same_population_are_as_near_as_halves() -> None:
+    """Few photographs lie far from many renders, too, but nearer than halves from each other."""
+    begin = recipe()
+    seen = summarise(begin, render_indices(begin, 5, torch.arange(160)), CFG)
+    seeds = [CFG.model_copy(update={"seed": seed}) for seed in range(4)]
+    mean, chance = (sum(of(cfg) for cfg in seeds) / 4 for of in (
+        lambda cfg: distance(begin, seen, cfg), lambda cfg: within(seen, cfg)
+    ))  # fmt: skip
+    assert mean == pytest.approx(chance, rel=0.2)
+
+
 def test_halves_of_photographs_are_near_each_other_but_not_at_zero() -> None:
     begin = recipe()
     seen = summarise(begin, render_indices(begin, 5, torch.arange(400)), CFG)

@@ -12,7 +12,7 @@ from gazegan.data.files import only_writer
 from gazegan.errors import DataError, UserError
 from gazegan.train.checkpoint import WEIGHTS, load_sealed, load_weights
 from gazegan.train.log import read_log
-from gazegan.train.loop import Interrupted, run
+from gazegan.train.loop import Interrupted, _save, run
 
 LAST = "state-000000006.safetensors"
 
@@ -39,6 +39,27 @@ def test_six_steps_equal_three_and_three(tmp_path, make_stage):
         run(make_stage(), tmp_path / "parts", stop_after(3, make_stage()))
     run(make_stage(), tmp_path / "parts", notify=pytest.fail)
     assert artefacts(tmp_path / "whole") == artefacts(tmp_path / "parts")
+
+
+def test_speed_is_that_of_steps_without_evaluating_and_saving(tmp_path, make_stage, monkeypatch):
+    """By a clock on which a step takes one second, an evaluation and a saving a hundred."""
+    now, stage = [0.0], make_stage()
+
+    def slow(seconds, act):
+        def acted(*given):
+            now[0] += seconds
+            return act(*given)
+
+        return acted
+
+    monkeypatch.setattr("gazegan.train.loop.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("gazegan.train.loop._save", slow(100, _save))
+    run(
+        replace(stage, step=slow(1, stage.step), evaluate=slow(100, stage.evaluate)),
+        tmp_path / "run",
+    )
+    told = [line["images_per_s"] for line in read_log(tmp_path / "run") if "images_per_s" in line]
+    assert told == [stage.config.batch] * 6
 
 
 def test_six_steps_equal_five_lost_at_four_and_two(tmp_path, make_stage):
