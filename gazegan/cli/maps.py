@@ -114,6 +114,7 @@ def predicted(batch: EyeBatch, recipe: str, seed: int, quiet: bool) -> EyeBatch:
     """
     import torch
 
+    from gazegan.render import effects
     from gazegan.render.inverse import recover
     from gazegan.render.prior import load_recipe
     from gazegan.render.scene import render
@@ -122,7 +123,7 @@ def predicted(batch: EyeBatch, recipe: str, seed: int, quiet: bool) -> EyeBatch:
     loaded = load_recipe(recipe)
     size = {"height": batch.size[0], "width": batch.size[1], "channels": batch.channels}
     loaded = loaded.model_copy(update={"image": loaded.image.model_copy(update=size)})
-    parts = []
+    parts, needs = [], effects.of_recipe(loaded)
     with options.progress("predicting masks", len(batch), quiet) as advance:
         for start in range(0, len(batch), _RECOVERED):
             some, known = batch[start : start + _RECOVERED], dict[str, torch.Tensor]()
@@ -131,7 +132,7 @@ def predicted(batch: EyeBatch, recipe: str, seed: int, quiet: bool) -> EyeBatch:
             if some.head is not None and bool(some.head.isfinite().all()):
                 known["head_yaw"] = torch.rad2deg(some.head[:, 1])
             found = recover(some.image, loaded, known, seed)
-            like = render(found.params, found.seed, loaded.image)
+            like = render(found.params, found.seed, loaded.image, needs)
             parts.append(replace(some, masks=like.masks, landmarks=like.landmarks))
             advance(len(some))
     return EyeBatch.cat(parts)

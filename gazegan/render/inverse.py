@@ -85,8 +85,8 @@ def recover(
     height, width = images.shape[-2:]
     image = recipe.image.model_copy(update={"height": height, "width": width, "depth": False})
     needs, step = effects.of_recipe(recipe), chunk(image)
-    quiet = {name: images.new_zeros(len(images)) for name in QUIET}
-    held = quiet | dict(known or {})
+    quiet = {name: torch.zeros(len(images)) for name in QUIET}
+    held = quiet | {name: value.cpu() for name, value in (known or {}).items()}
     parts = []
     for at in range(0, len(images), step):
         some = {name: value[at : at + step] for name, value in held.items()}
@@ -113,7 +113,7 @@ class _Search:
 
     def smaller(self, by: int) -> "_Search":
         """The same at a fraction of the size."""
-        size = max(8, self.image.height // by), max(8, self.image.width // by)
+        size = self.image.height // by, self.image.width // by
         image = self.image.model_copy(update={"height": size[0], "width": size[1]})
         return replace(self, image=image, target=F.interpolate(self.target, size, mode="area"))
 
@@ -141,13 +141,15 @@ def textures(seed: int, like: Tensor) -> Tensor:
 
 
 def _recover(search: _Search, plan: Plan) -> Recovery:
-    count, half = len(search.target), search.smaller(2)
+    # Not smaller than images may be.
+    by = 2 if min(search.target.shape[-2:]) >= 16 else 1
+    count, half = len(search.target), search.smaller(by)
     starts = _starts(plan.starts, latents.names(search.recipe), search.seed)
     with torch.no_grad():
-        scores = [half.difference(start.expand(count, -1), 2) for start in starts]
+        scores = [half.difference(start.expand(count, -1), by) for start in starts]
     best = torch.stack(scores).topk(min(plan.kept, plan.starts), 0, largest=False).indices.cpu()
     latent, eyes = starts[best.flatten()], torch.arange(count).repeat(len(best))
-    latent, loss = _descend(half.of(eyes), latent, plan.coarse, plan, 2)
+    latent, loss = _descend(half.of(eyes), latent, plan.coarse, plan, by)
     won = loss[-1].view(len(best), count).argmin(0)
     latent = latent.view(len(best), count, -1)[won, torch.arange(count)]
     latent, loss = _descend(search, latent, plan.fine, plan, 1)

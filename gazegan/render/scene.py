@@ -106,9 +106,10 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
     """Render eyes with every label.
 
     `params` holds fields `[B]`; `seed` `[B]` int32 selects the textures and the noise. Returns
-    an EyeBatch of B images of the recipe's size. `needs` covers what the parameters need;
-    more costs time and changes nothing. Where images show whole faces, rows are the right and the
-    left eyes of faces by turns, and both rows of a face hold its image.
+    an EyeBatch of B images of the recipe's size. `needs` covers what the parameters need, and
+    brings the recipe's panorama (`effects.of_recipe`); without, there is none, and it is what these
+    parameters need. More costs time and changes nothing. Where images show whole faces, rows are
+    the right and the left eyes of faces by turns, and both rows of a face hold its image.
     """
     needs = needs or effects.of_params(params)
     return _batch(expose(params, seed, image, needs), label(params, image, needs))

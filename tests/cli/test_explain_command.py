@@ -1,6 +1,8 @@
 """`gazegan explain` writes the maps of `gazegan.explain` and the shares of the masks."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,10 +10,13 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from gazegan import explain
+from gazegan import explain, rng
 from gazegan.cli import main
+from gazegan.cli.maps import predicted
 from gazegan.data.store import open_store
 from gazegan.render import inverse
+from gazegan.render.prior import load_recipe, sample
+from gazegan.render.scene import render_indices
 from gazegan.train.checkpoint import load_weights
 
 PICKS = {
@@ -171,6 +176,22 @@ def test_masks_can_be_predicted_and_are_marked(places, gazegan, tmp_path, monkey
     assert values["masks"] == "predicted" and "masks predicted with webcam" in done.stdout
     assert sum(values["attribution"].values()) == pytest.approx(1)
     assert 0 < values["lids"]["area"] < 1
+
+
+def test_predicted_masks_are_those_of_the_recipes_own_light(tmp_path, monkeypatch):
+    """Glint is what the tear film mirrors of a panorama, too."""
+    light = np.zeros((8, 16, 3), np.float32)
+    light[2:4, 6:10] = 40
+    np.save(tmp_path / "room.npy", light)
+    recipe = tmp_path / "room.toml"
+    lines = 'name = "room"\n[image]\nheight = 24\nwidth = 40\n[light]\npanorama = "room.npy"\n'
+    recipe.write_text(lines)
+    eyes = render_indices(load_recipe(recipe), 0, torch.arange(4))
+    params = sample(load_recipe(recipe), 0, torch.arange(4))
+    known = SimpleNamespace(params=params, seed=rng.bits(torch.arange(4), 0, "texture"))
+    monkeypatch.setattr(inverse, "recover", lambda *_: known)
+    found = predicted(replace(eyes, masks=None), str(recipe), 0, True)
+    torch.testing.assert_close(found.masks, eyes.masks, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,25 @@ def test_known_parameters_are_held_and_the_difference_is_that_of_a_render(found)
     assert (fit.loss[-1] <= fit.loss[0]).all()
 
 
+@pytest.mark.parametrize("size", [(8, 12), (12, 20)])
+def test_images_too_small_to_be_halved_are_recovered_in_one_size(size):
+    height, width = size
+    recipe = load_recipe("webcam", (f"image.height={height}", f"image.width={width}"))
+    params, _ = draw(2, recipe, seed=3, noise=0)
+    image = render(params, rng.bits(torch.arange(2), 9, "other"), recipe.image).image
+    assert recover(image, recipe, plan=SHORTEST).loss.shape == (SHORTEST.fine + 1, 2)
+
+
+@pytest.mark.gpu
+def test_images_on_a_gpu_are_recovered_as_on_the_cpu():
+    _, image, known = scene(3)
+    there = {name: value.cuda() for name, value in known.items()}
+    given = ((image, known), (image.cuda(), there))
+    one, other = (recover(seen, RECIPE, held, plan=SHORTEST) for seen, held in given)
+    assert other.params.flat().device.type == "cuda"
+    assert_close(one.difference, other.difference.cpu(), rtol=1e-2, atol=1e-5)
+
+
 def test_a_recovery_is_repeatable_and_does_not_depend_on_the_batch():
     _, image, known = scene(3)
     two = {name: value[1:] for name, value in known.items()}
