@@ -4,7 +4,7 @@ import copy
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,9 +37,8 @@ def _first_fault(fault: ValidationError, model: type[BaseModel]) -> str:
     first = fault.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "value"
     if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        near = difflib.get_close_matches(key, _keys_beside(model, first["loc"]), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "remove it"
+        near = _meant(model, tuple(map(str, first["loc"])))
+        hint = f"did you mean {near!r}?" if near else "remove it"
         return f"unknown key {where!r}; {hint}"
     message = first["msg"].removeprefix("Value error, ")
     more = f" (and {fault.error_count() - 1} more)" if fault.error_count() > 1 else ""
@@ -48,12 +47,21 @@ def _first_fault(fault: ValidationError, model: type[BaseModel]) -> str:
     return f"{where}: {message}{shown}{more}"
 
 
-def _keys_beside(model: type[BaseModel], loc: Iterable[str | int]) -> list[str]:
-    here: Any = model
-    for part in list(loc)[:-1]:
-        field = getattr(here, "model_fields", {}).get(part)
-        here = field.annotation if field is not None else None
-    return list(getattr(here, "model_fields", {}))
+def _meant(model: type[BaseModel], loc: tuple[str, ...]) -> str | None:
+    """Return the key that was probably meant: the same elsewhere, or one like it beside."""
+    keys = dict(_keys(model))
+    same = [key for key in keys if key.split(".")[-1] == loc[-1]]
+    beside = {keys[key]: key for key in keys if key.split(".")[:-1] == list(loc[:-1])}
+    near = difflib.get_close_matches(loc[-1], beside, n=1)
+    found = [*(beside[name] for name in near), *same]
+    return found[0] if near or len(same) == 1 else None
+
+
+def _keys(model: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every key of a model and of those in it, with dots, and its last part."""
+    for name, field in getattr(model, "model_fields", {}).items():
+        yield before + name, name
+        yield from _keys(field.annotation, f"{before}{name}.")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from torch import Tensor
 from gazegan import geometry
 
 LIMITS_DEG = (5, 7, 10)
+_MOST_POSES = 24
+"""Head poses that are told apart to a degree."""
 """Limits of which a report gives the share of errors within."""
 
 MIN_ECCENTRICITY_DEG = 1.0
@@ -262,9 +264,15 @@ def _subject_labels(
 
 
 def _head_labels(head: Tensor | None, kept: Tensor | None = None) -> list[Labels | None]:
-    """Name each sample's head pose in whole degrees; None where it is unknown."""
+    """Name each sample's head pose in whole degrees; None where it is unknown.
+
+    In tens of degrees where there are more poses than a table is read for.
+    """
     rows = [] if head is None else _rows(torch.rad2deg(head.double()), kept)
-    return [None if math.isnan(pitch + yaw) else _pose(pitch, yaw) for pitch, yaw in rows]
+    poses = [None if math.isnan(pitch + yaw) else _pose(pitch, yaw, 1) for pitch, yaw in rows]
+    if len({tuple(pose.values()) for pose in poses if pose}) <= _MOST_POSES:
+        return poses
+    return [None if math.isnan(pitch + yaw) else _pose(pitch, yaw, 10) for pitch, yaw in rows]
 
 
 def _rows(values: Tensor, kept: Tensor | None) -> list[Any]:
@@ -272,8 +280,11 @@ def _rows(values: Tensor, kept: Tensor | None) -> list[Any]:
     return chosen
 
 
-def _pose(pitch: float, yaw: float) -> Labels:
-    return {"head_yaw_deg": round(yaw), "head_pitch_deg": round(pitch)}
+def _pose(pitch: float, yaw: float, step: int) -> Labels:
+    return {
+        "head_yaw_deg": step * round(yaw / step),
+        "head_pitch_deg": step * round(pitch / step),
+    }
 
 
 def _groups(

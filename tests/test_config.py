@@ -34,7 +34,9 @@ TABLES = st.dictionaries(st.text("abc", min_size=1, max_size=3), VALUES, max_siz
     ("values", "said"),
     [
         ({"widht": 60}, ["unknown key 'widht'", "did you mean 'width'?"]),
-        ({"lens": {"focl": 1.0}}, ["unknown key 'lens.focl'", "did you mean 'focal'?"]),
+        ({"lens": {"focl": 1.0}}, ["unknown key 'lens.focl'", "did you mean 'lens.focal'?"]),
+        ({"focal": 1.0}, ["unknown key 'focal'", "did you mean 'lens.focal'?"]),
+        ({"lens": {"width": 9}}, ["unknown key 'lens.width'", "did you mean 'width'?"]),
         ({"zzz": 1}, ["unknown key 'zzz'", "remove it"]),
         ({"width": 3}, ["width", "greater than or equal to 8", "got 3"]),
         ({"width": "wide"}, ["width", "integer", "got 'wide'"]),

@@ -147,6 +147,18 @@ def test_curve_matches_scipy_s_empirical_distribution(degrees):
     np.testing.assert_allclose(ours, stats.ecdf(degrees).cdf.evaluate(limits.numpy()), atol=1e-12)
 
 
+def test_many_head_poses_are_gathered_by_tens_of_degrees():
+    true = gazes(200, 7)
+    head = torch.deg2rad(
+        torch.stack((torch.linspace(-14, 14, 200), torch.linspace(-44, 44, 200)), 1)
+    )
+    report = metrics.gaze_report(noisy(true, 8), true, head)
+    poses = [(g.labels["head_yaw_deg"], g.labels["head_pitch_deg"]) for g in report.heads]
+    assert {yaw for yaw, _ in poses} == set(range(-40, 50, 10))
+    assert {pitch for _, pitch in poses} == {-10, 0, 10}
+    assert sum(len(group.errors) for group in report.heads) == 200
+
+
 def test_groups_hold_the_samples_of_their_label():
     true, subject = gazes(30, 7), torch.arange(30) % 3 - 1
     predicted = noisy(true, 8)

@@ -55,7 +55,7 @@ RESULT, STORE = "scenes.json", "store"
 )  # fmt: skip
 @options.SEED
 @options.DEVICE
-@options.OVERRIDES
+@options.overrides("eyes.glasses=0")
 @options.JSON
 def attack_scenes(
     recipe: str,
@@ -126,8 +126,11 @@ def _check(recipe: Recipe, weights: Path, trained: dict[str, Any]) -> None:
     wanted = (trained["height"], trained["width"], trained["channels"])
     if (recipe.image.height, recipe.image.width, recipe.image.channels) != wanted:
         height, width, channels = wanted
-        cure = f"image.height={height}, image.width={width}, image.channels={channels}"
-        raise UserError(f"--weights {weights} was trained on other images; --set {cure}")
+        cure = f"--set image.height={height} --set image.width={width}"
+        raise UserError(
+            f"--weights {weights} was trained on other images; add {cure} --set"
+            f" image.channels={channels}"
+        )
 
 
 def _results(found: Searched, scenes: Scenes, box: Box) -> dict[str, Any]:

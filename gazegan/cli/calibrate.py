@@ -79,7 +79,10 @@ def calibrate(
     if network.target != "angles":
         raise click.UsageError("--weights: answers in directions; train one with --target angles")
     if "subject" not in store.fields:
-        raise click.UsageError(f"--data {data}: does not say whose each eye is; import it anew")
+        raise click.UsageError(
+            f"--data {data}: does not say whose each eye is, as renders never do; import"
+            " photographs with that (`gazegan import folder --labels CSV`)"
+        )
     counts = sorted(set(shots or ((0, 5, 10, 20) if align_to else (0, 1, 5, 9))))
     learn = _unlabelled(supposed(align_to)) if align_to else fit
     settings: dict[str, Any] = {"weights": str(weights), "data": str(data), "shots": counts}

@@ -64,12 +64,13 @@ def compare(
     gazegan compare --real stores/photos --data stores/refined --features runs/gaze
     """
     from gazegan.compare import beside_halves, features_of
+    from gazegan.data.stream import open_together
 
     settings = {"real": str(real), "data": [str(d) for d in data], "count": count, "seed": seed}
     settings["features"] = features
     if out:
         gaze.claim(out, RESULT, settings)
-    sources = _opened(real, data, count, seed)
+    sources = open_together(real, *data, seed=seed, count=count)
     network = _network(features, sources[0].size, sources[0].channels)
     total = sum(min(len(source), count) for source in sources)
     with options.progress("compare", total, as_json) as advance:
@@ -87,17 +88,6 @@ def compare(
     if out:
         gaze.save_json(out / RESULT, values)
     options.say(as_json, values, _text(rows, f"{real}: {len(seen[0])} photographs"))
-
-
-def _opened(real: Path, data: tuple[Path, ...], count: int, seed: int) -> list[Any]:
-    """Open images and photographs, photographs first, all of one size and colour."""
-    from gazegan.data.stream import open_samples
-
-    images = [open_samples(path, seed=seed, count=count) for path in data]
-    size, channels = images[0].size, images[0].channels
-    for path in data[1:]:
-        open_samples(path, size=size, channels=channels, seed=seed, count=count)
-    return [open_samples(real, size=size, channels=channels), *images]
 
 
 def _network(features: str, size: tuple[int, int], channels: int) -> Callable[[Tensor], Tensor]:

@@ -84,7 +84,9 @@ def explain(
         --predict-masks webcam
     gazegan explain --weights runs/gaze --scenes webcam --refiner runs/refiner --out results/scenes
     """
-    if (data is None) == (recipe is None):
+    if data is None and recipe is None:
+        raise click.UsageError("what to explain is missing; give one of them: --data or --scenes")
+    if data is not None and recipe is not None:
         raise click.UsageError("--data and --scenes exclude each other; give one of them")
     settings = {
         "weights": str(weights), "count": count, "seed": seed, "output": output,

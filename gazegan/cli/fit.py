@@ -37,7 +37,7 @@ _ROUNDS = ".rounds.jsonl"
     help="Use where labelled photographs look: shows how lids and head go along with the gaze.",
 )  # fmt: skip
 @options.SEED
-@options.OVERRIDES
+@options.overrides("steps=40")
 @options.JSON
 def fit(
     real: Path,
@@ -61,8 +61,9 @@ def fit(
     photographs show how that goes along with the gaze: of some people of whom labels are at hand,
     for others of whom they are not. Ranges keep their width: a few people show less variety than
     all people have (--set narrow=true matches it). Prints the sliced Wasserstein distance before
-    and after, beside that between two halves of the photographs. A command that was stopped goes
-    on where it was.
+    and after, beside that between two halves of the photographs. The recipe takes the size and
+    colour of a store; photographs of a folder take the recipe's. A command that was stopped goes on
+    where it was.
 
     \b
     gazegan fit --real photographs/ --recipe webcam --out mine.toml
@@ -72,7 +73,7 @@ def fit(
     gazegan fit --real mpiigaze/ --recipe laptop --set light=false --out laptop.toml  # equalised
     gazegan render mine.toml --count 10000 --out stores/mine
     """
-    from gazegan.data.stream import open_samples
+    from gazegan.data.stream import look_of, open_samples
     from gazegan.fit import summarise
     from gazegan.render.prior import load_recipe
 
@@ -80,9 +81,8 @@ def fit(
     cfg = _config(given, overrides)
     if out.suffix != ".toml":
         raise UserError(f"--out {out}: a recipe's name ends in .toml")
-    begin = load_recipe(recipe)
-    size = (begin.image.height, begin.image.width)
-    eyes = open_samples(real, size=size, channels=begin.image.channels)
+    begin, look = load_recipe(recipe), look_of(real, Path(recipe))
+    begin, eyes = begin.seen_as(**look), open_samples(real, **look)
     batch = eyes.read(range(len(eyes)))
     photographs = summarise(begin, batch, cfg)
     found, lines = _rounds(out, begin, photographs, cfg, as_json)

@@ -145,12 +145,17 @@ def choose(candidates: Tensor, count: int, seed: int, name: str) -> Tensor:
 def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
     """Make the folder `out`, or find that its `file` records the same settings.
 
-    Raises UserError where `file` records others: results of another question are not overwritten.
+    Raises UserError where `file` records others, or another file results of another command:
+    results of another question are not overwritten.
     """
     from gazegan.config import differences
     from gazegan.data.files import make_folder, parse_json, read_bytes
 
     make_folder(out)
+    if others := sorted(path.name for path in out.glob("*.json") if path.name != file):
+        raise UserError(
+            f"--out {out}: holds results of another command ({others[0]}); choose another --out"
+        )
     for stray in out.glob("*.tmp"):
         stray.unlink(missing_ok=True)
     if not (out / file).exists():

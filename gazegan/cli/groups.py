@@ -14,6 +14,7 @@ from gazegan.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gazegan.data.stream import Samples
     from gazegan.schema import EyeBatch
 
 PANELS = ("origin", "gaze", "subject")
@@ -42,28 +43,26 @@ class Group:
 def read_groups(data: Sequence[Path], count: int, seed: int) -> list[Group]:
     """Read up to `count` eyes of each source, drawn at random where there are more.
 
-    Folders of photographs take the size and colour of the stores and recipes. Raises UserError
+    Folders of photographs and recipes take the size and colour of the stores. Raises UserError
     where a source is too small, is named twice, or differs from the others in size or colour.
     """
-    from gazegan.data.manifest import MANIFEST
-    from gazegan.data.stream import open_samples
+    from gazegan.data.stream import open_together
 
     for k, path in enumerate(data):
         if path in data[:k]:
             raise UserError(f"--data {path}: is given twice; leave one out")
-    fixed = [path for path in data if (path / MANIFEST).exists() or not path.is_dir()]
-    first = open_samples((fixed or list(data))[0], seed=seed, count=count)
-    look = {"size": first.size, "channels": first.channels}
-    return [_group(path, k, look, count, seed) for k, path in enumerate(data)]
+    opened = open_together(*data, seed=seed, count=count)
+    return [
+        _group(path, source, k, count, seed)
+        for k, (path, source) in enumerate(zip(data, opened, strict=True))
+    ]
 
 
-def _group(path: Path, number: int, look: dict[str, Any], count: int, seed: int) -> Group:
+def _group(path: Path, source: Samples, number: int, count: int, seed: int) -> Group:
     import torch
 
     from gazegan.data.store import Store
-    from gazegan.data.stream import open_samples
 
-    source = open_samples(path, seed=seed, count=count, **look)
     if len(source) < _LEAST:
         raise UserError(
             f"--data {path}: {len(source)} eyes are too few; at least {_LEAST} are needed"

@@ -69,7 +69,7 @@ _TEXT = click.option(
 @_WANTED
 @_DRAW
 @_TEXT
-@options.OVERRIDES
+@options.overrides("widths=[16,32]")
 @options.JSON
 def network(
     name: str,

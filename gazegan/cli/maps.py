@@ -120,9 +120,7 @@ def predicted(batch: EyeBatch, recipe: str, seed: int, quiet: bool) -> EyeBatch:
     from gazegan.render.scene import render
     from gazegan.schema import UNKNOWN, EyeBatch
 
-    loaded = load_recipe(recipe)
-    size = {"height": batch.size[0], "width": batch.size[1], "channels": batch.channels}
-    loaded = loaded.model_copy(update={"image": loaded.image.model_copy(update=size)})
+    loaded = load_recipe(recipe).seen_as(batch.size, batch.channels)
     parts, needs = [], effects.of_recipe(loaded)
     with options.progress("predicting masks", len(batch), quiet) as advance:
         for start in range(0, len(batch), _RECOVERED):

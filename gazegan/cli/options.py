@@ -11,13 +11,18 @@ import rich_click as click
 
 PATH = click.Path(path_type=Path)
 
-OVERRIDES = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override one setting, e.g. --set steps=500; repeatable.",
-)
+
+def overrides(example: str) -> Callable[[Any], Any]:
+    """Return the option `--set` of a command whose help shows this example."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"Override one setting, e.g. --set {example}; repeatable.",
+    )
+
+
 SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
 DEVICE = click.option(
     "--device",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gazegan.data.store import Store
     from gazegan.predict import Predicted
 
-WHICH = ("store", "index", "name", "subject", "head_pitch_deg", "head_yaw_deg")
+WHICH = ("store", "index", "name", "subject", "side", "head_pitch_deg", "head_yaw_deg")
 """Columns that say which eye it is."""
 COLUMNS = {
     "angles": ("pitch_deg", "yaw_deg", "predicted_pitch_deg", "predicted_yaw_deg", "error_deg"),
@@ -90,14 +90,17 @@ def _numbers(target: str, part: Predicted) -> Tensor:
 def _which(part: Predicted, store: Store) -> Iterator[tuple[Any, ...]]:
     import torch
 
+    from gazegan.schema import SIDES
+
     names, subjects = store.manifest.names, store.manifest.subjects
     heads = [] if part.head is None else torch.rad2deg(part.head).tolist()
-    whose = [] if part.subject is None else part.subject.tolist()
+    whose, sides = ([] if of is None else of.tolist() for of in (part.subject, part.side))
     for row, index in enumerate(part.id.tolist()):
         name = names[index] if names else ""
         subject = subjects[whose[row]] if whose and whose[row] >= 0 else ""
+        side = SIDES[sides[row]] if sides and sides[row] >= 0 else ""
         head = [_number(angle) for angle in heads[row]] if heads else ["", ""]
-        yield (store.path.name, index, name, subject, *head)
+        yield (str(store.path), index, name, subject, side, *head)
 
 
 def _number(value: float) -> str:

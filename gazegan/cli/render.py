@@ -45,7 +45,7 @@ class _Share(click.ParamType):  # type: ignore[type-arg]
 )  # fmt: skip
 @options.SEED
 @click.option("--size", type=options.SIZE, metavar="HxW", help="Size instead of the recipe's.")
-@options.OVERRIDES
+@options.overrides("eyes.glasses=0")
 @click.option(
     "--compile",
     "compiled",

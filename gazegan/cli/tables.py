@@ -18,6 +18,8 @@ _UNITS = {
     "lr": "learning rate",
 }
 _FIXED = ("_deg", "_px")
+_SHARES = "within_"
+"""How names of shares begin, such as `within_5_deg`."""
 _MOST_ROWS = 24
 
 
@@ -62,6 +64,8 @@ def tables(values: Mapping[str, Any], title: str = "") -> Iterator[Table]:
 def words(name: str) -> str:
     """Return a field's name in words: `mean_deg` is "mean, degrees"."""
     parts = name.replace("/", "_").split("_")
+    if name.startswith(_SHARES):
+        return " ".join(_UNITS.get(part, part) for part in parts)
     unit = _UNITS.get(parts[-1])
     if unit and len(parts) > 1:
         return f"{' '.join(_UNITS.get(part, part) for part in parts[:-1])}, {unit}".strip()
@@ -111,6 +115,8 @@ def _cell(name: str, value: Any) -> str:
             return "–"
         case bool():
             return "yes" if value else "no"
+        case float() if name.startswith(_SHARES):
+            return f"{100 * value:.0f}%"
         case float():
             fixed = abs(value) >= 1 or name.endswith(_FIXED)
             return f"{value:.2f}" if fixed else f"{value:.3g}"

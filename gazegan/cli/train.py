@@ -9,11 +9,11 @@ from gazegan.cli.options import (
     COMPILE,
     DEVICE,
     JSON,
-    OVERRIDES,
     PATH,
     PRECISION,
     SEED,
     out,
+    overrides,
     progress,
 )
 from gazegan.cli.pretrained import PRETRAINED, begun, judge_of
@@ -56,7 +56,7 @@ def train() -> None:
 @DEVICE
 @PRECISION
 @COMPILE
-@OVERRIDES
+@overrides("keep=0.2")
 @JSON
 def refiner(
     synthetic: Path,
@@ -86,7 +86,7 @@ def refiner(
       gazegan train refiner ... --set loss=least_squares --set history=512 --set keep=0.02
     """
     from gazegan.data.store import Store
-    from gazegan.data.stream import open_samples
+    from gazegan.data.stream import open_together
     from gazegan.train.refiner import refiner_stage
     from gazegan.train.refiner_settings import RefinerTraining
     from gazegan.train.setup import hold
@@ -96,8 +96,7 @@ def refiner(
     with training.together(device) as own:
         begins = begun(pretrained, "refiner", own)
         cfg = training.configure(RefinerTraining, {**values, **how}, overrides, begins)
-        renders = open_samples(synthetic, seed=seed, count=count)
-        eyes = open_samples(real, size=renders.size, channels=renders.channels)
+        renders, eyes = open_together(synthetic, real, seed=seed, count=count)
         if not isinstance(renders, Store):
             with progress("render", len(renders), quiet=as_json) as advance:
                 renders = hold(renders, advance)

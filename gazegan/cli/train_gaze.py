@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import self_training, training
-from gazegan.cli.options import COMPILE, DEVICE, JSON, OVERRIDES, PATH, PRECISION, SEED, out
+from gazegan.cli.options import COMPILE, DEVICE, JSON, PATH, PRECISION, SEED, out, overrides
 from gazegan.cli.pretrained import PRETRAINED, begun
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ _PLACES = {
 @DEVICE
 @PRECISION
 @COMPILE
-@OVERRIDES
+@overrides("optimiser.weight_decay=1e-4")
 @JSON
 def gaze(
     data: tuple[Path, ...],
@@ -189,7 +189,7 @@ def gaze(
         cfg = training.configure(GazeTraining, values, overrides, begins)
         if not itself:
             training.check_adapting(real, cfg)
-        samples, eyes = _opened(data, real, cfg.seed)
+        samples, eyes = _opened(data, real, itself.real if itself else None, cfg.seed)
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
         if itself:
@@ -200,13 +200,16 @@ def gaze(
 
 
 def _opened(
-    data: tuple[Path, ...], real: Path | None, seed: int
+    data: tuple[Path, ...], real: Path | None, later: Path | None, seed: int
 ) -> tuple["Samples", "Samples | None"]:
-    """Open labelled eyes, and photographs like them where there are any."""
-    from gazegan.data.stream import JoinedSamples, open_samples
+    """Open labelled eyes, and photographs like them where there are any.
 
-    parts = tuple(open_samples(path, seed=seed) for path in data)
+    A store of photographs that is opened `later` has its say in how large recipes are.
+    """
+    from gazegan.data.stream import JoinedSamples, is_store, open_together
+
+    photographs = [path for path in (real, later) if path and (path == real or is_store(path))]
+    opened = open_together(*data, *photographs, seed=seed)
+    parts = tuple(opened[: len(data)])
     samples = parts[0] if len(parts) == 1 else JoinedSamples(parts)
-    if real is None:
-        return samples, None
-    return samples, open_samples(real, size=samples.size, channels=samples.channels)
+    return samples, None if real is None else opened[-1]

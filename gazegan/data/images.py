@@ -14,6 +14,8 @@ from torch import Tensor
 from gazegan.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+"""Of images that are not read."""
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 1 << 28
 
@@ -72,9 +74,22 @@ def convert(image: Image.Image, size: tuple[int, int], channels: int) -> Tensor:
 
 
 def find_images(folder: Path) -> list[str]:
-    """List the PNG and JPEG files below `folder` as sorted relative names with slashes."""
+    """List the PNG and JPEG files below `folder` as sorted relative names with slashes.
+
+    Hidden files are none, and of what `gazegan export` left the masks are none.
+    """
+    return _found(folder, SUFFIXES)
+
+
+def find_others(folder: Path) -> list[str]:
+    """List the images of other formats below `folder` likewise."""
+    return _found(folder, OTHERS)
+
+
+def _found(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    exported = (folder / "labels.jsonl").is_file()
     return sorted(
         path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
+        for path in (folder / "images" if exported else folder).rglob("*")
+        if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file()
     )

@@ -4,11 +4,12 @@ import csv
 import difflib
 import math
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gazegan.data.images import find_images
+from gazegan.data.images import find_images, find_others
 from gazegan.errors import DataError, UserError
 from gazegan.schema import SIDES, UNKNOWN
 
@@ -109,18 +110,20 @@ def parse_subjects(text: str) -> frozenset[int]:
 def read_folder(folder: Path, labels: Path | None = None) -> Listing:
     """List the PNG and JPEG files below a folder; with `labels`, those its table names.
 
-    The table is CSV with the columns file (relative to `folder`), pitch_deg, yaw_deg and
-    optionally subject, head_pitch_deg, head_yaw_deg, side (L or R); an empty optional cell is
-    unknown. Without both pitch_deg and yaw_deg it says only whose eyes these are. Images without a
-    row are left out and listed. Raises UserError naming row and column of the first fault.
+    The table is CSV, of commas, semicolons or tabs, with the columns file (relative to `folder`),
+    pitch_deg, yaw_deg and optionally subject, head_pitch_deg, head_yaw_deg, side (L or R); an empty
+    optional cell is unknown. Without both pitch_deg and yaw_deg it says only whose eyes these are.
+    Images without a row are left out and listed, as are images of other formats. Raises UserError
+    naming row and column of the first fault.
     """
     names = _images(folder)
+    others = tuple((name, "neither PNG nor JPEG; convert it") for name in find_others(folder))
     if labels is None:
-        return Listing(tuple(Photo(folder / name, name) for name in names))
-    photos = tuple(_read_table(folder, labels, set(names)))
+        return Listing(tuple(Photo(folder / name, name) for name in names), others)
+    photos = tuple(_read_table(folder, labels, names))
     labelled = {photo.name for photo in photos}
     skipped = tuple((n, f"no row in {labels.name}") for n in names if n not in labelled)
-    return Listing(photos, skipped)
+    return Listing(photos, (*skipped, *others))
 
 
 def _images(folder: Path) -> list[str]:
@@ -132,12 +135,14 @@ def _images(folder: Path) -> list[str]:
     return names
 
 
-def _read_table(folder: Path, labels: Path, names: set[str]) -> Iterator[Photo]:
-    seen: set[str] = set()
+def _read_table(folder: Path, labels: Path, names: Sequence[str]) -> Iterator[Photo]:
+    # The same letters may be written in two ways, one of them that of macOS.
+    known, seen = {_normal(name): name for name in names}, set[str]()
     for line, row in _rows(labels):
         photo = _photo_of_row(folder, row, f"{labels} line {line}")
-        if photo.name not in names:
+        if (name := known.get(_normal(photo.name))) is None:
             raise UserError(f"{labels} line {line}, column file: no image {photo.name!r}")
+        photo = replace(photo, name=name, path=folder / name)
         if photo.name in seen:
             raise UserError(f"{labels} line {line}, column file: {photo.name!r} is given twice")
         seen.add(photo.name)
@@ -146,10 +151,16 @@ def _read_table(folder: Path, labels: Path, names: set[str]) -> Iterator[Photo]:
         raise UserError(f"{labels}: holds no rows")
 
 
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def _rows(labels: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with labels.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, strict=True)
+            first = file.readline()
+            file.seek(0)
+            table = csv.DictReader(file, strict=True, delimiter=max(",;\t", key=first.count))
             columns = [column.strip() for column in table.fieldnames or ()]
             _check_columns(labels, columns)
             table.fieldnames = columns
@@ -197,6 +208,8 @@ def _angle(row: dict[str, str], column: str, where: str) -> float:
     text = row.get(column, "")
     if not text and column in _OPTIONAL:
         return NAN
+    if not text:
+        raise UserError(f"{where}, column {column}: is empty; give an angle, or leave the row out")
     try:
         value = float(text)
     except ValueError:

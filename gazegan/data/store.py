@@ -95,17 +95,21 @@ def gather(
     return EyeBatch.cat(pieces)[torch.cat(places).argsort()]
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: Path | str) -> Store:
     """Open a finished store.
 
     Raises UserError where there is none, DataError where it is unfinished or damaged.
     """
+    path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such store")
     if not (path / MANIFEST).exists():
         if (path / PLAN).exists():
             raise DataError(f"{path}: unfinished; repeat the command that writes it")
-        raise UserError(f"{path}: not a store ({MANIFEST} is missing)")
+        raise UserError(
+            f"{path}: not a store ({MANIFEST} is missing); `gazegan import` makes one of"
+            " photographs"
+        )
     manifest = read_manifest(path / MANIFEST)
     if not manifest.shards or not set(FIELDS) >= set(manifest.fields) >= REQUIRED:
         raise DataError(f"{path / MANIFEST}: lists no shards or wrong fields; {_AGAIN}")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -206,23 +206,66 @@ def open_samples(
 
     A folder of PNG or JPEG files is converted to `size` (36x60 unless given) and `channels`
     (grey unless given) and held in memory, unlabelled. A recipe, by file or by the name of one
-    that ships, is `count` eyes rendered with `seed`. Raises UserError where the source is
-    missing or cannot have the wanted size and colour, DataError where it is damaged.
+    that ships, is `count` eyes rendered with `seed`, in that size and colour if given. Raises
+    UserError where the source is missing or a store of another size or colour, DataError where it
+    is damaged.
     """
     path = Path(source)
     samples: Samples
-    if (path / MANIFEST).exists() or (path / PLAN).exists():
+    if is_store(path):
         samples = open_store(path)
     elif path.is_dir():
         samples = _photographs(path, size or (36, 60), channels or 1)
     elif path.suffix == ".toml" or not path.exists():
-        samples = RenderedSamples(_recipe(path), seed, count)
+        recipe = _recipe(path)
+        look = size or (recipe.image.height, recipe.image.width), channels or recipe.image.channels
+        samples = RenderedSamples(recipe.seen_as(*look), seed, count)
     else:
         raise UserError(f"{path}: neither a store, a folder of images nor a .toml recipe")
     wanted = _format(size or samples.size, channels or samples.channels)
     if wanted != (got := _format(samples.size, samples.channels)):
         raise UserError(f"{path}: is {got}, but {wanted} is needed; import or render it so")
     return samples
+
+
+class Look(TypedDict, total=False):
+    """How images look, as `open_samples` takes it."""
+
+    size: tuple[int, int]
+    channels: int
+
+
+def look_of(*sources: Path) -> Look:
+    """Return the look in which sources go together: that of the first store.
+
+    Without a store it is the first recipe's, and of folders of photographs alone any.
+    """
+    stores = [path for path in sources if is_store(path)]
+    fixed = [*stores, *(path for path in sources if not path.is_dir())]
+    if not fixed:
+        return {}
+    first = open_samples(fixed[0], count=1)
+    return {"size": first.size, "channels": first.channels}
+
+
+def open_together(*sources: Path, seed: int = 0, count: int = 100_000) -> list[Samples]:
+    """Open sources that go together, each as `open_samples` does, in the look of the first store.
+
+    Raises UserError naming both sides where stores differ in size or colour.
+    """
+    look = look_of(*sources)
+    opened = [
+        open_samples(path, seed=seed, count=count, **({} if is_store(path) else look))
+        for path in sources
+    ]
+    for samples in opened[1:]:
+        check_alike(opened[0], samples)
+    return opened
+
+
+def is_store(path: Path) -> bool:
+    """Whether a store lies at `path`, finished or not."""
+    return (path / MANIFEST).exists() or (path / PLAN).exists()
 
 
 def _recipe(path: Path) -> Recipe:

@@ -120,6 +120,11 @@ class Recipe(Config):
         """Return the smallest and largest value of a parameter that can be drawn."""
         return self.eyes.bounds(name)
 
+    def seen_as(self, size: tuple[int, int], channels: int) -> "Recipe":
+        """Return the same population in images of another (height, width) and colour."""
+        image = {"height": size[0], "width": size[1], "channels": channels}
+        return self.model_copy(update={"image": self.image.model_copy(update=image)})
+
     @model_validator(mode="after")
     def _unfolded(self) -> "Recipe":
         k1, k2 = self.bounds("distortion_k1")[0], self.bounds("distortion_k2")[0]
@@ -226,6 +231,8 @@ def load_recipe(source: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
     Raises UserError where there is none, or where a value is unknown or impossible.
     """
+    if isinstance(overrides, str):
+        raise TypeError("overrides are several, such as ('image.height=64',)")
     path = Path(source)
     shipped = {found.stem: found for found in RECIPES.glob("*.toml")}
     if not path.suffix and not _is_file(path):

@@ -1,6 +1,6 @@
 """From parameters to labelled images: the list of passes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -200,15 +200,18 @@ def _batch(pixels: Pixels, known: dict[str, Tensor]) -> EyeBatch:
 def render_indices(
     recipe: Recipe,
     seed: int,
-    indices: Tensor,
+    indices: Tensor | Sequence[int],
     device: torch.device | str = "cpu",
     renderer: Renderer = plainly,
 ) -> EyeBatch:
     """Render eyes `indices` `[B]` int64 of a recipe; eye i depends on (recipe, seed, i) alone.
 
     Parameters are drawn on the CPU and moved, so that every device sees the same eyes. Raises
-    UserError where the recipe's framing is `scene`.
+    UserError where the recipe's framing is `scene`, ValueError where there are no indices.
     """
+    indices = torch.as_tensor(indices, dtype=torch.int64)
+    if not len(indices):
+        raise ValueError("indices are empty; name at least one eye")
     if recipe.image.framing == "scene":
         raise UserError(
             f"recipe {recipe.name!r} makes scenes; gazegan render and render_scenes take it"

@@ -167,7 +167,7 @@ def whole_faces(near: Tensor) -> Tensor:
 
     The last of an odd number has none.
     """
-    paired, last = near.split([len(near) // 2 * 2, len(near) % 2])
+    paired, last = near[: len(near) // 2 * 2], near[len(near) // 2 * 2 :]
     return torch.cat((paired.view(-1, 2).all(1).repeat_interleave(2), last))
 
 

@@ -90,14 +90,14 @@ def save_weights(path: Path, module: nn.Module, stage: StageName, info: Mapping[
 
 @overload
 def load_weights(
-    run: Path, stage: Literal["refiner"], device: torch.device | str = "cpu"
+    run: Path | str, stage: Literal["refiner"], device: torch.device | str = "cpu"
 ) -> tuple[Refiner, dict[str, Any]]: ...
 @overload
 def load_weights(
-    run: Path, stage: Literal["gaze"], device: torch.device | str = "cpu"
+    run: Path | str, stage: Literal["gaze"], device: torch.device | str = "cpu"
 ) -> tuple[Regressor, dict[str, Any]]: ...
 def load_weights(
-    run: Path, stage: StageName, device: torch.device | str = "cpu"
+    run: Path | str, stage: StageName, device: torch.device | str = "cpu"
 ) -> tuple[Refiner | Regressor, dict[str, Any]]:
     """Return a trained network in evaluation mode and what is known of its training.
 
@@ -105,6 +105,7 @@ def load_weights(
     (the stage's configuration) and `data` (`channels`, `height`, `width` and more). Raises
     UserError for a wrong path or another stage's weights, DataError for damaged ones.
     """
+    run = Path(run)
     path = run / WEIGHTS if run.is_dir() else run
     if not path.is_file():
         raise UserError(f"{path}: no weights there; name a run folder or a .safetensors file")

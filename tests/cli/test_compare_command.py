@@ -77,8 +77,13 @@ def test_refuses_what_does_not_fit_together(stores: Path, tmp_path: Path) -> Non
 
     real = ("--real", stores / "real")
     assert "20x60" in refused(*real, "--data", stores / "same", "--data", stores / "other")
-    assert "16x24" in refused("--real", stores / "other", "--data", stores / "same")
+    assert "20x60" in refused("--real", stores / "other", "--data", stores / "same")
     assert "at least eight" in refused(*real, "--data", stores / "few")
+    assert run(*real, "--data", "webcam", "--count", 16).exit_code == 0  # at the store's size
     out = ("--out", tmp_path / "out")
     assert run(*real, "--data", stores / "same", *out).exit_code == 0
     assert "other settings" in refused(*real, "--data", stores / "dark", *out)
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "attack.json").write_text("{}")
+    mixed = refused(*real, "--data", stores / "same", "--out", tmp_path / "mixed")
+    assert "results of another command (attack.json)" in mixed

@@ -126,7 +126,9 @@ def test_several_stores_are_scored_as_one(places, gazegan, tmp_path):
     assert values["count"] == 27
     assert [group["count"] for group in values["subjects"]] == [7, 6]
     rows = rows_of(tmp_path)
-    assert [row["store"] for row in rows] == ["labelled"] * 20 + ["more"] * 7
+    assert [row["store"] for row in rows] == [str(places / "labelled")] * 20 + [
+        str(places / "more")
+    ] * 7
 
 
 def test_directions_are_scored_around_the_circle(places, gazegan, tmp_path):
@@ -266,7 +268,7 @@ def test_align_to_matches_the_gazes_of_a_recipe_or_a_store(gazegan, fault_of, pl
     asked = sample(recipe, 1, torch.arange(4000))
     drawn = torch.stack((asked.gaze_pitch, asked.gaze_yaw), 1)
     for source, gaze in (("webcam", drawn), (str(known), torch.rad2deg(batch.gaze))):
-        out = tmp_path / source.rsplit("/")[-1]
+        out = tmp_path / f"to-{source.rsplit('/')[-1]}"
         gazegan(*start, "--align", "--align-to", source, "--out", out)
         said = torch.tensor([
             [float(row[f"predicted_{axis}_deg"]) for axis in ("pitch", "yaw")]

@@ -61,7 +61,8 @@ def test_directions_and_several_stores_become_one_table(places, gazegan, tmp_pat
     said = torch.tensor([float(row["predicted_direction_deg"]) for row in rows])
     torch.testing.assert_close(said, known, atol=1e-3, rtol=0)
     assert json.loads(done.stdout) == {"count": len(rows), "out": str(out)}
-    assert {row["store"] for row in rows} == {"unlabelled", "labelled"}
+    assert {row["store"] for row in rows} == set(map(str, stores))
+    assert {row["side"] for row in rows} == {"L"}
 
 
 def people(places, folder, count=20):

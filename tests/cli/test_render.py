@@ -121,7 +121,7 @@ BAD = [
     (("webcam", "--size", "-36x60"), "--size"),
     (("webcam", "--size", "nanxnan"), "--size"),
     (("webcam", "--size", "99999x60"), "--size"),
-    (("webcam", "--set", "eyes.blurr=1"), "did you mean 'blur'?"),
+    (("webcam", "--set", "eyes.blurr=1"), "did you mean 'eyes.blur'?"),
     (("webcam", "--set", "eyes.blur=nan"), "finite"),
     (("webcam", "--set", "eyes.blur=[2, 1]"), "swap them"),
     (("webcam", "--set", "eyes.blur=-1"), "0 .. 4"),
@@ -154,7 +154,7 @@ def test_missing_options_are_named(tmp_path):
     ("text", "fault", "code"),
     [
         (b"name = ", "not valid TOML", 2),
-        (b"[eyes]\nblurr = 1\n", "did you mean 'blur'?", 2),
+        (b"[eyes]\nblurr = 1\n", "did you mean 'eyes.blur'?", 2),
         (b"[eyes]\nblur = nan\n", "finite", 2),
         (b"[eyes]\nblur = inf\n", "finite", 2),
         (b"eyes = 3\n", "eyes", 2),

@@ -147,6 +147,11 @@ def test_long_tables_are_cut_and_say_so():
     assert len(table.rows) + table.more == 100 and table.more > 0
 
 
+def test_shares_within_some_degrees_are_told_as_shares():
+    (table,) = tables({"within_5_deg": 0.03, "mean_deg": 12.5})
+    assert table.rows == (("within 5 degrees", "3%"), ("mean, degrees", "12.50"))
+
+
 def test_fields_are_named_in_words():
     assert words("pupil_shift/p95_px") == "pupil shift 95th percentile, pixels"
     assert words("mean_deg") == "mean, degrees"

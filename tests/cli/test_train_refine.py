@@ -248,7 +248,7 @@ def test_bad_requests_are_one_line(stores):
     store_at(stores / "colour", channels=3)
     assert "do not fit together" in fault("train", "gaze", *data, "--data", stores / "colour", *out)
     pair = ("--synthetic", stores / "colour", "--real", stores / "real")
-    assert "is needed" in fault("train", "refiner", *pair, *out)
+    assert "do not fit together" in fault("train", "refiner", *pair, *out)
     assert not (stores / "run").exists()
 
 

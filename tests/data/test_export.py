@@ -47,6 +47,13 @@ def test_a_folder_says_what_the_store_says(store, eyes, tmp_path):
         assert (row["head_yaw_deg"] is None) == (k % 3 == 0)
 
 
+def test_an_exported_folder_is_imported_without_its_masks(store, eyes, tmp_path):
+    export_folder(store, tmp_path / "out")
+    listing = read_folder(tmp_path / "out", tmp_path / "out" / "labels.csv")
+    assert len(listing.photos) == 10 and listing.skipped == ()
+    assert len(read_folder(tmp_path / "out").photos) == 10
+
+
 def test_a_folder_says_the_exact_labels_in_degrees_and_by_name(store, eyes, tmp_path):
     export_folder(store, tmp_path / "out")
     batch = eyes(10)

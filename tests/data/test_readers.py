@@ -2,6 +2,7 @@
 
 import math
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,29 @@ def test_a_table_labels_a_folder(tmp_path):
     assert batch.subject.tolist() == [0, -1]
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_may_have_semicolons_or_tabs_for_commas(tmp_path, mark):
+    text = "file,pitch_deg,yaw_deg\na.png,1,2\n".replace(",", mark)
+    assert [photo.gaze_deg for photo in table(tmp_path, text).photos] == [(1, 2)]
+
+
+def test_names_are_found_however_their_letters_are_written(tmp_path):
+    composed, apart = (unicodedata.normalize(form, "zo\u00eb.png") for form in ("NFC", "NFD"))
+    (tmp_path / composed).write_bytes(encoded(noise(8, 8)))
+    (tmp_path / "labels.csv").write_text(f"file,pitch_deg,yaw_deg\n{apart},1,2\n", "utf-8")
+    (photo,) = read_folder(tmp_path, tmp_path / "labels.csv").photos
+    assert photo.name == composed and photo.path.exists()
+
+
+def test_other_formats_are_listed_and_hidden_files_are_not_images(tmp_path):
+    for name in ("a.png", "._a.png"):
+        (tmp_path / name).write_bytes(encoded(noise(8, 8)))
+    (tmp_path / "b.tiff").write_bytes(b"II")
+    listing = read_folder(tmp_path)
+    assert [photo.name for photo in listing.photos] == ["a.png"]
+    assert listing.skipped == (("b.tiff", "neither PNG nor JPEG; convert it"),)
+
+
 def test_a_table_may_say_only_whose_eyes_are_whose(tmp_path):
     listing = table(tmp_path, "file,subject,side\na.png,ann,L\nsub/b.png,bob,R\n")
     assert [photo.gaze_deg for photo in listing.photos] == [None, None]
@@ -105,6 +129,7 @@ def test_a_table_may_say_only_whose_eyes_are_whose(tmp_path):
     ("text", "fault"),
     [
         ("", "column 'file' is missing"),
+        ("file,pitch_deg,yaw_deg\na.png,,2\n", "column pitch_deg: is empty; give an angle"),
         ("file\na.png\n", "column 'pitch_deg' is missing"),
         ("file,pitch_deg,yaw_deg\n", "no rows"),
         ("file,pitch_deg\na.png,1\n", "column 'yaw_deg' is missing"),

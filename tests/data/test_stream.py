@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from gazegan.data.stream import (
     MemorySamples,
     RenderedSamples,
     batch_indices,
+    look_of,
     only,
     open_samples,
+    open_together,
     shared_indices,
 )
 from gazegan.errors import DataError, UserError
@@ -140,6 +143,23 @@ def test_open_samples_knows_stores_folders_and_recipes(store, tmp_path):
     rendered = open_samples(tmp_path / "eyes.toml", seed=3, count=9)
     assert (rendered.size, len(rendered)) == ((12, 20), 9)
     assert open_samples("columbia").size == open_samples("columbia").read([0]).size
+
+
+def test_recipes_and_folders_take_the_look_of_a_store(store, tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.full((40, 64, 3), 128, np.uint8)).save(tmp_path / "images" / "a.png")
+    folder, webcam = tmp_path / "images", Path("webcam")
+    look = {"size": (6, 10), "channels": 1}
+    assert look_of(webcam, folder, store.path) == look
+    assert look_of(folder, webcam) == {"size": (36, 60), "channels": 1}
+    assert look_of(folder) == {}
+    opened = open_together(folder, webcam, store.path, count=2)
+    assert [(one.size, one.channels) for one in opened] == [((6, 10), 1)] * 3
+    wide = {"size": (24, 64), "channels": 3}
+    for source in (webcam, folder):
+        samples = open_samples(source, **wide, count=2)
+        assert (samples.size, samples.channels) == ((24, 64), 3)
+        assert samples.read([0]).image.shape == (1, 3, 24, 64)
 
 
 def test_open_samples_names_what_is_wrong(store, tmp_path):

@@ -44,10 +44,10 @@ def test_a_folder_of_the_same_name_does_not_hide_a_shipped_recipe(tmp_path, monk
 LINE = {"of": "noise", "slope": 1, "low": 0, "high": 1}
 POLAR = {"gaze_direction": [0, 360], "gaze_eccentricity": [5, 30]}
 FAULTS = [
-    ({"eyes": {"blurr": 1}}, "unknown key 'eyes.blurr'; did you mean 'blur'?"),
-    ({"eyes": {"blur": {"mea": 1}}}, "unknown key 'eyes.blur.mea'; did you mean 'mean'?"),
+    ({"eyes": {"blurr": 1}}, "unknown key 'eyes.blurr'; did you mean 'eyes.blur'?"),
+    ({"eyes": {"blur": {"mea": 1}}}, "unknown key 'eyes.blur.mea'; did you mean 'eyes.blur.mean'?"),
     ({"eye": {}}, "unknown key 'eye'; did you mean 'eyes'?"),
-    ({"image": {"hight": 9}}, "did you mean 'height'?"),
+    ({"image": {"hight": 9}}, "did you mean 'image.height'?"),
     ({"eyes": {"blur": math.nan}}, "finite"),
     ({"eyes": {"blur": [0, math.inf]}}, "finite"),
     ({"eyes": {"blur": {"choice": [math.nan]}}}, "finite"),
