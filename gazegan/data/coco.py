@@ -1,5 +1,6 @@
 """Scenes as a folder of PNGs with boxes and landmarks in COCO's JSON."""
 
+import io
 import json
 import math
 import shutil
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 
 from gazegan.config import differences
 from gazegan.data.export import is_empty
 from gazegan.data.files import make_folder, only_writer, parse_json, read_bytes, write_atomic
-from gazegan.errors import DataError, UserError
+from gazegan.errors import UserError
 from gazegan.geometry import direction_deg, eccentricity_deg
 from gazegan.schema import LANDMARKS, MASKS, SIDES, SceneBatch
 
@@ -86,10 +88,7 @@ def _write_scene(out: Path, batch: SceneBatch, k: int) -> None:
     height, width = batch.image.shape[-2:]
     file = f"{k:06d}.png"
     image = {"id": k, "file_name": f"images/{file}", "width": width, "height": height, "scene": k}
-    try:
-        _save(out, batch, 0, file)
-    except OSError as fault:
-        raise DataError(f"{out}: cannot be written ({fault.strerror})") from None
+    _save(out, batch, 0, file)
     part = {"image": image, "annotations": _annotations(batch, 0, image)}
     write_atomic(_part(out, k), _json(part))
 
@@ -129,11 +128,16 @@ def _categories() -> list[dict[str, Any]]:
 
 def _save(folder: Path, batch: SceneBatch, k: int, file: str) -> None:
     pixels = _bytes(batch.image[k].movedim(0, -1))
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(
-        folder / "images" / file
-    )
+    _save_png(folder / "images" / file, pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     for name, mask in zip(MASKS, batch.masks[k], strict=True):
-        Image.fromarray(_bytes(mask)).save(folder / "masks" / name / file)
+        _save_png(folder / "masks" / name / file, _bytes(mask))
+
+
+def _save_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write an image that has reached the disk before anything says that it is there."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    write_atomic(path, file.getvalue())
 
 
 def _bytes(values: torch.Tensor) -> Any:

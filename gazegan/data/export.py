@@ -4,6 +4,9 @@ import contextlib
 import csv
 import json
 import math
+import os
+import re
+import secrets
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -225,11 +228,19 @@ def is_empty(path: Path) -> bool:
 
 @contextlib.contextmanager
 def published(out: Path) -> Iterator[Path]:
-    """Yield a path to write to beside `out`; it takes the name when it is whole."""
-    make_folder(out.absolute().parent)
-    aside = out.absolute().parent / f".{out.absolute().name}.part"
+    """Yield a path to write to beside `out`; it takes the name when it is whole.
+
+    Each process has its own, so that two do not write into one another's; what a killed one has
+    left is removed.
+    """
+    parent, name = out.absolute().parent, out.absolute().name
+    make_folder(parent)
+    aside = parent / f".{name}.{os.getpid()}.{secrets.token_hex(4)}.part"
     try:
-        _remove(aside)
+        for stray in parent.iterdir():
+            left = re.fullmatch(rf"\.{re.escape(name)}\.(\d+)\.[0-9a-f]{{8}}\.part", stray.name)
+            if left and not _runs(int(left[1])):
+                _remove(stray)
         yield aside
         if not out.exists() or is_empty(out):
             aside.replace(out)
@@ -239,6 +250,16 @@ def published(out: Path) -> Iterator[Path]:
         raise DataError(f"{out}: cannot be written ({fault.strerror})") from None
     finally:
         _remove(aside)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:

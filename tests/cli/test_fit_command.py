@@ -17,8 +17,8 @@ RECIPE = """
 name = "small"
 
 [image]
-height = 16
-width = 24
+height = 20
+width = 40
 
 [eyes]
 gaze_pitch = [-8, 8]
@@ -66,6 +66,7 @@ def test_writes_a_recipe_a_sheet_and_its_rounds(run: Run, tmp_path: Path) -> Non
     assert [set(one) for one in values["rounds"]] == 2 * [{"gap"}]
     fitted = load_recipe(out)
     assert (fitted.name, "100 photographs" in fitted.about) == ("fitted", True)
+    assert (fitted.image.height, fitted.image.width) == (16, 24)  # the photographs'
     assert "fill" in values["moved"]
     assert "fill = [" in (text := out.read_text()) and "# was [0.5, 1]" in text
     low, high = fitted.bounds("fill")

@@ -1,6 +1,7 @@
 """Scenes written as COCO, read by pycocotools."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from gazegan.data.coco import EYE, HEAD, IRIS, write_coco
+from gazegan.data.files import write_atomic
 from gazegan.errors import UserError
 from gazegan.render.crowd import render_scenes
 from gazegan.render.prior import load_recipe
@@ -112,6 +114,22 @@ def test_finished_folders_are_left_alone_and_other_scenes_refused(folder):
         (folder / name).unlink()
     with pytest.raises(UserError, match="not empty and no folder of scenes"):
         write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
+
+
+def test_a_scene_is_said_to_be_there_when_its_pictures_have_reached_the_disk(
+    scenes, tmp_path, monkeypatch
+):
+    written = []
+
+    def note(path, data):
+        written.append(path.relative_to(tmp_path / "out"))
+        write_atomic(path, data)
+
+    monkeypatch.setattr("gazegan.data.coco.write_atomic", note)
+    write_coco(lambda k: scenes[k : k + 1], 2, tmp_path / "out", {"seed": 3})
+    for k in range(2):
+        before = written[: written.index(Path(f"parts/{k:06d}.json"))]
+        assert {Path(f"{of}/{k:06d}.png") for of in ("images", "masks/iris")} <= set(before)
 
 
 def test_a_folder_cut_short_goes_on_where_it_stopped(scenes, folder, tmp_path):

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -157,11 +159,22 @@ def test_an_export_cut_short_is_invisible_and_repeated(store, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         export_folder(store, out, stop)
     assert not out.exists()
-    (tmp_path / ".out.part").mkdir()
-    (tmp_path / ".out.part" / "left by a kill").touch()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stray = tmp_path / f".out.{ended.pid}.0123abcd.part"
+    stray.mkdir()
+    (stray / "left by a kill").touch()
     out.mkdir()
     export_folder(store, out)
-    assert "left by a kill" not in contents(out)
+    assert "left by a kill" not in contents(out) and not stray.exists()
+
+
+def test_two_exports_at_a_time_do_not_disturb_each_other(store, tmp_path):
+    out = tmp_path / "out"
+    export_folder(store, out, lambda count: None if out.exists() else export_folder(store, out))
+    export_folder(store, tmp_path / "alone")
+    assert contents(out) == contents(tmp_path / "alone")
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_a_damaged_store_is_not_exported(store, tmp_path):
