@@ -112,7 +112,8 @@ class EyeBatch(_Record):
     landmarks: Tensor | None = None
     """[B, len(LANDMARKS), 2] px, (x, y)."""
     visible: Tensor | None = None
-    """[B, len(LANDMARKS)] bool: inside the image and not behind a lid."""
+    """[B, len(LANDMARKS)] bool: inside the image, on the side of the eyeball toward the camera, and
+    hidden by no lid, nose, brow or rim of glasses."""
     centres: Tensor | None = None
     """[B, len(CENTRES), 3] mm in the camera frame, the camera at its origin."""
     ellipses: Tensor | None = None

@@ -124,6 +124,8 @@ def mi_fgsm(
     Arguments as those of `pgd`, which keeps the worst point where the source keeps the last.
     Source: Dong et al., CVPR 2018, algorithm 1.
     """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
     size = ball(image.detach(), epsilon).radius / steps
     more = {"ball": ball, "targeted": targeted, "momentum": momentum}
     return pgd(fn, image, truth, epsilon, None, steps, size, error, **more)  # type: ignore[arg-type]

@@ -178,3 +178,12 @@ def test_only_the_image_changes(name):
     assert all(torch.equal(p.grad, g) for p, g in zip(net.parameters(), grads, strict=True))
     assert torch.equal(image, before) and torch.equal(image.grad, slope)
     assert [module.training for module in net] == [False, True, True, True, True]
+
+
+def test_no_step_is_refused():
+    image = torch.rand(1, 1, 4, 4)
+    given = (lambda x: x.flatten(1)[:, :2], image, torch.zeros(1, 2), 0.1)
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        attack.mi_fgsm(*given, steps=0)
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        attack.pgd(*given, None, steps=0)

@@ -30,6 +30,17 @@ def test_every_kind_answers_every_size_and_learns(kind, channels):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in regressor.parameters())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_can_be_exported_for_where_there_is_no_python(kind):
+    torch.manual_seed(0)
+    sizes = {"widths": (4, 4, 8, 8, 8), "hidden": 8, "view": 0.8, "spread": True}
+    regressor = Regressor(RegressorConfig(kind=kind, **sizes), 1).eval()
+    sizes = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(regressor, (images(2, 1, 36, 60),), dynamic_shapes=sizes)
+    image = images(5, 1, 36, 60)
+    torch.testing.assert_close(exported.module()(image), regressor(image))
+
+
 @pytest.mark.parametrize("size", [(36, 60), (37, 61), (16, 24)])
 @pytest.mark.parametrize("knots", [0, 9])
 def test_of_a_view_the_rim_does_not_count(size, knots):
