@@ -117,10 +117,19 @@ def train_into(
     last: dict[str, Any] = {"run": str(run_dir)}
     for line in read_log(run_dir):
         last |= line
-    numbers = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, float))
     if told:
-        say(as_json, last, f"{run_dir}: {last['step']} steps; {numbers}")
+        say(as_json, last, f"{run_dir}: {last['step']} steps\n\n{_told(last)}")
     return last
+
+
+def _told(last: Mapping[str, Any]) -> str:
+    """Lay out what was logged last, a line each, what belongs together beside one another."""
+    from gazegan.cli.tables import tables
+
+    numbers = {name: value for name, value in sorted(last.items()) if isinstance(value, float)}
+    rows = [row for table in tables(numbers) for row in table.rows]
+    wide = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name.ljust(wide)}  {value}" for name, value in rows)
 
 
 def tell_if_idle(cfg: "RefinerTraining", last: Mapping[str, Any]) -> None:
