@@ -264,15 +264,12 @@ def _subject_labels(
 
 
 def _head_labels(head: Tensor | None, kept: Tensor | None = None) -> list[Labels | None]:
-    """Name each sample's head pose in whole degrees; None where it is unknown.
-
-    In tens of degrees where there are more poses than a table is read for.
-    """
+    """Name each sample's head pose in whole degrees, of many poses in tens; None if unknown."""
     rows = [] if head is None else _rows(torch.rad2deg(head.double()), kept)
-    poses = [None if math.isnan(pitch + yaw) else _pose(pitch, yaw, 1) for pitch, yaw in rows]
-    if len({tuple(pose.values()) for pose in poses if pose}) <= _MOST_POSES:
-        return poses
-    return [None if math.isnan(pitch + yaw) else _pose(pitch, yaw, 10) for pitch, yaw in rows]
+    known = [None if math.isnan(pitch + yaw) else (pitch, yaw) for pitch, yaw in rows]
+    poses = {(round(pose[0]), round(pose[1])) for pose in known if pose}
+    step = 1 if len(poses) <= _MOST_POSES else 10
+    return [None if pose is None else _pose(*pose, step) for pose in known]
 
 
 def _rows(values: Tensor, kept: Tensor | None) -> list[Any]:
@@ -281,10 +278,7 @@ def _rows(values: Tensor, kept: Tensor | None) -> list[Any]:
 
 
 def _pose(pitch: float, yaw: float, step: int) -> Labels:
-    return {
-        "head_yaw_deg": step * round(yaw / step),
-        "head_pitch_deg": step * round(pitch / step),
-    }
+    return {f"head_{k}_deg": step * round(x / step) for k, x in (("yaw", yaw), ("pitch", pitch))}
 
 
 def _groups(
