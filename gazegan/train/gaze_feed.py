@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gazegan.data.stream import Samples, batch_indices, only, shared_indices
@@ -12,7 +13,14 @@ from gazegan.train.gaze_losses import constant_output, labels
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.loop import Batches
 from gazegan.train.setup import at_hand
-from gazegan.train.sources import by_source, check_adaptable, check_learnable, evenly, split
+from gazegan.train.sources import (
+    belonging,
+    by_source,
+    check_adaptable,
+    check_learnable,
+    evenly,
+    split,
+)
 
 _READ = ("gaze", "head", "landmarks")
 """Labels that are learned, or read beside the image."""
@@ -64,8 +72,9 @@ def feed(cfg: GazeTraining, data: Samples, real: Samples | None, device: str) ->
         processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     check_learnable(cfg.network, data)
     processes.check_batch(cfg.batch, "--batch")
+    together = belonging(data) if cfg.held_out else torch.arange(len(data))
     data, real = only(data, _READ), None if real is None else only(real, ("head",))
-    rows, kept = split(len(data), cfg.held_out, cfg.seed)
+    rows, kept = split(together, cfg.held_out, cfg.seed)
     if len(rows) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
     return Feed(

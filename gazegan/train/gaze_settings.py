@@ -36,7 +36,8 @@ class GazeTraining(LoopConfig):
     """Which angles of each source's labels are learned; both of all if empty. Real eyes that look
     ahead only may teach pitch, and leave yaw to renders that look farther."""
     held_out: float = Field(0.0, ge=0, le=0.9)
-    """Share of the images that is kept from training to measure the error on."""
+    """Share of the images that is kept from training to measure the error on: all of a person,
+    where it is known whose they are, else single ones."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the weight average that is evaluated and kept as the result; 0 for none."""
     adapt: AdaptConfig = AdaptConfig()

@@ -7,19 +7,22 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from gazegan.data.manifest import Manifest
+from gazegan.data.store import write_store
 from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.losses import gaze as losses
 from gazegan.nets.features import RandomFeatures
 from gazegan.nets.landmarks import by_image
 from gazegan.nets.regressor import Answer, RegressorConfig
+from gazegan.schema import LANDMARKS, MASKS
 from gazegan.train import gaze_losses
 from gazegan.train.adapt.settings import AdaptConfig
 from gazegan.train.assess import likenesses
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
-from gazegan.train.sources import split
+from gazegan.train.sources import belonging, split
 
 
 def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
@@ -30,6 +33,31 @@ def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
     left = r"of which network\.view leaves (\d+)x\d+, are too small"
     with pytest.raises(UserError, match=left):
         gaze_of(MemorySamples(whole), network={"kind": "lenet", "view": 0.5})
+
+
+def test_held_out_are_whole_people_and_faces(tmp_path, make_eyes):
+    """Else the error would be that on people whose other photographs were learned."""
+    whose = torch.tensor([0] * 10 + [1] * 20 + [2] * 8 + [-1] * 2)
+    eyes = replace(make_eyes(40).batch, subject=whose)
+    known = {"kind": "real", "count": 40, "channels": 1, "height": 16, "width": 20}
+    plan = Manifest(**known, masks=MASKS, landmarks=LANDMARKS, subjects=("a", "b", "c"))
+    people = write_store(tmp_path / "people", plan, lambda rows: eyes[list(rows)])
+    together = belonging(JoinedSamples((make_eyes(5), people)))
+    assert len(together[:5].unique()) == 5
+    for seed in range(6):
+        rows, kept = split(together, 0.25, seed)
+        assert sorted([*rows.tolist(), *kept.tolist()]) == list(range(45))
+        assert 0 < len(kept) <= 25
+        assert not set(together[rows].tolist()) & set(together[kept].tolist())
+    assert torch.equal(belonging(people)[:30], whose[:30])
+    assert len(belonging(people)[-2:].unique()) == 2
+    faces = plan.model_copy(update={"recipe": {"pairs": True}, "subjects": ()})
+    pairs = write_store(tmp_path / "pairs", faces, lambda rows: eyes[list(rows)])
+    assert belonging(pairs).tolist() == [k // 2 for k in range(40)]
+    alone = write_store(
+        tmp_path / "alone", plan, lambda rows: replace(eyes, subject=0 * whose)[list(rows)]
+    )
+    assert belonging(alone).tolist() == list(range(40))
 
 
 def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):
@@ -44,7 +72,10 @@ def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):
         gaze_of(shares=(3.0, 1.0))
     with pytest.raises(UserError, match="--share 1: is less than one of the 8 images of a batch"):
         gaze_of(both, shares=(1.0, 200.0))
-    held_out = {"held_out": 0.9, "seed": next(s for s in range(99) if 60 in split(61, 0.9, s)[1])}
+    held_out = {
+        "held_out": 0.9,
+        "seed": next(s for s in range(99) if 60 in split(torch.arange(61), 0.9, s)[1]),
+    }
     with pytest.raises(UserError, match="number 2, 1 images, all are held out"):
         gaze_of(JoinedSamples((make_eyes(60), make_eyes(1, 1))), shares=(1.0, 1.0), **held_out)
 
@@ -95,7 +126,7 @@ def test_landmarks_are_learned_and_told_in_pixels(tmp_path, gaze_of, make_eyes):
     trained = [line["landmarks_px"] for line in lines if "landmarks_px" in line]
     held = [line["held_out_px"] for line in lines if "held_out_px" in line]
     assert trained[-1] < 0.4 * trained[0]
-    eyes = make_eyes(200).batch[split(200, 0.2, 0)[1]]
+    eyes = make_eyes(200).batch[split(torch.arange(200), 0.2, 0)[1]]
     with torch.no_grad():
         points = state.average.eval().answer(eyes.image).points
     truth = by_image(eyes.landmarks).double().numpy()

@@ -185,7 +185,7 @@ def test_learning_rate_is_cut_by_epochs(tmp_path, gaze_of, make_eyes):
 
 def test_constant_and_held_out_error_against_a_slow_loop(gaze_of, make_eyes):
     stage, eyes = gaze_of(), make_eyes()
-    train, kept = split(40, 0.2, 0)
+    train, kept = split(torch.arange(40), 0.2, 0)
     assert len(kept) == 8
     assert sorted([*train.tolist(), *kept.tolist()]) == list(range(40))
     constant = eyes.batch.gaze[train].mean(0, keepdim=True)
@@ -217,7 +217,7 @@ def _of_one_gaze(count, yaw):
 def test_every_training_image_is_seen_once_an_epoch_and_none_held_out(gaze_of):
     stage = gaze_of()
     seen = torch.cat([stage.batches(i)["data"].id for i in range(4)])
-    assert sorted(seen.tolist()) == split(40, 0.2, 0)[0].tolist()
+    assert sorted(seen.tolist()) == split(torch.arange(40), 0.2, 0)[0].tolist()
 
 
 def test_average_is_the_result_unless_switched_off(gaze_of):
