@@ -72,10 +72,9 @@ def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):
         gaze_of(shares=(3.0, 1.0))
     with pytest.raises(UserError, match="--share 1: is less than one of the 8 images of a batch"):
         gaze_of(both, shares=(1.0, 200.0))
-    held_out = {
-        "held_out": 0.9,
-        "seed": next(s for s in range(99) if 60 in split(torch.arange(61), 0.9, s)[1]),
-    }
+    each = torch.arange(61)
+    seed = next(s for s in range(99) if 60 in split(each, 0.9, s)[1])
+    held_out = {"held_out": 0.9, "seed": seed}
     with pytest.raises(UserError, match="number 2, 1 images, all are held out"):
         gaze_of(JoinedSamples((make_eyes(60), make_eyes(1, 1))), shares=(1.0, 1.0), **held_out)
 
