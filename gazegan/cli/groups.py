@@ -79,7 +79,7 @@ def _group(path: Path, source: Samples, number: int, count: int, seed: int) -> G
 
 
 def features_of(groups: Sequence[Group], kind: str) -> Tensor:
-    """Return what is mapped of all eyes `[N, D]`; features other than pixels have spread 1."""
+    """Return what is mapped of all eyes `[N, D]`; features other than pixels in their spreads."""
     import torch
 
     from gazegan import compare
@@ -92,7 +92,7 @@ def features_of(groups: Sequence[Group], kind: str) -> Tensor:
         seen = compare.features_of(RandomFeatures(image.shape[1]), image, lambda count: None)
     else:
         seen = _read_by(Path(kind), groups)
-    return (seen - seen.mean(0)) / seen.std(0).clamp_min(1e-6)
+    return compare.in_spreads(seen, seen)[0]
 
 
 def columns_of(groups: Sequence[Group]) -> dict[str, list[str]]:

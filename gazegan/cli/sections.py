@@ -24,6 +24,21 @@ _KINDS = {
     "scenes": ("Worst scenes", "The scenes that a network gets most wrong, at the same gaze."),
     "attack": ("Attack", "How far small changes turn the answer, beside noise of the same size."),
 }  # fmt: skip
+_PICTURES = {
+    "evaluation/curve": "Share of eyes within each error, beside the constant predictor",
+    "evaluation/scatter": "Answers against truth",
+    "evaluation/calibration": "Share of truths within each interval, against what it should be",
+    "calibration/curve": "Error after so many samples of each eye",
+    "embed/embed": "Map of the images",
+    "explain/maps": "Eyes, and which pixels move the answer",
+    "explain/curves": "Answers while pixels are taken out or put in",
+    "explain/scenes": "How far parameters of a scene move the answer",
+    "scenes/sheet": "The worst scenes, beside those that they come from",
+    "scenes/parameters": "What was changed in them",
+    "attack/curve": "Error against the size of the change",
+    "attack/examples": "Eyes, changes and changed eyes",
+}
+"""What pictures of results show, by the file of the results and their own."""
 _ORDER = tuple(_KINDS)
 _LOSSES = ("critic", "refiner")
 _MOST_EYES, _DEEPEST = 8, 4
@@ -122,7 +137,7 @@ def _result(folder: Path) -> Section:
     values = gaze.read_json(path)
     settings = values.pop("settings", {})
     kind, about = _KINDS[path.stem]
-    pictures = [_picture(file) for file in sorted(folder.glob("*.png"))]
+    pictures = [_picture(file, path.stem) for file in sorted(folder.glob("*.png"))]
     return Section(
         kind,
         str(folder),
@@ -224,8 +239,9 @@ def _store(folder: Path) -> Section:
     )
 
 
-def _picture(path: Path) -> Picture:
+def _picture(path: Path, kind: str) -> Picture:
     from gazegan.cli.pages import inline
     from gazegan.data.files import read_bytes
 
-    return Picture(inline(read_bytes(path, 1 << 26)), path.stem)
+    about = _PICTURES.get(f"{kind}/{path.stem}", path.stem)
+    return Picture(inline(read_bytes(path, 1 << 26)), about)
