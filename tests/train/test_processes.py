@@ -66,6 +66,7 @@ def joined(task, rank, folder, *rest):
     torch.set_num_threads(1)
     meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    dist.barrier()  # a task that ends at once would close connections that the other still makes
     try:
         return task(*rest)
     finally:
