@@ -80,6 +80,8 @@ def check_device(device: str) -> str:
 
     from gazegan.errors import UserError
 
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise UserError(f"--device {device}: write cpu, cuda or, of several, cuda:1")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as fault:

@@ -107,6 +107,7 @@ def refine(
         raise click.UsageError("--max-gaze-drift and --judge need each other; give both")
     source = open_store(store)
     module, info = load_weights(weights, "refiner", device)
+    _tell_of_size(weights, info, source)
     limits, share = Limits(max_drift, max_gaze_drift, judge), Strength(*strength, seed)
     if limits.any:
         values = _sifted(source, module, info, out, share, limits, device, as_json)
@@ -117,6 +118,17 @@ def refine(
             refined, moved = measure_shift(source, refined, advance)
         values = {"store": str(out), "count": len(refined), "pupil_shift": moved}
     say(as_json, values, _text(values))
+
+
+def _tell_of_size(weights: Path, info: dict[str, Any], source: "Store") -> None:
+    """Tell where a refiner was trained on images of another size, which it takes nevertheless."""
+    (height, width), own = source.size, info["data"]
+    if (height, width) != (own["height"], own["width"]):
+        click.echo(
+            f"--weights {weights}: was trained on {own['height']}x{own['width']} eyes, these are"
+            f" {height}x{width}; look at what it makes of them",
+            err=True,
+        )
 
 
 def _sifted(

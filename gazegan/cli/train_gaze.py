@@ -30,7 +30,14 @@ _PLACES = {
 
 
 @click.command()
-@click.option("--data", type=PATH, multiple=True, required=True, help="Labelled store; repeatable.")
+@click.option(
+    "--data",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="Labelled store, or a recipe, whose first 100,000 eyes are rendered as they are needed;"
+    " repeatable.",
+)
 @click.option(
     "--share",
     "shares",

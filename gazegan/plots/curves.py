@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike
 
 from gazegan.plots.axes import dress, legend, new_figure, png_of, styles
@@ -174,7 +175,9 @@ def receptive_fields(
     height, width = pixels.shape[:2]
     edges = np.array([(0, 0, height, width), *boxes.values()])
     low, high = edges[:, :2].min(0), edges[:, 2:].max(0)
-    figure = Figure(figsize=(8.6, 5.0), dpi=110, layout="constrained")
+    # Room for the name of the rows, which the layout forgets where images are broad.
+    room = ConstrainedLayoutEngine(w_pad=0.2, compress=True)
+    figure = Figure(figsize=(8.6, 5.0), dpi=110, layout=room)
     axes = figure.add_subplot()
     dress(axes, title, "column (px)", "row (px)")
     axes.grid(visible=False)

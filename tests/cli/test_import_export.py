@@ -3,6 +3,7 @@
 import json
 import re
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -181,9 +182,17 @@ def test_export_faults_are_one_line(crops, tmp_path):
     assert shard.name in said(done)
 
 
-@pytest.mark.parametrize(
-    "command", [("import", "columbia"), ("import", "mpiigaze"), ("import", "folder"), ("export",)]
-)
+def leaves(group, path=()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command, place = group.get_command(context, name), (*path, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, place)
+        else:
+            yield place
+
+
+@pytest.mark.parametrize("command", leaves(main), ids=" ".join)
 def test_help_shows_worked_examples(command):
     assert f"gazegan {' '.join(command)} " in run(*command, "--help").output
 
