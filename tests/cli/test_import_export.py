@@ -192,7 +192,7 @@ def leaves(group, path=()):
             yield place
 
 
-@pytest.mark.parametrize("command", leaves(main), ids=" ".join)
+@pytest.mark.parametrize("command", list(leaves(main)), ids=" ".join)
 def test_help_shows_worked_examples(command):
     assert f"gazegan {' '.join(command)} " in run(*command, "--help").output
 
