@@ -144,7 +144,10 @@ def constant_deg(gaze: Tensor, subject: Tensor) -> float:
 
 
 def eyes_of(subject: Tensor, side: Tensor | None) -> list[tuple[int, Tensor]]:
-    """Return whose each known eye is, a subject's on one side, and where its samples are."""
+    """Return whose each known eye is, a subject's on one side, and where its samples are `[K]`.
+
+    `subject` and `side` are `[N]` int64, -1 where unknown; without `side` each person has one eye.
+    """
     sides = torch.full_like(subject, UNKNOWN) if side is None else side
     pairs = sorted(set(zip(subject.tolist(), sides.tolist(), strict=True)))
     return [

@@ -17,9 +17,9 @@ from torch import Tensor
 from gazegan import geometry
 
 LIMITS_DEG = (5, 7, 10)
+"""Limits of which a report gives the share of errors within."""
 _MOST_POSES = 24
 """Head poses that are told apart to a degree."""
-"""Limits of which a report gives the share of errors within."""
 
 MIN_ECCENTRICITY_DEG = 1.0
 """Gazes nearer to the camera axis than this have no direction worth scoring."""

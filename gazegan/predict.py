@@ -129,9 +129,10 @@ def _labels_alone(batch: EyeBatch) -> EyeBatch:
 def mirror_average(fn: Callable[..., Tensor], target: str = "angles") -> Callable[..., Tensor]:
     """Return `fn` averaged over an image and its left-right mirror image.
 
-    `target` says what `fn` returns: "angles" or "direction", a (cos, sin) pair. Where `fn` takes
-    the heads' yaws too, so does what is returned. Spreads behind the angles become the root of
-    the mean of both variances: as if the errors on the two images were one, so they do not shrink.
+    It maps images `[B, C, H, W]` to `[B, 2]`, or to `[B, 4]` with spreads. `target` says what `fn`
+    returns: "angles" or "direction", a (cos, sin) pair. Where `fn` takes the heads' yaws `[B]` too,
+    so does what is returned. Spreads behind the angles become the root of the mean of both
+    variances: as if the errors on the two images were one, so they do not shrink.
     """
 
     def averaged(image: Tensor, *turn: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 
 def hash32(x: Tensor) -> Tensor:
-    """Scramble int32 counters into int32 words (bijective; Wellons' `lowbias32`)."""
+    """Scramble int32 counters `[...]` into int32 words (bijective; Wellons' `lowbias32`)."""
     x = x ^ _shift(x, 16)
     x = x * _to_int32(0x7FEB352D)
     x = x ^ _shift(x, 15)
@@ -43,24 +43,27 @@ def hash32(x: Tensor) -> Tensor:
 
 
 def bits(index: Tensor, seed: int, *names: str | int) -> Tensor:
-    """Return one int32 word for each integer in `index`, independent of shape and order."""
+    """Return one int32 word for each integer in `index` `[...]`, independent of shape and order."""
     key = mix(seed, *names)
     first, second = _to_int32(key), _to_int32(key >> 31)
     return hash32(hash32(index.to(torch.int32) ^ first) + second)
 
 
 def unit(words: Tensor) -> Tensor:
-    """Map int32 words to float32 in the open interval (0, 1), 23 bits each."""
+    """Map int32 words `[...]` to float32 in the open interval (0, 1), 23 bits each."""
     return (_shift(words, 9).to(torch.float32) + 0.5) * 2.0**-23
 
 
 def uniform(index: Tensor, seed: int, *names: str | int) -> Tensor:
-    """Return a float32 in (0, 1) for each integer in `index`."""
+    """Return a float32 in (0, 1) for each integer in `index` `[...]`."""
     return unit(bits(index, seed, *names))
 
 
 def uniforms(index: Tensor, seed: int, names: Sequence[tuple[str | int, ...]]) -> Tensor:
-    """Return `uniform(index, seed, *each)` for each of `names` as rows, in far fewer steps."""
+    """Return `uniform(index, seed, *each)` for each of `names` as rows, in far fewer steps.
+
+    `index` is `[N]`, what is returned `[len(names), N]`.
+    """
     keys = [mix(seed, *each) for each in names]
     first, second = (
         torch.tensor([_to_int32(key >> down) for key in keys], dtype=torch.int32)[:, None]

@@ -149,6 +149,7 @@ class EyeBatch(_Record):
 
     @property
     def channels(self) -> int:
+        """Number of channels: 1 (grey) or 3 (RGB)."""
         return self.image.shape[1]
 
 

@@ -43,20 +43,20 @@ class Ball:
         return change.clamp(-self.radius, self.radius)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """Return the step of size 1 along which a function of this gradient rises most."""
+        """Return the step `[B, C, H, W]` of size 1 that most raises a function of this gradient."""
         return gradient.sign()
 
     def project(self, image: Tensor) -> Tensor:
-        """Return an image inside the ball; of the L-infinity ball it is the nearest."""
+        """Return an image `[B, C, H, W]` inside the ball; in the L-infinity ball the nearest."""
         return (self.centre + self.shrink(image - self.centre)).clamp(0, 1)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Draw an image evenly from the ball, then clip it to 0..1."""
+        """Draw an image `[B, C, H, W]` evenly from the ball, then clip it to 0..1."""
         unit = rand_like(self.centre, generator)
         return self.project(self.centre + self.radius * (2 * unit - 1))
 
     def noise(self, generator: torch.Generator) -> Tensor:
-        """Draw an image as far from the centre as an attack may go: its baseline."""
+        """Draw an image `[B, C, H, W]` as far from the centre as an attack may go: its baseline."""
         up = rand_like(self.centre, generator) < 0.5
         return self.project(self.centre + torch.where(up, self.radius, -self.radius))
 
@@ -82,17 +82,17 @@ class L2Ball(Ball):
         return change * (self.radius / _length(change).clamp_min(1e-12)).clamp(max=1)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """Return the gradient at length 1; zero where it vanishes."""
+        """Return the gradient `[B, C, H, W]`, each image's at length 1; zero where it vanishes."""
         return gradient / _length(gradient).clamp_min(1e-30)
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Draw an image evenly from the ball, then clip it to 0..1."""
+        """Draw an image `[B, C, H, W]` evenly from the ball, then clip it to 0..1."""
         way = self.steepest(_normal_like(self.centre, generator))
         size = rand_like(self.centre[:, :1, :1, :1], generator)
         return self.project(self.centre + self.radius * size ** (1 / way[0].numel()) * way)
 
     def noise(self, generator: torch.Generator) -> Tensor:
-        """Draw an image at the ball's rim, then clip it to 0..1."""
+        """Draw an image `[B, C, H, W]` at the ball's rim, then clip it to 0..1."""
         way = self.steepest(_normal_like(self.centre, generator))
         return self.project(self.centre + self.radius * way)
 
@@ -122,11 +122,11 @@ class Patch(Ball):
         return change.clamp(-self.radius, self.radius) * self.mask
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """Return the gradient's sign inside the patch."""
+        """Return the gradient's sign `[B, C, H, W]` inside the patch, 0 outside."""
         return gradient.sign() * self.mask
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Draw an image near the centre; from a patch of noise climbs find less."""
+        """Draw an image `[B, C, H, W]` near the centre; from a patch of noise climbs find less."""
         unit = rand_like(self.centre, generator)
         return self.project(self.centre + 0.1 * self.radius * (2 * unit - 1))
 
@@ -152,7 +152,7 @@ def heaviest_square(weight: Tensor, side: int) -> Tensor:
 
 
 def rand_like(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw in 0..1 where the generator lives, so that every device sees the same numbers."""
+    """Draw `[...]` as `image` in 0..1 where the generator lives; every device sees the same."""
     drawn = torch.rand(image.shape, generator=generator, dtype=image.dtype, device=generator.device)
     return drawn.to(image.device)
 

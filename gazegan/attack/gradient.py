@@ -27,7 +27,7 @@ class Best(NamedTuple):
     value: Tensor
 
     def or_better(self, point: Tensor, value: Tensor) -> "Best":
-        """Choose, row by row, whichever of two is higher."""
+        """Choose, row by row, whichever of two is higher: points `[B, ...]`, values `[B]`."""
         chosen = (value > self.value).view(-1, *[1] * (point.dim() - 1))
         return Best(torch.where(chosen, point, self.point), torch.maximum(value, self.value))
 
@@ -41,7 +41,7 @@ class Terrain(Protocol):
 
 
 def goal_of(fn: Fn, truth: Tensor, error: ErrorDeg, targeted: bool) -> Goal:
-    """Return what an attack climbs: the error, or minus the angle to a target."""
+    """Return what an attack climbs, `[B]` degrees: the error, or minus the angle to a target."""
     return lambda image: -error(fn(image), truth) if targeted else error(fn(image), truth)
 
 
@@ -86,12 +86,12 @@ def pgd(
 ) -> Adversarial:
     """Climb the error by steepest steps inside the ball; keep each image's worst point.
 
-    Starts `restarts` times from a random point drawn with `generator`, or from the image itself
-    where that is None. Without `step_size` the steps shrink by `step_sizes`. If `targeted`, `truth`
-    is what the network is to say. `uphill` turns a gradient into a step of size 1 in another way
-    than the ball's steepest. Raises ValueError where `epsilon` is outside the ball's range,
-    `steps` or `restarts` below 1. Sources: Madry et al., arXiv 1706.06083, section 2.1; momentum:
-    Dong et al., CVPR 2018, equations 6 and 7.
+    `image` is `[B, C, H, W]` in 0..1. Starts `restarts` times from a random point drawn with
+    `generator`, or from the image itself where that is None. Without `step_size` the steps shrink
+    by `step_sizes`. If `targeted`, `truth` is what the network is to say. `uphill` turns a gradient
+    into a step of size 1 in another way than the ball's steepest. Raises ValueError where `epsilon`
+    is outside the ball's range, `steps` or `restarts` below 1. Sources: Madry et al., arXiv
+    1706.06083, section 2.1; momentum: Dong et al., CVPR 2018, equations 6 and 7.
     """
     region = ball(image.detach(), epsilon)
     falling = step_sizes(region.first_step / 2, steps)
@@ -119,10 +119,10 @@ def mi_fgsm(
     targeted: bool = False,
     momentum: float = 1.0,
 ) -> Adversarial:
-    """Climb from the image in `steps` equal steps that gather momentum.
+    """Climb from the image `[B, C, H, W]` in `steps` equal steps that gather momentum.
 
-    Arguments as those of `pgd`, which keeps the worst point where the source keeps the last.
-    Source: Dong et al., CVPR 2018, algorithm 1.
+    Arguments and faults as those of `pgd`, which keeps the worst point where the source keeps the
+    last. Source: Dong et al., CVPR 2018, algorithm 1.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
@@ -134,7 +134,8 @@ def mi_fgsm(
 def step_sizes(epsilon: float, steps: int) -> list[float]:
     """Return `steps` sizes that fall evenly from 2 epsilon; their sum crosses the whole ball.
 
-    The first size is that of Croce and Hein, arXiv 2003.01690, section 3.
+    The first size is that of Croce and Hein, arXiv 2003.01690, section 3. Raises ValueError where
+    `steps` is below 1.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")

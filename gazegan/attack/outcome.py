@@ -50,7 +50,7 @@ def direction_error_deg(output: Tensor, truth: Tensor) -> Tensor:
 def judge(
     fn: Fn, ball: Ball, image: Tensor, truth: Tensor, error: ErrorDeg = angle_error_deg
 ) -> Adversarial:
-    """Compare what `fn` says of `image` with what it says of the ball's centre."""
+    """Compare what `fn` says of `image` `[B, C, H, W]` with what it says of the ball's centre."""
     with torch.no_grad():
         before, after = fn(ball.centre), fn(image)
         return Adversarial(

@@ -68,11 +68,11 @@ class Box:
         return torch.where(self.free, short, latent)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """Return the gradient's sign where latents are free."""
+        """Return the gradient's sign `[M, P]` where latents are free, 0 elsewhere."""
         return gradient.sign() * self.free
 
     def redraw(self, latent: Tensor, share: float, generator: torch.Generator) -> Tensor:
-        """Draw a `share` of the free latents anew; normal, cut off at the bound."""
+        """Draw a `share` of the free latents `[M, P]` anew; normal, cut off at the bound."""
         unit = torch.rand(latent.shape, generator=generator, dtype=torch.float64)
         tail = 0.5 * math.erfc(self.within / math.sqrt(2))
         fresh = torch.special.ndtri(tail + (1 - 2 * tail) * unit).to(latent)

@@ -29,11 +29,12 @@ def square(
 ) -> Adversarial:
     """Change squares of the image by random signs and keep what raises the error.
 
-    Begins with vertical stripes; squares begin with a `share` of the pixels and shrink. Each image
-    is asked about `queries` times. In an L-infinity ball this is the Square attack; in others it is
-    the same search with changes scaled into the ball. If `targeted`, `truth` is what the network is
-    to say. Raises ValueError where `epsilon` is outside the ball's range or `queries` below 1.
-    Source: Andriushchenko et al., ECCV 2020, algorithms 1 and 2.
+    `image` is `[B, C, H, W]` in 0..1. Begins with vertical stripes; squares begin with a `share` of
+    the pixels and shrink. Each image is asked about `queries` times. In an L-infinity ball this is
+    the Square attack; in others it is the same search with changes scaled into the ball. If
+    `targeted`, `truth` is what the network is to say. Raises ValueError where `epsilon` is outside
+    the ball's range or `queries` below 1. Source: Andriushchenko et al., ECCV 2020, algorithms 1
+    and 2.
     """
     if queries < 1:
         raise ValueError(f"queries must be at least 1, got {queries}")

@@ -92,7 +92,8 @@ def random_noise(
 ) -> Adversarial:
     """Change an image at random as far as the ball lets: the baseline of an attack's size.
 
-    In an L-infinity ball every value changes by plus or minus `epsilon`.
+    `image` is `[B, C, H, W]` in 0..1. In an L-infinity ball every value changes by plus or minus
+    `epsilon`. Raises ValueError where that is outside the ball's range.
     """
     region = ball(image.detach(), epsilon)
     with evaluating(fn):

@@ -60,6 +60,7 @@ class Toward(click.ParamType):  # type: ignore[type-arg]
     name = "left|right|up|down|PITCH,YAW"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        """Turn a name or PITCH,YAW into angles in -90..90 degrees; else raises BadParameter."""
         if isinstance(value, tuple):
             return value
         if value in WAYS:
@@ -122,7 +123,7 @@ def attacks(eyes: Victims, how: Choices) -> dict[str, Attack]:
 
 
 def learn(eyes: Victims, how: Choices, sizes: list[float]) -> dict[float, tuple[Tensor, MakeBall]]:
-    """Find one change for all eyes at each size."""
+    """Find one change `[1, C, H, W]` for all eyes at each size, and the balls it fits into."""
     from gazegan.attack import universal
 
     found = {}

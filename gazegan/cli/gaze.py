@@ -96,7 +96,10 @@ def _looks(size: tuple[int, int] | None, channels: int) -> str:
 
 
 def of_heads(network: Regressor, batch: EyeBatch) -> Callable[[Tensor], Tensor]:
-    """Return a network of images alone: if it reads the head's yaw, with those of a batch."""
+    """Return a network of images alone: if it reads the head's yaw, with those of a batch.
+
+    It maps the batch's images `[B, C, H, W]` to `[B, 2]`.
+    """
     from functools import partial
 
     from gazegan.predict import head_turn

@@ -62,8 +62,8 @@ def export_folder(store: Store, out: Path, progress: Progress | None = None) -> 
 def export_npz(store: Store, out: Path, progress: Progress | None = None) -> None:
     """Write everything as NumPy arrays in one file, readable without pickle.
 
-    images uint8 [N, H, W, C]; masks uint8 [N, H, W, K]; direction_deg and eccentricity_deg
-    float32 [N] of the gaze; every other label as EyeBatch documents it, angles in rad; and the
+    images uint8 `[N, H, W, C]`; masks uint8 `[N, H, W, K]`; direction_deg and eccentricity_deg
+    float32 `[N]` of the gaze; every other label as EyeBatch documents it, angles in rad; and the
     names of what they count. Labels that the store lacks are absent. Entries are stored
     uncompressed with a fixed date, so the same store gives the same bytes. Raises as
     `export_folder` does.

@@ -42,11 +42,15 @@ class Photographs:
 
     @cached_property
     def labels(self) -> dict[str, Tensor]:
-        """Every label that is known of at least one photograph, for all of them."""
+        """Labels by name: `gaze` and `head` `[N, 2]` rad, `side` and `subject` `[N]` int64.
+
+        The gaze is there if it is known of all photographs, the others if it is of one; where a
+        photograph has none, `head` is NaN and the other two are UNKNOWN.
+        """
         return _labels(self.photos, self.subjects)
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
-        """Decode the photographs at `indices` [B]; raises DataError naming an unreadable one."""
+        """Decode the photographs at `indices` `[B]`; raises DataError naming an unreadable one."""
         index = torch.as_tensor(indices, dtype=torch.int64)
         images = [load(self.photos[i], self.size, self.channels) for i in index.tolist()]
         image = torch.stack(images).to(torch.float32) / 255

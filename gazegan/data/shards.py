@@ -146,7 +146,10 @@ def _check_codes(batch: EyeBatch, subjects: int) -> None:
 
 
 def pack(batch: EyeBatch) -> dict[str, Tensor]:
-    """Return the present fields by name, image and masks rounded to uint8."""
+    """Return the present fields by name; image `[B, C, H, W]` and masks are rounded to uint8.
+
+    Raises ValueError where masks do not sum to one.
+    """
     tensors = {name: value for name in FIELDS if (value := getattr(batch, name)) is not None}
     tensors["image"] = (batch.image * 255).round().to(torch.uint8)
     if batch.masks is not None:

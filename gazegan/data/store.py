@@ -42,6 +42,7 @@ class Store:
 
     @property
     def channels(self) -> int:
+        """Channels of the images: 1 (grey) or 3 (RGB)."""
         return self.manifest.channels
 
     @property
@@ -55,7 +56,7 @@ class Store:
         return MASKS if "masks" in self.fields else ()
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
-        """Return the eyes at `indices` [B], in that order; images and masks as floats in 0..1.
+        """Return the eyes at `indices` `[B]`, in that order; images and masks as floats in 0..1.
 
         Raises DataError naming a shard that is missing or damaged.
         """
@@ -79,7 +80,7 @@ def gather(
 ) -> EyeBatch:
     """Collect rows of parts that lie one after the other, reading each part once.
 
-    `indices` [B] count through all parts; `read(part, rows)` returns rows of one part. Raises
+    `indices` `[B]` count through all parts; `read(part, rows)` returns rows of one part. Raises
     IndexError for an index outside the parts.
     """
     index = torch.as_tensor(indices, dtype=torch.int64)

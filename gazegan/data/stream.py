@@ -51,10 +51,11 @@ class MemorySamples:
 
     @property
     def channels(self) -> int:
+        """Channels of the images: 1 (grey) or 3 (RGB)."""
         return self.batch.channels
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
-        """Return the eyes at `indices` [B], in that order."""
+        """Return the eyes at `indices` `[B]`, in that order."""
         return self.batch[torch.as_tensor(indices, dtype=torch.int64)]
 
 
@@ -76,10 +77,11 @@ class RenderedSamples:
 
     @property
     def channels(self) -> int:
+        """Channels of the images: 1 (grey) or 3 (RGB)."""
         return self.recipe.image.channels
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
-        """Render the eyes at `indices` [B], in that order."""
+        """Render the eyes at `indices` `[B]`, in that order."""
         return render_indices(self.recipe, self.seed, torch.as_tensor(indices, dtype=torch.int64))
 
 
@@ -107,10 +109,11 @@ class JoinedSamples:
 
     @property
     def channels(self) -> int:
+        """Channels of the images: 1 (grey) or 3 (RGB)."""
         return self.parts[0].channels
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
-        """Return the eyes at `indices` [B], counted through all parts, in that order."""
+        """Return the eyes at `indices` `[B]`, counted through all parts, in that order."""
         return gather(indices, [len(part) for part in self.parts], self._rows)
 
     def _rows(self, part: int, rows: Tensor) -> EyeBatch:

@@ -50,7 +50,7 @@ def pair_direction_deg(output: Tensor) -> Tensor:
 
 
 def apart(a: Tensor, b: Tensor, period: float | None = None) -> Tensor:
-    """Return a - b; of outputs that repeat after `period`, such as directions, the shorter way."""
+    """Return a - b `[...]`; the shorter way if outputs repeat after `period`, as directions do."""
     away = a - b
     return away if period is None else away - period * torch.round(away / period)
 
@@ -99,11 +99,12 @@ def smoothgrad(
     samples: int = 32,
     sigma: float = 0.05,
 ) -> Attribution:
-    """Return the mean gradient over `samples` copies of `image` with normal noise.
+    """Return the mean gradient over `samples` copies of `image` `[B, C, H, W]` with normal noise.
 
     `sigma` is the noise's standard deviation in units of the image's 0..1; `generator` draws it.
-    The map is the mean gradient itself, not times the input. Otherwise as `gradient_x_input`.
-    Source: Smilkov et al., arXiv 1706.03825.
+    The map is the mean gradient itself, not times the input. Raises ValueError where `samples` is
+    below 1 or `sigma` negative. Otherwise as `gradient_x_input`. Source: Smilkov et al., arXiv
+    1706.03825.
     """
     if samples < 1 or not sigma >= 0:
         raise ValueError(f"{samples} samples of noise {sigma} cannot be taken")
@@ -128,10 +129,11 @@ def occlusion(
 ) -> Attribution:
     """Return how far an output falls where a square of `image` shows `baseline`'s pixels instead.
 
-    Squares of `window` px stand every `stride` px, cut off at the lower and the right border; a
-    pixel has the mean of those that cover it. `period` is that of the output, 360 for directions.
-    Takes no gradient, so that `fn` need not have one. Raises ValueError where squares do not fit
-    into the image or leave gaps. Source: Zeiler & Fergus, ECCV 2014, section 4.2.
+    Both are `[B, C, H, W]`. Squares of `window` px stand every `stride` px, cut off at the lower
+    and the right border; a pixel has the mean of those that cover it. `period` is that of the
+    output, 360 for directions. Takes no gradient, so that `fn` need not have one. Raises ValueError
+    where squares do not fit into the image or leave gaps. Source: Zeiler & Fergus, ECCV 2014,
+    section 4.2.
     """
     height, width = image.shape[-2:]
     if not 1 <= stride <= window <= min(height, width):

@@ -144,7 +144,7 @@ def scenes(
 def shown(
     recipe: Recipe, drawn: EyeParams, textures: Tensor, sided: bool
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Render scenes; images, and circumstances `[B]` rad, of one side where `sided`."""
+    """Render scenes; images `[B, C, H, W]` and circumstances `[B]` rad, of one side if `sided`."""
     needs, step = effects.of_recipe(recipe), chunk(recipe.image)
     parts = [
         expose(drawn[at : at + step], textures[at : at + step], recipe.image, needs).image
@@ -162,7 +162,7 @@ def shown(
 def renders(
     recipe: Recipe, seed: int, indices: Tensor, sided: bool, known: dict[str, Tensor]
 ) -> Tensor:
-    """Render images of `scenes`, without gradients."""
+    """Render images `[B, C, H, W]` of `scenes`, without gradients."""
     with torch.no_grad():
         return shown(recipe, *scenes(recipe, seed, indices, sided, known), sided)[0]
 

@@ -52,6 +52,7 @@ class Place:
 
     @classmethod
     def of(cls, recipe: Recipe, names: Sequence[str]) -> Self:
+        """Return where a recipe's distributions of the J parameters `names` lie, in float64."""
         spreads = [recipe.eyes.spread(name) for name in names]
         rough = torch.tensor([_rough(spread) for spread in spreads], dtype=torch.float64)
         follows = torch.tensor([spread.of is not None for spread in spreads], dtype=torch.bool)
@@ -79,8 +80,9 @@ def drawn_moved(
 def moved(recipe: Recipe, names: Sequence[str], shift: Tensor, growth: Tensor) -> Recipe:
     """Return the recipe with parameters `names` shifted and stretched as `drawn_moved` does.
 
-    A uniform range stays uniform, a normal normal; what follows another parameter gets another
-    offset. What would be impossible is left as it was.
+    `shift` and `growth` are `[J]`, one for each name. A uniform range stays uniform, a normal
+    normal; what follows another parameter gets another offset. What would be impossible is left as
+    it was.
     """
     how = dict(zip(names, zip(shift.tolist(), growth.tolist(), strict=True), strict=True))
 

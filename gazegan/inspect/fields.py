@@ -32,6 +32,7 @@ class Axis:
 
     @property
     def period(self) -> int:
+        """Number of places after which what they see repeats, moved by `shift`."""
         return len(self.spans)
 
     @property

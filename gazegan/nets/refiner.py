@@ -55,7 +55,7 @@ class RefinerConfig(Config):
 
 
 def add_soft(image: Tensor, change: Tensor) -> Tensor:
-    """Move `image` (0..1) towards 1 or 0 by tanh of `change`; no change is the identity."""
+    """Move `image` `[...]` in 0..1 towards 1 or 0 by tanh of `change` `[...]`; 0 leaves it."""
     share = torch.tanh(change)
     return image + share * torch.where(share > 0, 1 - image, image)
 

@@ -226,7 +226,8 @@ class Regressor(nn.Module):
     def answer(self, image: Tensor, turn: Tensor | None = None) -> Answer:
         """Return what `forward` returns, with the spread of networks that answer one.
 
-        Spreads lie in SPREAD_DEG; halfway of their logarithm is where the last layer says 0.
+        `image` is `[B, C, H, W]` in 0..1, `turn` `[B]` rad. Spreads lie in SPREAD_DEG; halfway of
+        their logarithm is where the last layer says 0.
         """
         seen = middle(image, self.config.view)
         if self.config.knots > 1:

@@ -23,6 +23,7 @@ def styles(count: int) -> list[dict[str, Any]]:
 
 
 def new_figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """Return a figure of 792 x 506 px and its axes, dressed."""
     figure = Figure(figsize=(7.2, 4.6), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     dress(axes, title, x, y)
@@ -30,6 +31,7 @@ def new_figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def dress(axes: Axes, title: str, x: str, y: str) -> None:
+    """Give axes a title, the labels `x` and `y`, a grid and a frame of two sides."""
     axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=10)
     axes.set_xlabel(x, color=INK, fontsize=10.5)
     axes.set_ylabel(y, color=INK, fontsize=10.5)
@@ -41,12 +43,14 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def legend(axes: Axes, loc: Corner) -> None:
+    """Put the legend at a corner of the axes, or where there is most room."""
     axes.legend(
         loc=loc, fontsize=9.5, labelcolor=INK, facecolor="white", framealpha=0.9, edgecolor="none"
     )
 
 
 def png_of(figure: Figure) -> bytes:
+    """Return the bytes of a figure as PNG, without the name of the software."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png", metadata={"Software": None})

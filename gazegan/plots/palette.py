@@ -11,4 +11,5 @@ SERIES = ("#1f6f9c", "#d1603d", "#3d8b5f", "#8a5ba6", "#b8892a")
 
 
 def floats(values: ArrayLike) -> Floats:
+    """Return values as an array of float64, in the same shape."""
     return np.asarray(values, dtype=np.float64)

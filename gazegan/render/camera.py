@@ -48,7 +48,7 @@ class Camera:
 
     @property
     def distance(self) -> Tensor:
-        """Depth [B] of the eyeball's centre, mm."""
+        """Depth `[B]` of the eyeball's centre, mm."""
         return self.eye[:, 2]
 
     def project(self, points: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def distort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def undistort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the slopes that `distort` bends to (x, y), by Newton's method.
+    """Return the slopes `[B, H, W]` that `distort` bends to (x, y), by Newton's method.
 
     It finds them wherever the lens does not fold the image, as recipes promise.
     """

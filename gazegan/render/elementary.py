@@ -16,12 +16,12 @@ _STEEPEST = 40.0
 
 
 def sqrt(x: Tensor) -> Tensor:
-    """Square root with a floor, so that its gradient stays finite at and below zero."""
+    """Square root `[...]` with a floor, so that its gradient stays finite at and below zero."""
     return x.clamp(min=_TINY).sqrt_()
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """The logistic function, 0..1.
+    """The logistic function `[...]`, 0..1.
 
     By `exp`, which costs a third of `tanh`; the bound keeps its gradient finite.
     """
@@ -29,7 +29,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def ramp(x: Tensor, middle: Tensor | float, width: float) -> Tensor:
-    """The logistic function of (x - middle) / width; `width` may be negative."""
+    """The logistic function `[...]` of (x - middle) / width; `width` may be negative."""
     if isinstance(middle, Tensor):
         return _logistic(torch.sub(middle / width, x, alpha=1 / width))
     return _logistic(torch.rsub(x, middle / width, alpha=1 / width))
@@ -41,7 +41,7 @@ def _logistic(down: Tensor) -> Tensor:
 
 
 def bump(x: Tensor, y: Tensor | None = None) -> Tensor:
-    """exp(-x^2 - y^2).
+    """exp(-x^2 - y^2) `[...]`.
 
     Taken from zero, which spares a walk through memory to turn the sign.
     """
@@ -50,23 +50,23 @@ def bump(x: Tensor, y: Tensor | None = None) -> Tensor:
 
 
 def power(base: Tensor, exponent: Tensor | float) -> Tensor:
-    """Raise positive `base` to `exponent`."""
+    """Raise positive `base` `[...]` to `exponent`, which may broadcast."""
     return (exponent * base.log()).exp_()
 
 
 def exp2(x: Tensor) -> Tensor:
-    """Two to the power of x."""
+    """Two to the power of x `[...]`."""
     return torch.exp(math.log(2) * x)
 
 
 def fourth(x: Tensor) -> Tensor:
-    """The fourth power."""
+    """The fourth power of x `[...]`."""
     square = x * x
     return square * square
 
 
 def turn(u: Tensor, v: Tensor) -> Tensor:
-    """The polar angle of (u, v) in turns, 0..1, rising from -u through -v, u and v to -u."""
+    """The polar angle `[...]` of (u, v) in 0..1 turns, rising from -u through -v, u and v to -u."""
     radius = sqrt(u * u + v * v)
     half = torch.atan(v / (radius + u.abs()))
     behind = torch.where(v < 0, -half - math.pi / 2, math.pi / 2 - half)
@@ -74,5 +74,5 @@ def turn(u: Tensor, v: Tensor) -> Tensor:
 
 
 def angle(u: Tensor, v: Tensor) -> Tensor:
-    """The polar angle of (u, v), -pi..pi rad: atan2(v, u) where u^2 + v^2 is not tiny."""
+    """The polar angle `[...]` of (u, v), -pi..pi rad: atan2(v, u) where u^2 + v^2 is not tiny."""
     return 2 * math.pi * (turn(u, v) - 0.5)

@@ -125,8 +125,8 @@ def irradiance(pane: Pane, normal: Tensor) -> Tensor:
 def wrapped(cosine: Tensor, radius: Tensor) -> Tensor:
     """The mean clamped cosine over a light of angular `radius` (its sine), smooth at the horizon.
 
-    Equals the cosine where the whole light is above the surface's horizon, 0 where it is below;
-    a parabola joins them with equal slopes.
+    `cosine` is `[B, H, W]`, `radius` `[B, 1, 1]`. Equals the cosine where the whole light is above
+    the surface's horizon, 0 where it is below; a parabola joins them with equal slopes.
     """
     near = torch.minimum(torch.maximum(cosine, -radius), radius) + radius
     return near * near / (4 * radius) + (cosine - radius).clamp(min=0)

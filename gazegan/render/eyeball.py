@@ -95,12 +95,12 @@ class EyeHit:
 
 
 def limbus_depth(p: EyeParams) -> Tensor:
-    """Distance of the limbus' plane from the eyeball's centre, mm."""
+    """Distance `[B, 1, 1]` of the limbus' plane from the eyeball's centre, mm."""
     return sqrt(p.eyeball_radius**2 - p.limbus_radius**2)
 
 
 def sagitta(p: EyeParams) -> Tensor:
-    """Depth of the limbus' plane behind the apex of the cornea, mm.
+    """Depth `[B, 1, 1]` of the limbus' plane behind the apex of the cornea, mm.
 
     The cornea is a conicoid, r^2 = 2 R s - (1 + Q) s^2 at depth s behind its apex (Kiely, Smith &
     Carney, Optica Acta 1982), R its radius at the apex and Q its asphericity.
@@ -110,7 +110,7 @@ def sagitta(p: EyeParams) -> Tensor:
 
 
 def cornea_offset(p: EyeParams) -> Tensor:
-    """Distance from the eyeball's centre to the cornea's, that of curvature at its apex, mm.
+    """Distance `[B, 1, 1]` from the eyeball's centre to that of curvature at the cornea's apex, mm.
 
     Cornea and sclera meet at the limbus, whose radius is given; the apex follows.
     """
@@ -118,7 +118,7 @@ def cornea_offset(p: EyeParams) -> Tensor:
 
 
 def iris_depth(p: EyeParams) -> Tensor:
-    """Distance of the plane of the pupil's edge from the eyeball's centre, mm."""
+    """Distance `[B, 1, 1]` of the plane of the pupil's edge from the eyeball's centre, mm."""
     return limbus_depth(p) + sagitta(p) - p.chamber_depth
 
 
@@ -136,6 +136,7 @@ def hit_sphere(r: Rays, radius: Tensor) -> tuple[Tensor, Tensor]:
 def hit_cornea(p: EyeParams, axis: Tensor, r: Rays) -> tuple[Tensor, Tensor, Tensor]:
     """Return the near point on the cornea's conicoid, its normal there, and mm inside its outline.
 
+    Points, mm, and unit normals are `[3, B, H, W]`, the last `[B, H, W]`; `axis` is `[3, B, 1, 1]`.
     With w the height over the centre of curvature x0, the conicoid is |x - x0|^2 + Q (R - w)^2 =
     R^2; along a ray that is quadratic. Rays that pass by get a point near it.
     """
@@ -152,7 +153,10 @@ def hit_cornea(p: EyeParams, axis: Tensor, r: Rays) -> tuple[Tensor, Tensor, Ten
 
 
 def refract(way: Tensor, normal: Tensor, index: float) -> Tensor:
-    """Refract unit directions at outward unit normals into a medium of `index` (Snell's law)."""
+    """Refract unit directions at outward unit normals into a medium of `index` (Snell's law).
+
+    All are `[3, B, H, W]`, and so is what is returned.
+    """
     cos_in = -dot(way, normal).clamp(max=-1e-3)
     eta = 1 / index
     cos_out = sqrt(1 - eta * eta * (1 - cos_in * cos_in))
@@ -171,13 +175,16 @@ class Beam:
     dv: Tensor
 
     def down_to(self, height: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (u, v) where the rays reach a plane across the optical axis."""
+        """Return (u, v) `[B, H, W]` mm where the rays reach a plane across the optical axis.
+
+        `height` `[B, 1, 1]` is its distance from the eyeball's centre, mm.
+        """
         down = self.height - height
         return self.u + down * self.du, self.v + down * self.dv
 
 
 def enter(p: EyeParams, where: Pose, way: Tensor, cornea: Tensor, normal: Tensor) -> Beam:
-    """Refract sight along `way` into the eye at points and normals of the cornea."""
+    """Refract sight along `way` into the eye at points and normals `[3, B, H, W]` of the cornea."""
     x, y, z = to_frame(where.eye, cornea)
     dx, dy, dz = to_frame(where.eye, refract(unit(way), normal, AQUEOUS))
     deep = 1 / dz.clamp(min=_SLANT)

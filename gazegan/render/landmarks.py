@@ -54,7 +54,7 @@ def caruncle_points(p: EyeParams, where: Pose) -> Tensor:
 
 
 def caruncle_centre(p: EyeParams) -> tuple[Tensor, Tensor]:
-    """The caruncle's centre (u, v) mm, just inside the inner canthus."""
+    """The caruncle's centre (u, v) `[B, 1, 1]` mm, just inside the inner canthus."""
     return p.canthus_inner - 0.9 * p.caruncle, -p.canthus_drop - 0.5 * p.canthus_tilt + 0.15
 
 

@@ -94,7 +94,8 @@ class Glass:
 def crossing(head: Tensor, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
     """Return where rays cross the plane of the glasses.
 
-    (x, y) mm in the head's frame, and how many times `way` beyond `at` that is.
+    (x, y) `[B, H, W]` mm in the head's frame `[B, 3, 3]`, and how many times `way` beyond `at` that
+    is.
     """
     at, way = shape.to_frame(head, rays.at), shape.to_frame(head, rays.way)
     t = (-BEFORE_EYE - at[2]) / way[2].clamp(min=_SLANT)
@@ -102,7 +103,7 @@ def crossing(head: Tensor, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def outline(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
-    """Signed distance, mm, of (u, v) inside the middle line of the rim.
+    """Signed distance `[B, H, W]`, mm, of (u, v) inside the middle line of the rim.
 
     A superellipse, round to rectangular by `lens_round`, narrower below by `lens_taper` as a
     teardrop is.

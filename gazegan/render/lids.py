@@ -19,7 +19,8 @@ _FOLD = 0.14
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return height v of the upper margin, of the lower margin, and the place 0..1 along the lids.
 
-    The margins follow the eye's pitch, meet in the canthi, of which the outer one follows too, and
+    All are `[B, H, W]` as `u` is; lengths are mm; `lift` `[B, 1, 1]` is that of the pose. The
+    margins follow the eye's pitch, meet in the canthi, of which the outer one follows too, and
     never cross. An epicanthic fold lowers the nasal end of the upper one, over the caruncle.
     """
     along = ((u + p.canthus_outer) / (p.canthus_inner + p.canthus_outer)).clamp(0, 1)
@@ -60,7 +61,7 @@ class Lids:
 
 
 def place(p: EyeParams, lift: Tensor, u: Tensor, v: Tensor) -> Lids:
-    """Place points (u, v) of the face relative to the lids."""
+    """Place points (u, v) `[B, H, W]` mm of the face relative to the lids; `lift` is the pose's."""
     upper, lower, along = margins(p, lift, u)
     under, rise = upper - v, v - lower
     bulge = sqrt(4 * along * (1 - along))

@@ -152,20 +152,24 @@ def _grey(light: Tensor) -> Tensor:
 
 
 def schlick(cosine: Tensor, base: Tensor | float) -> Tensor:
-    """Fresnel reflectance by Schlick's approximation (Comput. Graph. Forum 1994, eq. 15)."""
+    """Fresnel reflectance `[B, H, W]` by Schlick's approximation.
+
+    `base` is that where seen squarely. Source: Comput. Graph. Forum 1994, eq. 15.
+    """
     rest = 1 - cosine.clamp(0, 1)
     share: Tensor = base + (1 - base) * fourth(rest) * rest
     return share
 
 
 def mirror(way: Tensor, normal: Tensor) -> Tensor:
-    """Reflect directions at unit normals."""
+    """Reflect directions `[3, B, H, W]` at unit normals `[3, B, H, W]`."""
     return torch.addcmul(way, shape.dot(way, normal), normal, value=-2)
 
 
 def lobe(reflected: Tensor, lamp: Tensor, radius_deg: Tensor, footprint_rad: Tensor) -> Tensor:
     """Brightness 0..1 of a lamp's reflection, dimmed where a pixel is larger than the lamp.
 
+    Directions `reflected` `[3, B, H, W]` and `lamp` `[3, B, 1, 1]` give `[B, H, W]`.
     `footprint_rad` is the angle through which the reflection turns across one pixel.
     """
     wide2 = (radius_deg * (math.pi / 180)) ** 2
@@ -174,7 +178,7 @@ def lobe(reflected: Tensor, lamp: Tensor, radius_deg: Tensor, footprint_rad: Ten
 
 
 def reflex(p: EyeParams, lamp: Lamps) -> Tensor:
-    """Light by channel that LEDs beside the camera draw from the retina, seen in the pupil."""
+    """Light `[C, B, 1, 1]` that LEDs beside the camera draw from the retina, seen in the pupil."""
     tint: Tensor = p.side.new_tensor(lamp.band.retina)[:, None, None, None]
     return tint * leds.reflex(p, lamp.leds)
 
@@ -195,13 +199,16 @@ class Mirror:
 
 
 def cornea(p: EyeParams, eye: EyeHit, way: Tensor, pixel_mm: Tensor) -> Mirror:
-    """The tear film on the cornea."""
+    """The tear film on the cornea; `way` `[3, B, H, W]` are unit directions of sight."""
     turn = pixel_mm * (2 / p.cornea_radius + 1 / p.distance)
     return Mirror(way, eye.normal, eye.cornea, turn, CORNEA)
 
 
 def tears(p: EyeParams, eye: EyeHit, way: Tensor, pixel_mm: Tensor) -> Mirror:
-    """The tear film on the sclera, whose unevenness smears its reflections."""
+    """The tear film on the sclera, whose unevenness smears its reflections.
+
+    `way` `[3, B, H, W]` are unit directions of sight.
+    """
     turn = pixel_mm * (2 / p.eyeball_radius + 1 / p.distance) + _UNEVEN
     return Mirror(way, eye.sclera / p.eyeball_radius, eye.sclera, turn, CORNEA)
 

@@ -13,13 +13,14 @@ Values = list[Value]
 
 
 def select(p: Program, out: Any, x: Value, dim: int, index: int) -> Values:
+    """Return the places at one index of an axis; nothing is recorded."""
     return [Value(x.at.take(index, _lead(x, dim)), x.size)]
 
 
 def narrow(
     p: Program, out: Any, x: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> Values:
-    """A slice."""
+    """Return a slice of an axis; along an axis of planes loads are recorded."""
     if not _of_plane(x, dim):
         cut = [slice(None)] * x.at.ndim
         cut[_lead(x, dim)] = slice(start, end, step)
@@ -32,6 +33,7 @@ def narrow(
 
 
 def unsqueeze(p: Program, out: Any, x: Value, dim: int) -> Values:
+    """Return the places with an axis of length 1 more, or less; nothing is recorded."""
     if not x.size:
         return [Value(x.at.reshape(out.shape), None)]
     if out.ndim - 2 < x.at.ndim + 1 and x.at.ndim == 0 and out.shape == (1, x.size[1]):
@@ -42,6 +44,7 @@ def unsqueeze(p: Program, out: Any, x: Value, dim: int) -> Values:
 
 
 def view(p: Program, out: Tensor, x: Value, *_: Any) -> Values:
+    """Return the places in another shape; where planes change, joins and loads are recorded."""
     if not x.size:
         return [Value(x.at.reshape(out.shape), None)]
     if tuple(out.shape[-2:]) == x.size and out.ndim > 1:
@@ -58,6 +61,7 @@ def view(p: Program, out: Tensor, x: Value, *_: Any) -> Values:
 
 
 def permute(p: Program, out: Any, x: Value, dims: Sequence[int]) -> Values:
+    """Return the places with their axes in another order; nothing is recorded."""
     count = x.at.ndim + (2 if x.size else 0)
     order = [d % count for d in dims]
     if x.size and order[-2:] != [count - 2, count - 1]:
@@ -66,16 +70,19 @@ def permute(p: Program, out: Any, x: Value, dims: Sequence[int]) -> Values:
 
 
 def transpose(p: Program, out: Any, x: Value, one: int, other: int) -> Values:
+    """Return the places with two axes exchanged; nothing is recorded."""
     order = list(range(out.ndim))
     order[one], order[other] = order[other], order[one]
     return permute(p, out, x, order)
 
 
 def unbind(p: Program, out: Any, x: Value, dim: int = 0) -> Values:
+    """Return the places at each index of an axis, apart; nothing is recorded."""
     return [select(p, None, x, dim, k)[0] for k in range(x.at.shape[_lead(x, dim)])]
 
 
 def stack(p: Program, out: Any, parts: Sequence[Value], dim: int = 0) -> Values:
+    """Return the places of several values along a new axis; nothing is recorded."""
     size = parts[0].size
     axis = dim % out.ndim
     if size and axis > parts[0].at.ndim:
@@ -84,6 +91,7 @@ def stack(p: Program, out: Any, parts: Sequence[Value], dim: int = 0) -> Values:
 
 
 def cat(p: Program, out: Tensor, parts: Sequence[Value], dim: int = 0) -> Values:
+    """Return the places of several values along an axis; along one of planes joins are recorded."""
     first = parts[0]
     if any((part.size is None) != (first.size is None) for part in parts):
         raise UntraceableError("numbers beside planes")
@@ -107,6 +115,7 @@ def index(p: Program, out: Any, x: Value, places: Sequence[Any]) -> Values:
 
 
 def mean(p: Program, out: Any, x: Value, dims: Any, keepdim: bool = False, **_: Any) -> Values:
+    """Record the mean over axes, as sums times a constant; return its places."""
     count = x.at.ndim + (2 if x.size else 0)
     at = x.at
     for dim in sorted((d % count for d in dims), reverse=True):

@@ -31,7 +31,7 @@ class Opening:
 def between_lids(s: Sight, sun: Tensor, bare: Tensor) -> Opening:
     """Paint what lies between the lids; `sun` is the share of the key light that reaches the face.
 
-    `bare` is the coverage of what neither lid nor the lower margin hides.
+    `bare` is the coverage of what neither lid nor the lower margin hides; both are `[B, H, W]`.
     """
     level = light.level(s.p, s.lamp)
     eye, reach = eyeball.hit_eye(s.p, s.where, s.rays), _lid_shadow(s, sun)

@@ -37,8 +37,8 @@ def converge(params: EyeParams, indices: Tensor) -> EyeParams:
 def share_camera(params: EyeParams, indices: Tensor) -> EyeParams:
     """Let both eyes of a face be seen by one camera, the right eye's.
 
-    What a recipe says toward temple or nose is meant of the right eye; toward those of the left it
-    has the other sign.
+    `indices` `[B]` are those of the eyes. What a recipe says toward temple or nose is meant of the
+    right eye; toward those of the left it has the other sign.
     """
     sign = (1 - 2 * (indices % 2)).to(params.side.dtype)
     return replace(

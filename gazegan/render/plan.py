@@ -187,6 +187,7 @@ class Plan:
         return list(found)
 
     def order(self) -> list[Loop]:
+        """Return the loops in the order in which they are run."""
         return sorted({*self.loops, *self.stores})
 
     def source(self, place: int) -> int:

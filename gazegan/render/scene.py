@@ -116,7 +116,7 @@ def render(params: EyeParams, seed: Tensor, image: Image, needs: Effects | None 
 
 
 def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pixels:
-    """Render the pixels of eyes; arguments as those of `render`."""
+    """Render the pixels of eyes `[B]`; arguments as those of `render`."""
     sight = look(params, seed, image, needs)
     radiance, masks = paint(sight)
     deep: tuple[Tensor, ...] = relief(sight) if image.depth else ()
@@ -136,7 +136,7 @@ def expose(params: EyeParams, seed: Tensor, image: Image, needs: Effects) -> Pix
 
 
 def plainly(params: EyeParams, seed: Tensor, image: Image, needs: Effects, rows: Rows) -> None:
-    """Fill rows with what `expose` renders."""
+    """Fill rows with what `expose` renders of eyes `[B]`."""
     rows.put(expose(params, seed, image, needs))
 
 
@@ -161,7 +161,7 @@ class Window:
 def look(
     params: EyeParams, seed: Tensor, image: Image, needs: Effects, window: Window | None = None
 ) -> Sight:
-    """Find what every pixel sees, or every one of a window; arguments as those of `render`."""
+    """Find what pixels `[B, H, W]` see, or those of a window; arguments as those of `render`."""
     p = shape.per_pixel(params)
     where, view = _placed(p, image, needs)
     if window is not None:
@@ -177,7 +177,7 @@ def look(
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:
-    """Return the labels of eyes that are not images, by their names in EyeBatch."""
+    """Return the labels of eyes `[B]` that are not images, by their names in EyeBatch."""
     p = shape.per_pixel(params)
     return labels.label(p, *_placed(p, image, needs), image)
 

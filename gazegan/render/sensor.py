@@ -57,8 +57,8 @@ def grey(image: Tensor) -> Tensor:
 def transfer(light: Tensor, contrast: Tensor) -> Tensor:
     """Encode linear light: gamma 1/2.2, contrast about mid-grey, soft toe and shoulder.
 
-    A hard end at black would swallow dark irises, which cameras' curves and their lenses' veiling
-    glare keep apart from pupils.
+    `light` is `[3, B, H, W]`, `contrast` `[B, 1, 1]`. A hard end at black would swallow dark
+    irises, which cameras' curves and their lenses' veiling glare keep apart from pupils.
     """
     encoded = power(light.clamp(min=1e-5), 1 / 2.2)
     encoded = torch.addcmul(0.45 * (1 - contrast), encoded, contrast)

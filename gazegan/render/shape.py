@@ -50,12 +50,12 @@ def from_frame(frame: Tensor, vector: Tensor) -> Tensor:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the scalar product over the leading component axis."""
+    """Return the scalar product `[...]` of vectors `[3, ...]`."""
     return (a[0] * b[0]).addcmul_(a[1], b[1]).addcmul_(a[2], b[2])
 
 
 def unit(a: Tensor) -> Tensor:
-    """Scale vectors over the leading component axis to length 1."""
+    """Scale vectors `[3, ...]` to length 1."""
     return a / sqrt(dot(a, a))
 
 
@@ -105,7 +105,7 @@ def coverage(f: Tensor) -> Tensor:
 
 
 def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
-    """Return the height `h` mm of the face above the eyeball's centre at (u, v) mm.
+    """Return the height `h` mm of the face above the eyeball's centre at (u, v) `[B, H, W]` mm.
 
     Symmetric about the head's mid-sagittal plane, `ipd` / 2 nasal of the eye, without a kink there:
     both eyes of a face lie under one surface.

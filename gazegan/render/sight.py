@@ -86,7 +86,7 @@ class Part:
         return type(planes)(**{name: plane[..., rows, columns] for name, plane in named.items()})
 
     def paste(self, plane: Tensor) -> Tensor:
-        """Put it back into images that are zero elsewhere."""
+        """Put it back into images `[..., H, W]` that are zero elsewhere."""
         beside = (self.left, self.width - self.right, self.top, self.height - self.bottom)
         return plane if self.whole else F.pad(plane, beside)
 

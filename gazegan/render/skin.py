@@ -83,7 +83,7 @@ def _outer(p: EyeParams, u: Tensor, lids: Lids) -> Tensor:
 
 
 def shaded(light: Tensor, depth: Tensor, where: Tensor) -> Tensor:
-    """What a shade of a depth leaves of light."""
+    """What a shade `where` `[B, H, W]` of `depth` `[B, 1, 1]` leaves of light `[B, H, W]`."""
     return torch.addcmul(light, depth * where, light, value=-1)
 
 

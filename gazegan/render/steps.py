@@ -48,10 +48,11 @@ class Program:
         return self._places[step]
 
     def constant(self, value: float, kind: str) -> int:
+        """Return the place of a constant number of a kind."""
         return self.add("const", (float(value) if kind == "f" else int(value),), kind)
 
     def plane(self, values: Tensor) -> int:
-        """A constant plane, or number where all are one."""
+        """Return the place of a constant plane `[rows, columns]`, or of a number if all agree."""
         kind = kind_of(values)
         first = values.flatten()[0]
         if bool((values == first).all()):
@@ -131,7 +132,7 @@ _FOLDED: dict[str, Callable[..., float]] = {
 
 
 def kind_of(values: Tensor) -> str:
-    """The kind of a tensor's numbers."""
+    """The kind of a tensor's numbers `[...]`; raises UntraceableError for types without one."""
     if values.dtype == torch.bool:
         return "b"
     if values.dtype in (torch.float32, torch.int32, torch.int64):

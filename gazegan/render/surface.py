@@ -19,7 +19,7 @@ def rgb(colour: Colour, like: Tensor) -> Tensor:
 
 
 def blend(under: Tensor, over: Tensor, share: Tensor) -> Tensor:
-    """Lay colour `over` onto `under` with opacity `share`."""
+    """Lay colour `over` onto `under` `[C, B, H, W]` with opacity `share` `[B, H, W]`."""
     return torch.lerp(under, over, share)
 
 

@@ -33,13 +33,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known = WeakTensorKeyDictionary()
 
     def follow(self, name: str, values: Tensor) -> Tensor:
-        """Call the numbers of a small tensor inputs, the operation `name`."""
+        """Call the numbers of a small tensor `[...]` inputs, the operation `name`; return it."""
         places = [self.program.add(name, (k,), kind_of(values)) for k in range(values.numel())]
         self._known[values] = Value(np.array(places).reshape(values.shape), None)
         return values
 
     def value(self, of: Tensor) -> Value:
-        """What is known of a tensor; one that no input went into is constant."""
+        """What is known of a tensor `[...]`; one that no input went into is constant."""
         if of in self._known:
             known: Value = self._known[of]
             return known

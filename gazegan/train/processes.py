@@ -80,7 +80,7 @@ def gathered(part: Tensor) -> Tensor:
 
 
 def averaged(values: Tensor) -> Tensor:
-    """Return the mean over the processes, without gradient."""
+    """Return the mean of `values` `[...]` over the processes, without gradient."""
     if count() == 1:
         return values
     mean = values.detach().clone()

@@ -75,10 +75,11 @@ class HeldSamples:
 
     @property
     def channels(self) -> int:
+        """Channels of the images: 1 (grey) or 3 (RGB)."""
         return self.packed.channels
 
     def read(self, indices: Tensor | Sequence[int]) -> EyeBatch:
-        """Return the eyes at `indices` [B], in that order."""
+        """Return the eyes at `indices` `[B]`, in that order."""
         index = torch.as_tensor(indices, dtype=torch.int64)
         return unpack(self.packed[index.to(self.packed.image.device, non_blocking=True)])
 

@@ -23,7 +23,7 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse(value: Tensor, strength: float) -> Tensor:
-    """Return `value` as it is; going back, gradients are turned round and times `strength`."""
+    """Return `value` `[...]`; going back, gradients are turned round and times `strength`."""
     reversed_: Tensor = _Reversal.apply(value, strength)
     return reversed_
 
