@@ -1,5 +1,6 @@
 """Adversarial training: part of each batch is changed, within a little, to mislead the network."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -7,11 +8,11 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from gazegan.attack import Ball, angle_error_deg, direction_error_deg
-from gazegan.attack.gradient import climb, goal_of
+from gazegan.attack.gradient import Goal, climb, goal_of
 from gazegan.config import Config
 from gazegan.losses.gaze import direction_vector
 from gazegan.modes import evaluating
-from gazegan.nets.regressor import Regressor
+from gazegan.nets.regressor import Regressor, Target
 from gazegan.train import processes
 
 
@@ -39,12 +40,13 @@ def embitter(
     gaze: Tensor,
     turn: Tensor,
     generator: Generator,
+    taught: Tensor | None = None,
 ) -> Tensor:
     """Return images `[B, C, H, W]` of which a share is changed to raise the network's error.
 
     `gaze` `[B, 2]` rad is true, `turn` `[B]` rad the heads' yaw. Every so many-th image is changed,
-    so that of each source, whose images follow each other, the same share is. Draws nothing where
-    the adversary is off.
+    so that of each source, whose images follow each other, the same share is. Angles that `taught`
+    `[B, 2]` bool leaves out count as right. Draws nothing where the adversary is off.
     """
     if not config.epsilon_255:
         return image
@@ -56,14 +58,23 @@ def embitter(
         return image
     rows = chosen.nonzero()[:, 0].to(image.device)
     some, fn = image[rows], partial(network, turn=turn[rows])
-    truth, error = gaze[rows], angle_error_deg
-    if network.target == "direction":
-        truth, error = direction_vector(truth), direction_error_deg
+    goal = _goal(network.target, fn, gaze[rows], None if taught is None else taught[rows])
     ball, sizes = Ball(some, config.epsilon_255 / 255), [config.step_255 / 255] * config.steps
     first = ball.project(some + ball.radius * (2 * start[chosen].to(image.device) - 1))
     with evaluating(network):
-        made = climb(goal_of(fn, truth, error, False), first, ball, sizes)
+        made = climb(goal, first, ball, sizes)
     return image.index_copy(0, rows, made.point)
+
+
+def _goal(
+    target: Target, fn: Callable[[Tensor], Tensor], gaze: Tensor, taught: Tensor | None
+) -> Goal:
+    """Return the error that is climbed, of answers of `fn` to images of `gaze` `[N, 2]` rad."""
+    if target == "direction":
+        return goal_of(fn, direction_vector(gaze), direction_error_deg, False)
+    if taught is None:
+        return goal_of(fn, gaze, angle_error_deg, False)
+    return goal_of(lambda some: torch.where(taught, fn(some), gaze), gaze, angle_error_deg, False)
 
 
 def _every(share: float, count: int) -> Tensor:

@@ -43,6 +43,7 @@ from gazegan.train.gaze_losses import (
     labels,
     landmark_error_px,
     learn,
+    taught_angles,
 )
 from gazegan.train.gaze_settings import GazeTraining
 from gazegan.train.joint_norm import join_norms
@@ -139,8 +140,8 @@ def step(
         photographs = None
     eyes = augment_eyes(cfg.augment, batch, generator)
     gaze, turn = labels(eyes), head_turn(eyes)
-    image = embitter(cfg.adversary, state.regressor, eyes.image, gaze, turn, generator)
-    eyes, taught = replace(eyes, image=image), None
+    given = (eyes.image, gaze, turn, generator, taught_angles(cfg, gaze))
+    eyes, taught = replace(eyes, image=embitter(cfg.adversary, state.regressor, *given)), None
     if photographs is not None:
         taught = lesson(cfg, state, gaze, photographs, generator)
     loss, scalars = lose(cfg, state, eyes, taught, how)

@@ -64,14 +64,20 @@ def answer_loss(cfg: GazeTraining, answer: Answer, gaze: Tensor) -> tuple[Tensor
     """
     scalars: Measured = {"train_deg": errors_deg(cfg, answer.output.detach(), gaze).mean()}
     if answer.spread is None:
-        output = answer.output
-        if cfg.axes:
+        output, known = answer.output, taught_angles(cfg, gaze)
+        if known is not None:
             # What is not taught counts as right.
-            known = processes.share(learned(cfg.axes, cfg.shares, cfg.batch)).to(gaze.device)
             output = torch.where(known, output, gaze)
         return loss_of(cfg)(output, gaze).mean(), scalars
     scalars["spread_deg"] = torch.rad2deg(answer.spread.detach().mean())
     return losses.beta_nll(answer.output, answer.spread, gaze, cfg.spread_beta).mean(), scalars
+
+
+def taught_angles(cfg: GazeTraining, gaze: Tensor) -> Tensor | None:
+    """Return which angles of labels `[B, 2]` are learned `[B, 2]` bool; None where all are."""
+    if not cfg.axes:
+        return None
+    return processes.share(learned(cfg.axes, cfg.shares, cfg.batch)).to(gaze.device)
 
 
 def landmark_loss(points: Tensor, eyes: EyeBatch) -> Tensor:

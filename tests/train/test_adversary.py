@@ -64,6 +64,16 @@ def test_every_source_has_its_part_of_what_is_changed(given, share):
         assert abs(int(part.sum()) - share * 10) <= 1
 
 
+def test_angles_that_are_not_taught_are_not_attacked(given):
+    """With one angle taught, images are changed as by its error alone."""
+    network, image, gaze, turn = given
+    config, taught = AdversaryConfig(epsilon_255=8, share=1), torch.tensor([[True, False]] * 10)
+    made = embitter(config, network, image, gaze, turn, rng.stream(0), taught)
+    wrong = torch.stack((gaze[:, 0], gaze[:, 1] + 0.3), 1)
+    assert torch.equal(made, embitter(config, network, image, wrong, turn, rng.stream(0), taught))
+    assert not torch.equal(made, embitter(config, network, image, gaze, turn, rng.stream(0)))
+
+
 def test_step_sizes_are_those_of_the_sources():
     assert AdversaryConfig(epsilon_255=4).step_255 == 5  # 1.25 epsilon
     assert AdversaryConfig(epsilon_255=4, steps=10).step_255 == 1  # 2.5 epsilon / steps
