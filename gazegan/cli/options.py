@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import rich_click as click
 
+_SECONDS_A_LINE = 60
+"""How often a long command without a terminal says how far it is."""
 PATH = click.Path(path_type=Path)
 
 
@@ -92,7 +95,10 @@ def check_device(device: str) -> str:
 
 @contextmanager
 def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar with rate and remaining time on a terminal; yields `advance(n)`."""
+    """Show a progress bar with rate and remaining time on a terminal; yields `advance(n)`.
+
+    Where there is none, as in a job's log, a line a minute says how far it is.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -116,7 +122,10 @@ def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Cal
         TimeRemainingColumn(),
     )
     console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+    if not quiet and not console.is_terminal:
+        yield _lines(label, total)
+        return
+    with Progress(*columns, console=console, disable=quiet) as bar:
         task = bar.add_task(label, total=total)
         try:
             yield lambda n: bar.advance(task, n)
@@ -124,6 +133,21 @@ def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Cal
             # The line that says what was wrong should not have half a bar before it.
             bar.live.transient = True
             raise
+
+
+def _lines(label: str, total: int | None) -> Callable[[int], None]:
+    """Return what hears of each part done, and tells of the whole now and then."""
+    done, told = 0, time.monotonic()
+
+    def advance(count: int) -> None:
+        nonlocal done, told
+        done += count
+        if (now := time.monotonic()) - told >= _SECONDS_A_LINE:
+            told = now
+            of = f" of {total}, {done / total:.0%}" if total else ""
+            click.echo(f"{label}: {done}{of}", err=True)
+
+    return advance
 
 
 def say(as_json: bool, values: dict[str, Any], text: str) -> None:
