@@ -14,6 +14,7 @@ from gazegan.data.shards import pack, unpack
 from gazegan.data.store import Store
 from gazegan.data.stream import JoinedSamples, RenderedSamples, Samples
 from gazegan.schema import EyeBatch
+from gazegan.train.sources import evenly
 
 _PROBES = 32
 _TOLD = ("gaze", "head", "landmarks")
@@ -51,7 +52,7 @@ def _digest(samples: Samples) -> str:
     if isinstance(samples, JoinedSamples):
         parts = [[len(part), _digest(part)] for part in samples.parts]
         return hashlib.sha256(repr(parts).encode()).hexdigest()
-    indices = torch.linspace(0, len(samples) - 1, min(_PROBES, len(samples))).long()
+    indices = evenly(torch.arange(len(samples)), _PROBES)
     batch = samples.read(indices)
     image = (batch.image * 255).round().to(torch.uint8)
     known = (image, *(getattr(batch, name) for name in _TOLD))

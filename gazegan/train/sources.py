@@ -61,7 +61,8 @@ def _belonging(part: Samples) -> Tensor:
 
 def evenly(indices: Tensor, most: int) -> Tensor:
     """Return up to `most` of the indices `[N]`, evenly spaced: every source has its part."""
-    return indices[torch.linspace(0, len(indices) - 1, min(most, len(indices))).long()]
+    count = min(most, len(indices))
+    return indices[torch.linspace(0, len(indices) - 1, count, dtype=torch.float64).long()]
 
 
 def by_source(
