@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 
 import gazegan
 from gazegan.cli import main
+from gazegan.data.rendered import write_rendered
+from gazegan.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -75,3 +78,17 @@ def test_the_recipe_of_the_readme_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "looking_up.toml"
     path.write_text(text)
     assert gazegan.load_recipe(path).image.width == 160
+
+
+def test_paths_and_lists_are_taken_as_people_write_them(tmp_path: Path) -> None:
+    recipe = gazegan.load_recipe("webcam", ("image.height=16", "image.width=24"))
+    eyes = gazegan.render_indices(recipe, 0, [3, 1])
+    assert torch.equal(eyes.image, gazegan.render_indices(recipe, 0, torch.tensor([3, 1])).image)
+    with pytest.raises(ValueError, match="name at least one eye"):
+        gazegan.render_indices(recipe, 0, [])
+    with pytest.raises(TypeError, match="overrides are several"):
+        gazegan.load_recipe("webcam", "image.height=16")  # type: ignore[arg-type]
+    write_rendered(recipe, 0, 2, tmp_path / "eyes")
+    assert len(gazegan.open_store(str(tmp_path / "eyes"))) == 2
+    with pytest.raises(UserError, match="no weights there"):
+        gazegan.load_weights(str(tmp_path), "gaze")
