@@ -73,7 +73,7 @@ def fit(
     gazegan fit --real mpiigaze/ --recipe laptop --set light=false --out laptop.toml  # equalised
     gazegan render mine.toml --count 10000 --out stores/mine
     """
-    from gazegan.data.stream import look_of, open_samples
+    from gazegan.data.stream import Look, look_of, open_samples
     from gazegan.fit import summarise
     from gazegan.render.prior import load_recipe
 
@@ -81,8 +81,10 @@ def fit(
     cfg = _config(given, overrides)
     if out.suffix != ".toml":
         raise UserError(f"--out {out}: a recipe's name ends in .toml")
-    begin, look = load_recipe(recipe), look_of(real, Path(recipe))
-    begin, eyes = begin.seen_as(**look), open_samples(real, **look)
+    begin = load_recipe(recipe)
+    own = Look(size=(begin.image.height, begin.image.width), channels=begin.image.channels)
+    eyes = open_samples(real, **(look_of(real) or own))
+    begin = begin.seen_as(eyes.size, eyes.channels)
     batch = eyes.read(range(len(eyes)))
     photographs = summarise(begin, batch, cfg)
     found, lines = _rounds(out, begin, photographs, cfg, as_json)

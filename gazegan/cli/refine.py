@@ -142,10 +142,11 @@ def _sifted(
     quiet: bool,
 ) -> dict[str, Any]:
     """Refine, leave out what moved too far, and return what to tell."""
+    from gazegan.data.faces import in_pairs
     from gazegan.data.store import annotate
     from gazegan.drift import summary
     from gazegan.errors import UserError
-    from gazegan.train.apply import in_faces, measure_drift, refine_store, whole_faces
+    from gazegan.train.apply import measure_drift, refine_store, whole_faces
 
     judge = limits.open_judge(source, device)
     if limits.pupil_px is not None and "masks" not in source.fields:
@@ -153,7 +154,7 @@ def _sifted(
     with progress("measure", len(source), quiet=quiet) as advance:
         drift = measure_drift(source, refiner, strength, judge, advance)
     near = drift.within(limits.pupil_px, limits.gaze_deg)
-    if in_faces(source):
+    if in_pairs(source):
         near = whole_faces(near)
     kept = near.nonzero().flatten()
     if len(kept) == 0:

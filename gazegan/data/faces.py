@@ -12,6 +12,11 @@ from gazegan.errors import UserError
 _SIDE = re.compile(r"(?:^|[_\-. ])(?:l|r|left|right)$", re.IGNORECASE)
 
 
+def in_pairs(store: Store) -> bool:
+    """Whether eyes 2k and 2k + 1 are a face by the recipe; in a strip, they are one image."""
+    return bool((store.manifest.recipe or {}).get("pairs"))
+
+
 def face_numbers(store: Store) -> Tensor:
     """Return of every eye the number of its face `[N]` int64; a face without a partner counts too.
 
@@ -20,7 +25,7 @@ def face_numbers(store: Store) -> Tensor:
     Raises UserError where neither tells.
     """
     manifest = store.manifest
-    if manifest.recipe and manifest.recipe.get("pairs"):
+    if in_pairs(store):
         return torch.arange(len(store)) // 2
     stems = [PurePosixPath(name).with_suffix("") for name in manifest.names]
     if not stems or not all(_SIDE.search(stem.name) for stem in stems):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gazegan import rng
+from gazegan.data.faces import in_pairs
 from gazegan.data.manifest import plan_of_copy
 from gazegan.data.store import Store, annotate, write_store
 from gazegan.drift import pupil_shift, summary
@@ -96,7 +97,7 @@ def refine_store(
 
     def make(indices: range) -> EyeBatch:
         rows = torch.as_tensor(indices) if kept is None else kept[list(indices)]
-        refined = refine_batch(refiner, source.read(rows), strength, in_faces(source))
+        refined = refine_batch(refiner, source.read(rows), strength, in_pairs(source))
         return refined if kept is None else replace(refined, id=torch.as_tensor(indices))
 
     return write_store(
@@ -139,7 +140,7 @@ def measure_drift(
     """
     pupils, gazes = [], []
     for before in source.batches(_CHUNK):
-        after = refine_batch(refiner, before, strength, in_faces(source))
+        after = refine_batch(refiner, before, strength, in_pairs(source))
         unknown = torch.full((len(before),), torch.nan)
         shift = None
         if before.masks is not None:
@@ -155,11 +156,6 @@ def _moved_deg(judge: nn.Module, before: Tensor, after: Tensor) -> Tensor:
     with evaluating(judge), torch.no_grad():
         one, other = (judge(image.to(device)).cpu() for image in (before, after))
     return angular_error_deg(one, other)
-
-
-def in_faces(source: Store) -> bool:
-    """Whether eyes 2k and 2k + 1 are a face; in a strip, they are one image."""
-    return bool((source.manifest.recipe or {}).get("pairs"))
 
 
 def whole_faces(near: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gazegan import rng
+from gazegan.data.faces import in_pairs
 from gazegan.data.store import Store
 from gazegan.data.stream import JoinedSamples, Samples, check_alike, only, share_counts
 from gazegan.errors import UserError
@@ -48,7 +49,7 @@ def belonging(data: Samples) -> Tensor:
 
 def _belonging(part: Samples) -> Tensor:
     each = torch.arange(len(part))
-    if isinstance(part, Store) and (part.manifest.recipe or {}).get("pairs"):
+    if isinstance(part, Store) and in_pairs(part):
         return each // 2
     if not isinstance(part, Store) or len(part.manifest.subjects) < 2:
         return each

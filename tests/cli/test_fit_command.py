@@ -97,6 +97,23 @@ def test_goes_on_where_it_was_and_changes_nothing_when_done(
     assert parts.read_bytes() == before
 
 
+def test_photographs_of_a_folder_take_the_size_of_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever folders there are that are named as it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("webcam", "photos"):
+        (tmp_path / name).mkdir()
+    for k in range(64):
+        Image.effect_noise((40, 24), 20 + k).save(tmp_path / "photos" / f"{k}.png")
+    words = ["fit", "--real", "photos", "--recipe", "webcam", "--out", "a.toml", "--rounds", "1"]
+    words += ["--steps", "1", "--set", "batch=8", "--set", "measured=64"]
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 0, told.output
+    fitted = load_recipe(tmp_path / "a.toml")
+    assert (fitted.image.height, fitted.image.width) == (36, 60)
+
+
 def test_refuses_what_it_would_overwrite_or_cannot_use(run: Run, tmp_path: Path) -> None:
     def refused(out: Path, *more: str) -> str:
         told = run(out, *more)

@@ -35,8 +35,8 @@ def test_every_kind_can_be_exported_for_where_there_is_no_python(kind):
     torch.manual_seed(0)
     sizes = {"widths": (4, 4, 8, 8, 8), "hidden": 8, "view": 0.8, "spread": True}
     regressor = Regressor(RegressorConfig(kind=kind, **sizes), 1).eval()
-    sizes = ({0: torch.export.Dim("batch")},)
-    exported = torch.export.export(regressor, (images(2, 1, 36, 60),), dynamic_shapes=sizes)
+    free = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(regressor, (images(2, 1, 36, 60),), dynamic_shapes=free)
     image = images(5, 1, 36, 60)
     torch.testing.assert_close(exported.module()(image), regressor(image))
 

@@ -54,12 +54,20 @@ def test_known_parameters_are_held_and_the_difference_is_that_of_a_render(found)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (12, 20)])
-def test_images_too_small_to_be_halved_are_recovered_in_one_size(size):
+def test_images_too_small_to_be_halved_are_recovered_in_one_size(size, monkeypatch):
     height, width = size
     recipe = load_recipe("webcam", (f"image.height={height}", f"image.width={width}"))
     params, _ = draw(2, recipe, seed=3, noise=0)
     image = render(params, rng.bits(torch.arange(2), 9, "other"), recipe.image).image
+    compared, difference = set(), inverse._Search.difference
+
+    def note(search, latent, by=1):
+        compared.add((tuple(search.target.shape[-2:]), by))
+        return difference(search, latent, by)
+
+    monkeypatch.setattr(inverse._Search, "difference", note)
     assert recover(image, recipe, plan=SHORTEST).loss.shape == (SHORTEST.fine + 1, 2)
+    assert compared == {(size, 1)}
 
 
 @pytest.mark.gpu
