@@ -38,7 +38,20 @@ def recovered(records: Records) -> str:
     return f"{markdown(head, rows)}\n\n{note}{records[0]['threads']} thread(s)."
 
 
-BARS = {("eager", "36x60 grey"): "500 images/s", ("compiled", ""): "6 times eager"}
+BARS = {
+    ("eager", "36x60 grey"): "500 images/s",
+    ("compiled", ""): "6 times eager",
+    ("Mitsuba llvm_ad_rgb", ""): "150 times as long",
+    ("Blender Cycles", ""): "300 times as long",
+}
+"""By renderer, and by size where that counts."""
+
+
+def _slower(fast: Records, slow: Records) -> Records:
+    """How many times as long the slow one took, repeat by repeat, for those that both have."""
+    speed = {r["repeat"]: r["value"] for r in fast}
+    both = [r for r in slow if r["repeat"] in speed]
+    return [{"value": speed[r["repeat"]] / r["value"]} for r in both]
 
 
 def speeds(records: Records) -> str:
@@ -53,8 +66,10 @@ def speeds(records: Records) -> str:
                 some = of(here, renderer=name)
                 bar = BARS.get((name, size), BARS.get((name, ""), ""))
                 ratio = f"{middle(some) / eager:.{2 if middle(some) < eager else 1}f}"
-                rows.append([size, recipe, name, extent(some), ratio, bar])
-    head = ["size", "recipe", "renderer", "images a second", "over eager", "bar"]
+                longer = extent(_slower(of(here, renderer="compiled"), some))
+                rows.append([size, recipe, name, extent(some), ratio, longer, bar])
+    head = ["size", "recipe", "renderer", "images a second", "over eager"]
+    head += ["time over that of compiled", "bar"]
     parts = [markdown(head, rows), markdown(["what", "measured"], _measures(records))]
     parts += _devices(of(records, kind="device"))
     one, repeats = timed[0], len(unique(timed, "repeat"))

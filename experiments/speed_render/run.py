@@ -29,7 +29,8 @@ from measures import alias, floor, gradient, memory, processes, store
 from gazegan.config import Config, load
 from gazegan.errors import UserError
 from gazegan.render.compiled import compiled
-from gazegan.render.prior import Recipe, load_recipe
+from gazegan.render.params import PARAM_NAMES
+from gazegan.render.prior import Recipe, load_recipe, sample
 from gazegan.render.scene import plainly, render_indices
 
 sys.path.append(str(Path(__file__).parent.parent))  # after its own folder
@@ -159,7 +160,7 @@ def turns(
         spent = round(time.perf_counter() - since, 1)
         yield {"kind": "compile", "size": size.name, "recipe": name, "value": spent}
     if name == settings.recipes[0]:
-        rivals += [*mitsuba(recipe, size), *cycles(size, blender)]
+        rivals += [*mitsuba(recipe, size), *cycles(recipe, size, blender)]
     for repeat in range(-1, settings.repeats):  # the first is not counted
         for rival, count, spend in rivals:
             speed = count / spend(settings.seed + repeat + 1)
@@ -179,33 +180,50 @@ def fail(message: str) -> None:
 
 
 def mitsuba(recipe: Recipe, size: Size) -> list[Contender]:
-    """Mitsuba, where it can be imported; `llvm` where that works, for it is the faster.
+    """Mitsuba, where it can be imported and has LLVM: the comparable eye, and the bare one.
 
-    It compiles a kernel for most new eyes and keeps it, so it renders each repeat's eyes twice.
+    It compiles a kernel for most new scenes of the bare eye and keeps it, so that it renders each
+    repeat's twice.
     """
     try:
-        from traced import rendered, variant
+        import traced
+        import traced_bare
     except ImportError as fault:
         click.echo(f"without Mitsuba: {fault}", err=True)
         return []
-    name, spend = f"Mitsuba {variant()}", partial(rendered, recipe, size.traced)
-    return [(name, size.traced, spend), (f"{name}, the same eyes again", size.traced, spend)]
+    name, count = f"Mitsuba {traced.NAME}", size.traced
+    bare = partial(traced_bare.rendered, recipe, count)
+    return [
+        (name, count, partial(traced.rendered, recipe, count)),
+        (f"{name}, bare eye", count, bare),
+        (f"{name}, bare eye, again", count, bare),
+    ]
 
 
-def cycles(size: Size, blender: str | None) -> list[Contender]:
+def cycles(recipe: Recipe, size: Size, blender: str | None) -> list[Contender]:
     """Blender's Cycles in a process of its own, which tells the CPU seconds of its images."""
     if blender is None:
         return []
-    words = [blender, str(HERE / "blender.py"), str(size.height), str(size.width), str(size.traced)]
+    count, shape = size.traced, (str(size.height), str(size.width))
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
-    def spend(seed: int) -> float:
-        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        done = subprocess.run(
-            [*words, str(seed)], capture_output=True, text=True, check=True, env=env
-        )
+    def told(script: str, *words: str, eyes: str = "") -> float:
+        line = [blender, str(HERE / script), *shape, *words]
+        done = subprocess.run(line, input=eyes, capture_output=True, text=True, check=True, env=env)
         return float(done.stdout.strip().splitlines()[-1])
 
-    return [("Blender Cycles", size.traced, spend)]
+    def comparable(seed: int) -> float:
+        flat = sample(recipe, seed, torch.arange(count)).flat().double().tolist()
+        eyes = json.dumps([dict(zip(PARAM_NAMES, row, strict=True)) for row in flat])
+        return told("blender.py", str(size.channels), str(seed), eyes=eyes)
+
+    def bare(seed: int) -> float:
+        return told("blender_bare.py", str(count), str(seed))
+
+    return [
+        ("Blender Cycles", count, comparable),
+        ("Blender Cycles, bare eye", count, bare),
+    ]
 
 
 def circumstances() -> dict[str, str]:
