@@ -130,5 +130,7 @@ def _joined(part: Predicted, store: Store) -> Predicted:
 
     try:
         return by_face(part, face_numbers(store))
+    except UserError as fault:
+        raise UserError(f"--by-face, --data {fault}") from None
     except ValueError as fault:
-        raise UserError(f"--by-face, --data {store.path}: {fault}") from None
+        raise UserError(f"--by-face, --data {store.path}: {fault}; leave it out") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,13 +149,16 @@ def choose(candidates: Tensor, count: int, seed: int, name: str) -> Tensor:
 def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
     """Make the folder `out`, or find that its `file` records the same settings.
 
-    Raises UserError where `file` records others, or another file results of another command:
-    results of another question are not overwritten.
+    A folder that the command made and left empty goes with its end. Raises UserError where `file`
+    records others, or another file results of another command: results of another question are not
+    overwritten.
     """
     from gazegan.config import differences
-    from gazegan.data.files import make_folder, parse_json, read_bytes
+    from gazegan.data.files import parse_json, read_bytes
 
-    make_folder(out)
+    context = click.get_current_context()
+    assert context is not None
+    context.with_resource(_made(out))
     if others := sorted(path.name for path in out.glob("*.json") if path.name != file):
         raise UserError(
             f"--out {out}: holds results of another command ({others[0]}); choose another --out"
@@ -170,6 +174,21 @@ def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
             f"--out {out}: holds results of other settings ({'; '.join(found[:3])});"
             " choose another --out or delete it"
         )
+
+
+@contextlib.contextmanager
+def _made(out: Path) -> Iterator[None]:
+    """Make a folder and its parents; in the end those of them that hold nothing go again."""
+    from gazegan.data.files import make_folder
+
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    make_folder(out)
+    try:
+        yield
+    finally:
+        for folder in new:
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
 
 
 def save_json(path: Path, values: dict[str, Any]) -> None:

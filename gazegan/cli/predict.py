@@ -63,7 +63,7 @@ def predict(
         --mirror-average --out stores/labelled
     """
     from gazegan.cli.predictions import answers_csv
-    from gazegan.data.files import write_atomic
+    from gazegan.data.files import make_folder, write_atomic
     from gazegan.data.pseudo import write_pseudo_labelled
 
     network, stores = gaze.open_network(weights, data, device)
@@ -73,7 +73,7 @@ def predict(
     with options.progress("predict", sum(map(len, stores)), as_json) as advance:
         found = answers(network, stores, batch, mirror_average, device, advance)
     found = changed(network.target, found, stores, align, align_to, by_face, direction=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     if is_table:
         write_atomic(out, answers_csv(network.target, found, stores))
     else:
