@@ -115,6 +115,16 @@ def dump_json(model: BaseModel) -> str:
     return json.dumps(model.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
 
 
+def in_words(found: Iterable[str], words: Mapping[str, str]) -> list[str]:
+    """Put words in the place of those differences whose keys they are of, such as digests.
+
+    They come first, in their order.
+    """
+    keyed = {item.partition(":")[0]: item for item in found}
+    said = [text for key, text in words.items() if key in keyed]
+    return said + [item for key, item in keyed.items() if key not in words]
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """List `key: old -> new` for every leaf in which two plain configurations differ."""
     found: list[str] = []

@@ -169,7 +169,7 @@ def _settings(begin: Recipe, photographs: Fitted, cfg: FitConfig) -> dict[str, A
 
 def _resumed(out: Path, diary: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the lines of an unfinished or finished fit of these settings, or its first line."""
-    from gazegan.config import differences
+    from gazegan.config import differences, in_words
     from gazegan.data.files import parse_json, read_bytes
 
     if not diary.exists():
@@ -178,7 +178,8 @@ def _resumed(out: Path, diary: Path, settings: dict[str, Any]) -> list[dict[str,
         return [settings]
     lines = read_bytes(diary, 1 << 28).splitlines()
     found = [parse_json(line, f"{diary} line {i + 1}") for i, line in enumerate(lines)]
-    if changed := differences(found[0], json.loads(json.dumps(settings))):
+    changed = differences(found[0], json.loads(json.dumps(settings)))
+    if changed := in_words(changed, {"photographs": "--real: other photographs"}):
         raise UserError(
             f"--out {out}: holds a fit of other settings ({'; '.join(changed[:3])});"
             f" choose another --out or delete {diary.name}"

@@ -4,6 +4,7 @@ Lee, Pseudo-Label: the simple and efficient semi-supervised learning method for 
 networks (ICML workshop 2013); the answers are moved eye by eye toward where people look.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +36,19 @@ class SelfTraining:
     """Recipe or store: where their people look."""
 
     def taught(
-        self, cfg: "GazeTraining", data: "Samples", out: Path, device: str, as_json: bool
+        self,
+        cfg: "GazeTraining",
+        data: "Samples",
+        out: Path,
+        device: str,
+        as_json: bool,
+        named: Mapping[str, str],
     ) -> "tuple[GazeTraining, JoinedSamples]":
         """Train a first network, answer on the photographs; returns what the second learns from.
 
-        Half of each batch are photographs. The first network and its answers are kept in folders
-        of `out`; what is there already is not made anew. Raises UserError where the photographs do
-        not suit, or `out` holds something else.
+        Half of each batch are photographs. By which words data were `named` is kept. The first
+        network and its answers are kept in folders of `out`; what is there already is not made
+        anew. Raises UserError where the photographs do not suit, or `out` holds something else.
         """
         from gazegan.data.store import open_store
         from gazegan.data.stream import JoinedSamples
@@ -57,7 +64,7 @@ class SelfTraining:
         record = {"stage": "gaze", "config": then.model_dump(mode="json")}
         processes.after_first(lambda: check_free(out, record))
         first = gaze_stage(cfg, data, device, notify=training.notify)
-        training.train_into(first, out / FIRST, as_json, told=not as_json)
+        training.train_into(first, out / FIRST, as_json, named, told=not as_json)
         processes.after_first(lambda: self._answer(out / FIRST, out / ANSWERED, device, as_json))
         return then, JoinedSamples((*parts, open_store(out / ANSWERED)))
 

@@ -103,7 +103,9 @@ def refiner(
         kept = None if judge is None else judge_of(judge, renders.channels, own)
         first = begins.suited("--synthetic", None, renders.channels) if begins else None
         stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify, first)
-        training.tell_if_idle(cfg, training.train_into(stage, out, as_json))
+        named = training.given(real=(real,), judge=(judge,), pretrained=(pretrained,))
+        named["data"] = f"--synthetic {synthetic}"
+        training.tell_if_idle(cfg, training.train_into(stage, out, as_json, named))
 
 
 train.add_command(gaze)

@@ -188,6 +188,7 @@ def gaze(
 
     if epochs is not None and chosen["steps"] is not None:
         raise click.UsageError("--epochs and --steps exclude each other; give one")
+    named = training.given(data=data, real=(real,), pretrained=(pretrained,))
     if itself := self_training.asked(chosen["adapt"], real, align_to, pretrained):
         real = chosen["adapt"] = None
     values = {_PLACES.get(option, option): value for option, value in chosen.items()}
@@ -200,10 +201,10 @@ def gaze(
         if epochs is not None:
             cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
         if itself:
-            cfg, samples = itself.taught(cfg, samples, out, own, as_json)
+            cfg, samples = itself.taught(cfg, samples, out, own, as_json, named)
         first = begins.suited("--data", samples.size, samples.channels) if begins else None
         stage = gaze_stage(cfg, samples, own, eyes, training.notify, first)
-        training.train_into(stage, out, as_json)
+        training.train_into(stage, out, as_json, named)
 
 
 def _opened(

@@ -98,12 +98,21 @@ def together(device: str) -> Iterator[str]:
         raise SystemExit(fault.exit_code) from None
 
 
+def given(**options: tuple[Path | str | None, ...]) -> dict[str, str]:
+    """Return the words of options, such as `--real photographs/`, of those that were given.
+
+    Each is a name of `Stage.data` and what follows it.
+    """
+    words = {k: " ".join(f"--{k} {one}" for one in v if one) for k, v in options.items()}
+    return {name: said for name, said in words.items() if said}
+
+
 def train_into(
-    stage: "Stage[Any]", run_dir: Path, as_json: bool, told: bool = True
+    stage: "Stage[Any]", run_dir: Path, as_json: bool, named: Mapping[str, str], told: bool = True
 ) -> dict[str, Any]:
     """Train with a progress bar; returns what was logged last, of the first process.
 
-    Says so where it is to be `told`.
+    By which words its data were `named` is kept. Says what was logged where it is to be `told`.
     """
     from gazegan.train.log import read_log
     from gazegan.train.loop import run
@@ -111,7 +120,7 @@ def train_into(
 
     images = stage.config.steps * stage.config.batch
     with progress(f"train {stage.name}", images, quiet=as_json or rank() > 0) as advance:
-        run(stage, run_dir, advance, notify)
+        run(stage, run_dir, advance, notify, named)
     if rank():
         return {}
     last: dict[str, Any] = {"run": str(run_dir)}

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gazegan.config import Config, differences, dump_json, validate
+from gazegan.config import Config, differences, dump_json, in_words, validate
 from gazegan.data.files import parse_json, read_bytes, write_among_others
 from gazegan.errors import DataError, UserError
 from gazegan.schema import LANDMARKS, MASKS, SCHEMA_VERSION
@@ -17,6 +17,15 @@ PLAN = "plan.json"
 """The name of the plan in a store that is being written."""
 _LIMIT = 1 << 28
 _SHA256 = r"^[0-9a-f]{64}$"
+_OTHERS = {
+    "notes.refined_from": "refined from another STORE",
+    "notes.refiner": "by other --weights",
+    "notes.kept.sha256": "other eyes left out",
+    "notes.labelled_from": "a copy of another --data",
+    "notes.labels.sha256": "other answers",
+    "notes.source_sha256": "other photographs, labels or --equalise",
+}
+"""What differs where these digests do."""
 
 
 class Shard(Config):
@@ -142,12 +151,12 @@ def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
     """
     if old.shards:
         new = new.model_copy(update={"schema_version": old.schema_version})
-    found = differences(_plan(old, new.notes), _plan(new, new.notes))
+    found = in_words(differences(_plan(old, new.notes), _plan(new, new.notes)), _OTHERS)
     if found:
         shown = "; ".join(item if len(item) < 120 else item[:117] + "..." for item in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise UserError(
-            f"{path}: holds a store of another configuration ({shown}{more});"
+            f"--out {path}: holds a store of another configuration ({shown}{more});"
             " choose another --out or delete it"
         )
 

@@ -91,10 +91,12 @@ def run(
     run_dir: Path,
     advance: Callable[[int], None] = lambda _: None,
     notify: Callable[[str], None] = lambda _: None,
+    given: Mapping[str, str] | None = None,
 ) -> S:
     """Train until `config.steps`, continuing whatever `run_dir` holds; returns the final state.
 
-    `advance` is told of each batch of images done, `notify` of what a user should know. Raises
+    `advance` is told of each batch of images done, `notify` of what a user should know; by
+    which words the user named the data is `given`, as they are called in `Stage.data`. Raises
     UserError where the folder holds another run, DataError where a loss is not finite, and
     Interrupted, after saving, on Ctrl-C or SIGTERM. Of several processes only the first writes;
     the others raise ToldElsewhere in the place of these.
@@ -106,7 +108,7 @@ def run(
         def begin() -> None:
             make_folder(run_dir)
             held.enter_context(only_writer(run_dir))
-            claim(run_dir, record, notify)
+            claim(run_dir, record, notify, given or {})
 
         processes.after_first(begin)
         state = load_state(run_dir, stage.init, notify)

@@ -94,7 +94,7 @@ def test_import_equalises_what_opencv_equalises(crops, tmp_path):
     np.testing.assert_array_equal(even[:, 0], known)
     for store, more in zip(stores, (("--equalise",), ()), strict=True):
         done = run("import", "folder", crops, "--out", store, *more, code=2)
-        assert "source_sha256" in said(done)
+        assert "otherphotographs,labelsor--equalise" in said(done)
 
 
 @pytest.fixture
