@@ -157,6 +157,29 @@ def eyes_of(subject: Tensor, side: Tensor | None) -> list[tuple[int, Tensor]]:
     ]
 
 
+def enough(
+    subject: Tensor, side: Tensor | None, most: int
+) -> tuple[Tensor, list[tuple[int, int, int]]]:
+    """Return where samples `[K]` of eyes are that have more than `most`, and tell of other eyes.
+
+    Of each: whose it is, its side (-1 where unknown) and how many samples it has. `subject` and
+    `side` `[N]` int64 as in `eyes_of`. Raises ValueError where no eye has enough.
+    """
+    eyes = eyes_of(subject, side)
+    if not eyes:
+        raise ValueError("it is not known which eyes are whose")
+    kept = [own for _, own in eyes if len(own) > most]
+    if not kept:
+        fullest = max(len(own) for _, own in eyes)
+        raise ValueError(f"no eye has more than {fullest} samples, too few for {most} shots")
+    few = [
+        (who, UNKNOWN if side is None else int(side[own[0]]), len(own))
+        for who, own in eyes
+        if len(own) <= most
+    ]
+    return torch.cat(kept).sort().values, few
+
+
 def _falling(
     output: Tensor,
     gaze: Tensor,

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
     from gazegan.align import Gazes
     from gazegan.calibrate import Learn, Shots
+    from gazegan.data.store import Store
+    from gazegan.predict import Predicted
 
 RESULT = "calibration.json"
 _BATCH = 256
+_NAMED = 8
+"""Eyes that are left out and told by name."""
 
 
 @click.command()
@@ -61,7 +65,8 @@ def calibrate(
     The correction is linear in the answer and in the head's yaw, drawn toward none where samples
     are few. Where it is not known which side an eye is, a person has one correction. It is
     measured on the eye's other samples, the same for every K, and averaged over people; the
-    spread is the standard error over people. The constant predictor beside it always answers the
+    spread is the standard error over people. Eyes with no sample beyond the largest K are left out
+    of all, and named. The constant predictor beside it always answers the
     mean gaze of all. With --align-to samples need no label: the correction moves the mean and the
     spread of their answers, along the heads' yaw where that is known, toward those of the gazes of
     a recipe or of a labelled store, the farther the more samples there are.
@@ -72,7 +77,6 @@ def calibrate(
     gazegan calibrate --weights runs/gaze --data stores/people --align-to webcam
     """
     from gazegan.calibrate import by_shots, constant_deg, fit
-    from gazegan.errors import DataError
 
     network, (store,) = gaze.open_network(weights, (data,), device)
     gaze.need_labels((store,))
@@ -91,21 +95,62 @@ def calibrate(
         gaze.claim(out, RESULT, settings)
     with options.progress("predict", len(store), as_json) as advance:
         (found,) = answers(network, [store], _BATCH, False, device, advance)
+    found, left_out = _with_enough(found, store, counts[-1])
     assert found.gaze is not None and found.subject is not None
-    try:
-        measured = by_shots(
-            found.output, found.gaze, found.subject, counts, draws, seed, learn,
-            found.side, found.head,
-        )  # fmt: skip
-    except ValueError as fault:
-        raise DataError(f"--data {data}: {fault}; name fewer --shots or other eyes") from None
+    measured = by_shots(
+        found.output, found.gaze, found.subject, counts, draws, seed, learn, found.side, found.head
+    )
     constant = constant_deg(found.gaze, found.subject)
     shown = {"shots": [one.to_dict() for one in measured], "constant_deg": constant}
-    values = {**shown, "people": len(measured[0].people_deg), "settings": settings}
+    people = len(measured[0].people_deg)
+    values = {**shown, "people": people, "left_out": left_out, "settings": settings}
     what = f"{'unlabelled' if align_to else 'labelled'} samples of an eye"
     if out:
         _save(out, measured, constant, what, values)
     options.say(as_json, values, _text(measured, constant, what, f"{weights} on {data}"))
+
+
+def _with_enough(
+    found: Predicted, store: Store, most: int
+) -> tuple[Predicted, list[dict[str, Any]]]:
+    """Leave out eyes with too few samples for `most` shots, and tell which; also returns them.
+
+    Raises DataError where none is left.
+    """
+    from dataclasses import fields, replace
+
+    from gazegan.calibrate import enough
+    from gazegan.errors import DataError
+    from gazegan.schema import SIDES
+
+    assert found.subject is not None
+    try:
+        kept, few = enough(found.subject, found.side, most)
+    except ValueError as fault:
+        advice = "name fewer --shots or other eyes"
+        raise DataError(f"--data {store.path}: {fault}; {advice}") from None
+    names = store.manifest.subjects
+    left_out = [
+        {"subject": names[who], "side": SIDES[side] if side >= 0 else None, "samples": count}
+        for who, side, count in few
+    ]
+    if few:
+        click.echo(_told(left_out, most), err=True)
+    parts = {f.name: getattr(found, f.name) for f in fields(found)}
+    rows = {name: part[kept] for name, part in parts.items() if part is not None}
+    return replace(found, **rows), left_out
+
+
+def _told(left_out: list[dict[str, Any]], most: int) -> str:
+    """Say which eyes are left out, the first by name."""
+    eyes = [
+        f"{one['subject']}{' ' + one['side'] if one['side'] else ''} ({one['samples']})"
+        for one in left_out
+    ]
+    more = f" and {len(eyes) - _NAMED} more" if len(eyes) > _NAMED else ""
+    many = "1 eye" if len(eyes) == 1 else f"{len(eyes)} eyes"
+    which = ", ".join(eyes[:_NAMED]) + more
+    return f"left out {many} with too few samples for --shots {most}: {which}"
 
 
 def _unlabelled(goals: tuple[Gazes, Gazes]) -> Learn:

@@ -72,3 +72,38 @@ def test_without_labels_answers_get_the_moments_of_the_gazes_named(gazegan, plac
     assert found == pytest.approx([one.mean_deg for one in expected], rel=1e-3)
     assert values["settings"]["align_to"] == str(tmp_path / "one")
     assert "unlabelled samples of an eye" in gazegan(*command).stdout
+
+
+def test_eyes_with_too_few_samples_are_left_out_and_named(gazegan, fault_of, places, tmp_path):
+    """Then it is as if they were not there, the constant too."""
+    batch = open_store(places / "labelled").read(range(20))
+    people = torch.tensor([0] * 9 + [1] * 9 + [0, 1])
+    sides = torch.tensor([0] * 17 + [1] * 3)
+    stores = {}
+    for name, rows in {"all": torch.arange(20), "enough": torch.arange(17)}.items():
+        one = replace(batch, subject=people, side=sides)[rows]
+        plan = Manifest(
+            kind="real", count=len(rows), channels=1, height=batch.size[0], width=batch.size[1],
+            masks=MASKS, subjects=("ann", "bob"),
+        )  # fmt: skip
+        stores[name] = tmp_path / name
+        write_store(stores[name], plan, lambda indices, one=one: one[list(indices)])
+    start = ("calibrate", "--weights", places / "angles.safetensors", "--shots", 2, "--json")
+    whole, part = (
+        gazegan(*start, "--data", store, "--out", tmp_path / f"{name}-out")
+        for name, store in stores.items()
+    )
+    left_out = [
+        {"subject": "ann", "side": "R", "samples": 1},
+        {"subject": "bob", "side": "R", "samples": 2},
+    ]
+    values, expected = (json.loads(done.stdout) for done in (whole, part))
+    assert values["left_out"] == left_out and expected["left_out"] == []
+    for key in ("shots", "constant_deg", "people"):
+        assert values[key] == expected[key]
+    assert json.loads((tmp_path / "all-out" / "calibration.json").read_text()) == values
+    (line,) = whole.stderr.splitlines()
+    assert line == "left out 2 eyes with too few samples for --shots 2: ann R (1), bob R (2)"
+    assert part.stderr == ""
+    fault = fault_of("calibrate", *start[1:3], "--data", stores["all"], "--shots", 9)
+    assert "no eye has more than 9 samples, too few for 9 shots" in fault.message
