@@ -150,6 +150,9 @@ def gaze(
 ) -> None:
     """Learn where an eye looks from labelled images.
 
+    With --set held_out=0.1 about a tenth of them is kept from training, all of a person or nothing
+    where people are known, and the log tells the error on it (held_out_deg) beside a constant's.
+
     \b
     Examples:
       gazegan train gaze --data stores/renders --out runs/gaze --epochs 6
@@ -199,7 +202,7 @@ def gaze(
             training.check_adapting(real, cfg)
         samples, eyes = _opened(data, real, itself.real if itself else None, cfg.seed)
         if epochs is not None:
-            cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, len(samples), cfg)})
+            cfg = cfg.model_copy(update={"steps": training.steps_of(epochs, samples, cfg)})
         if itself:
             cfg, samples = itself.taught(cfg, samples, out, own, as_json, named)
         first = begins.suited("--data", samples.size, samples.channels) if begins else None

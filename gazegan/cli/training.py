@@ -12,6 +12,7 @@ from gazegan.cli.options import check_device, progress, say
 
 if TYPE_CHECKING:
     from gazegan.cli.pretrained import Begun
+    from gazegan.data.stream import Samples
     from gazegan.train.gaze_settings import GazeTraining
     from gazegan.train.loop import Stage
     from gazegan.train.refiner_settings import RefinerTraining
@@ -23,9 +24,13 @@ _IDLE = 1e-3
 """Mean change of pixels in 0..1 below which a refiner does nothing."""
 
 
-def steps_of(epochs: float, count: int, cfg: "GazeTraining") -> int:
-    """Return how many steps see those of `count` images that are not held out so often."""
-    taught = count - round(count * cfg.held_out)
+def steps_of(epochs: float, samples: "Samples", cfg: "GazeTraining") -> int:
+    """Return how many steps see those of the images that are not held out so often."""
+    from gazegan.train.sources import belonging, split
+
+    taught = len(samples)
+    if cfg.held_out:
+        taught = len(split(belonging(samples), cfg.held_out, cfg.seed)[0])
     return max(1, math.ceil(epochs * taught / cfg.batch))
 
 

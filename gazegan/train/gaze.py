@@ -259,7 +259,7 @@ def gaze_stage(
             "--pretrained is one network, --adapt ensemble needs several that differ; leave one"
             " of both out, or take --adapt teacher"
         )
-    fed = feed(cfg, data, real, device)
+    fed = feed(cfg, data, real, device, notify)
     known = describe(data)
     if real is not None:
         known["real"] = describe(real)

@@ -1,5 +1,6 @@
 """What the gaze stage learns from: which images each step sees, and which are held out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -62,10 +63,17 @@ class Feed:
         return read
 
 
-def feed(cfg: GazeTraining, data: Samples, real: Samples | None, device: str) -> Feed:
+def feed(
+    cfg: GazeTraining,
+    data: Samples,
+    real: Samples | None,
+    device: str,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Feed:
     """Check and split the data, and hold them on the device where they fit.
 
-    Raises UserError where they hold no gaze or are too few, or cannot be adapted.
+    `notify` hears how many are held out, where any are. Raises UserError where they hold no gaze
+    or are too few, or cannot be adapted.
     """
     if real is not None:
         check_adaptable(cfg.network, cfg.adapt, bool(cfg.average), data, real)
@@ -77,6 +85,8 @@ def feed(cfg: GazeTraining, data: Samples, real: Samples | None, device: str) ->
     rows, kept = split(together, cfg.held_out, cfg.seed)
     if len(rows) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
+    if len(kept):
+        notify(_told(together, kept))
     return Feed(
         cfg=cfg,
         data=at_hand(data, device),
@@ -87,3 +97,10 @@ def feed(cfg: GazeTraining, data: Samples, real: Samples | None, device: str) ->
         constant=constant_output(cfg, labels(data.read(evenly(rows, _FOR_CONSTANT))).to(device)),
         device=device,
     )
+
+
+def _told(together: Tensor, kept: Tensor) -> str:
+    """Say how many images are held out, which may be far from the share where people are few."""
+    of, groups, own = len(together), len(torch.unique(together)), len(torch.unique(together[kept]))
+    whole = f" ({own} of {groups} people or faces)" if groups < of else ""
+    return f"held_out: {len(kept)} of {of} images{whole} are kept from training to measure on"
