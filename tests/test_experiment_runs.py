@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,16 @@ def test_records_stand_in_the_order_of_the_recipe(tmp_path: Path) -> None:
         run.record(results, measure, seed, {"mean_deg": 1.0}, MADE, order)
     found = [(r["seed"], r["row"], r["column"]) for r in records.read(results)]
     assert found == [(0, "raw", "b"), (0, "real", "a"), (1, "raw", "a"), (1, "real", "a")]
+
+
+def test_records_kept_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Two who measure into one file would else write what the other has not read."""
+    results = tmp_path / "results.jsonl"
+
+    def measured(who: int) -> None:
+        for seed in range(60):
+            records.keep(results, ("who", "seed"), [{"who": who, "seed": seed}])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(measured, range(4)))
+    assert len(records.read(results)) == 4 * 60

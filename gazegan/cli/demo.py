@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,8 @@ def demo(real: Path | None, out: Path, quick: bool, seed: int, device: str, as_j
     target, sizes = find_target(real), QUICK if quick else FULL
     road = stops(target, sizes, out, seed, device)
     settings = _settings(real, quick, seed, sizes)
-    with _folder(out, settings) as record, one_thread():
+    record = _begun(out, settings)
+    with one_thread():
         for number, stop in enumerate(road, start=1):
             heading = f"{number}/{len(road)} {stop.title}"
             _walk(stop, heading, out, record, as_json)
@@ -69,23 +69,20 @@ def _settings(real: Path | None, quick: bool, seed: int, sizes: Sizes) -> dict[s
     return {"real": where, "quick": quick, "seed": seed, "sizes": asdict(sizes)}
 
 
-@contextlib.contextmanager
-def _folder(out: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Hold the demo's folder and yield its record; raises UserError where it is another's."""
+def _begun(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Hold the demo's folder and return its record; raises UserError where it is another's."""
     from gazegan.cli import gaze
-    from gazegan.data.files import make_folder, only_writer, parse_json, read_bytes
+    from gazegan.data.files import parse_json, read_bytes
 
-    make_folder(out)
-    with only_writer(out):
-        known = (out / RECORD).exists()
-        if not known and {path.name for path in out.iterdir()} - {f"{RECORD}.tmp"}:
-            raise UserError(f"--out {out}: holds something else; name a new or empty folder")
-        gaze.claim(out, RECORD, settings)
-        record = {"settings": settings, "stops": {}}
-        if known:
-            record |= {"stops": parse_json(read_bytes(out / RECORD, 1 << 20), RECORD)["stops"]}
-        gaze.save_json(out / RECORD, record)
-        yield record
+    known, there = (out / RECORD).exists(), out.iterdir() if out.is_dir() else ()
+    if not known and {path.name for path in there} - {f"{RECORD}.tmp"}:
+        raise UserError(f"--out {out}: holds something else; name a new or empty folder")
+    gaze.claim(out, RECORD, settings)
+    record = {"settings": settings, "stops": {}}
+    if known:
+        record |= {"stops": parse_json(read_bytes(out / RECORD, 1 << 20), RECORD)["stops"]}
+    gaze.save_json(out / RECORD, record)
+    return record
 
 
 def _walk(stop: Stop, heading: str, out: Path, record: dict[str, Any], as_json: bool) -> None:

@@ -149,9 +149,9 @@ def choose(candidates: Tensor, count: int, seed: int, name: str) -> Tensor:
 def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
     """Make the folder `out`, or find that its `file` records the same settings.
 
-    A folder that the command made and left empty goes with its end. Raises UserError where `file`
-    records others, or another file results of another command: results of another question are not
-    overwritten.
+    To the command's end it is held against other writers; a folder that was made and stayed empty
+    then goes. Raises UserError where `file` records others, or another file results of another
+    command: results of another question are not overwritten.
     """
     from gazegan.config import differences
     from gazegan.data.files import parse_json, read_bytes
@@ -178,13 +178,14 @@ def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _made(out: Path) -> Iterator[None]:
-    """Make a folder and its parents; in the end those of them that hold nothing go again."""
-    from gazegan.data.files import make_folder
+    """Make and hold a folder and its parents; in the end those of them that are empty go again."""
+    from gazegan.data.files import make_folder, only_writer
 
     new = [folder for folder in (out, *out.parents) if not folder.exists()]
     make_folder(out)
     try:
-        yield
+        with only_writer(out):
+            yield
     finally:
         for folder in new:
             with contextlib.suppress(OSError):  # not empty

@@ -2,6 +2,8 @@
 
 import pytest
 
+from gazegan.data.files import only_writer
+
 
 @pytest.mark.parametrize(
     ("command", "more", "cure"),
@@ -38,3 +40,15 @@ def test_a_table_where_no_folder_can_be_is_one_line(places, fault_of, tmp_path):
     start = ("predict", "--weights", places / "angles.safetensors", "--data", places / "unlabelled")
     fault = fault_of(*start, "--out", tmp_path / "file" / "gaze.csv")
     assert "cannot be made a folder" in fault.message
+
+
+@pytest.mark.parametrize("command", ["evaluate", "demo"])
+def test_two_processes_do_not_write_results_into_one_folder(places, fault_of, tmp_path, command):
+    words = {
+        "evaluate": ("--weights", places / "angles.safetensors", "--data", places / "labelled"),
+        "demo": ("--quick",),
+    }
+    with only_writer(tmp_path):
+        fault = fault_of(command, *words[command], "--out", tmp_path)
+    assert "another process is writing it; wait for its end" in fault.message
+    assert list(tmp_path.iterdir()) == []
