@@ -7,7 +7,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gazegan.geometry import direction_deg, mirror_angles
+from gazegan.geometry import (
+    angles_from_vector,
+    direction_deg,
+    mirror_angles,
+    vector_from_angles,
+)
 from gazegan.modes import evaluating
 from gazegan.schema import EyeBatch
 
@@ -111,6 +116,16 @@ def as_directions(found: Predicted) -> Predicted:
     """Turn answers in pitch and yaw into (cos, sin) of the direction in which they point."""
     theta = torch.deg2rad(direction_deg(found.output))
     return replace(found, output=torch.stack((theta.cos(), theta.sin()), dim=1), spread=None)
+
+
+def in_range(found: Predicted) -> Predicted:
+    """Name gazes that were answered beyond 90 degrees of pitch or 180 of yaw by angles within.
+
+    Networks are not bound to those, and answer anything on images unlike what they learned from.
+    """
+    beyond = (found.output.abs() > found.output.new_tensor([torch.pi / 2, torch.pi])).any(1)
+    within = angles_from_vector(vector_from_angles(found.output.double())).to(found.output)
+    return replace(found, output=torch.where(beyond[:, None], within, found.output))
 
 
 def _labels_alone(batch: EyeBatch) -> EyeBatch:

@@ -49,12 +49,13 @@ def changed(
 ) -> list[Predicted]:
     """Return a network's answers on stores, changed as the options of these names say.
 
-    Raises UserError where `target` or the stores do not allow it.
+    Angles lie within 90 degrees of pitch and 180 of yaw. Raises UserError where `target` or the
+    stores do not allow it.
     """
     from functools import partial
 
     from gazegan.align import aligned, estimated, matched
-    from gazegan.predict import as_directions
+    from gazegan.predict import as_directions, in_range
 
     asked = (("--align", align), ("--align-to", align_to), ("--direction", direction))
     for name, wanted in asked:
@@ -70,7 +71,9 @@ def changed(
         pairs = [(_aligned(make, name, *pair), pair[1]) for pair in pairs]
     if by_face:
         pairs = [(_joined(part, store), store) for part, store in pairs]
-    return [as_directions(part) if direction else part for part, _ in pairs]
+    if direction:
+        return [as_directions(part) for part, _ in pairs]
+    return [in_range(part) if target == "angles" else part for part, _ in pairs]
 
 
 def _aligned(

@@ -9,10 +9,10 @@ import torch
 
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import open_store, write_store
-from gazegan.geometry import direction_from_cos_sin, mirror_angles
+from gazegan.geometry import direction_from_cos_sin, mirror_angles, vector_from_angles
 from gazegan.render.prior import load_recipe, sample
 from gazegan.schema import MASKS
-from gazegan.train.checkpoint import load_weights
+from gazegan.train.checkpoint import load_weights, save_weights
 
 
 def rows_of(path):
@@ -157,3 +157,33 @@ def test_what_cannot_be_predicted_is_refused(places, fault_of, tmp_path):
     colour = ("predict", "--weights", weights, "--data", places / "colour", "--out", out)
     assert "grey" in fault_of(*colour).message
     assert not out.exists()
+
+
+def test_angles_beyond_a_turn_are_named_by_those_within(places, gazegan, tmp_path):
+    """As of a network that was trained badly, or sees what it never learned."""
+    network, info = load_weights(places / "angles.safetensors", "gaze")
+    batch, last = open_store(places / "labelled").read(range(20)), network.head[-1]
+    with torch.no_grad():
+        said = network(batch.image)
+        scale = 2.5 / said.std(0)
+        last.weight.mul_(scale[:, None])
+        last.bias.copy_(scale * (last.bias - said.mean(0)))
+        output = network(batch.image)
+    wild = tmp_path / "wild.safetensors"
+    save_weights(wild, network, "gaze", {key: info[key] for key in ("config", "data", "step")})
+    raw = torch.rad2deg(output)
+    assert raw[:, 0].abs().max() > 90 and raw[:, 1].abs().max() > 180
+    start = ("--weights", wild, "--data", places / "labelled", "--out")
+    gazegan("predict", *start, tmp_path / "gaze.csv")
+    gazegan("evaluate", *start, tmp_path / "out")
+    for table in (tmp_path / "gaze.csv", tmp_path / "out" / "predictions.csv"):
+        said = torch.tensor([
+            [float(row[f"predicted_{axis}_deg"]) for axis in ("pitch", "yaw")]
+            for row in rows_of(table)
+        ])  # fmt: skip
+        assert said[:, 0].abs().max() <= 90 and said[:, 1].abs().max() <= 180
+        vectors = (vector_from_angles(one) for one in (torch.deg2rad(said), output))
+        torch.testing.assert_close(*vectors, atol=1e-4, rtol=0)
+        within = (raw[:, 0].abs() < 90) & (raw[:, 1].abs() < 180)
+        assert 0 < within.sum() < 20
+        torch.testing.assert_close(said[within], raw[within], atol=1e-3, rtol=0)
