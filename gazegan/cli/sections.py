@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 from gazegan.cli import gaze
@@ -24,6 +25,10 @@ _KINDS = {
     "scenes": ("Worst scenes", "The scenes that a network gets most wrong, at the same gaze."),
     "attack": ("Attack", "How far small changes turn the answer, beside noise of the same size."),
 }  # fmt: skip
+_OF_SCENES = (
+    "Which parameters of a scene move the answer: degrees for a rise by one standard deviation, by"
+    " the slope, from half below to half above (swing), and of the true answer."
+)
 _PICTURES = {
     "evaluation/curve": "Share of eyes within each error, beside the constant predictor",
     "evaluation/scatter": "Answers against truth",
@@ -137,6 +142,9 @@ def _result(folder: Path) -> Section:
     values = gaze.read_json(path)
     settings = values.pop("settings", {})
     kind, about = _KINDS[path.stem]
+    if "parameters" in values and path.stem == "explain":
+        about = _OF_SCENES
+    values = {**values, "apart": [_averaged(one) for one in values.get("apart", [])]}
     pictures = [_picture(file, path.stem) for file in sorted(folder.glob("*.png"))]
     return Section(
         kind,
@@ -148,6 +156,17 @@ def _result(folder: Path) -> Section:
         json.dumps(settings, indent=1),
         _score(folder, values, settings) if path.stem == "evaluation" else None,
     )
+
+
+def _averaged(apart: Mapping[str, Any]) -> dict[str, Any]:
+    """Put means over the splits of images, of p the median, in the place of each split's."""
+    splits = apart["splits"]
+    means = {
+        name: (median if name == "p_value" else fmean)([one[name] for one in splits])
+        for name, value in splits[0].items()
+        if isinstance(value, float)
+    }
+    return {"images": apart["images"], "splits": len(splits), **means}
 
 
 def _score(folder: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> Score:
@@ -166,7 +185,9 @@ def _run(folder: Path) -> Section:
     for line in log:
         last |= line
     panels = _panels(log)
-    pictures = (Picture(inline(training_curves(panels)), "course of training"),) if panels else ()
+    pictures = (
+        (Picture(inline(training_curves(panels)), "Course of the training"),) if panels else ()
+    )
     data = record.get("data", {})
     facts = {key: data[key] for key in ("count", "height", "width", "channels") if key in data}
     return Section(
@@ -234,7 +255,7 @@ def _store(folder: Path) -> Section:
         "Labelled eyes as trainings read them." if "gaze" in store.fields else "Eyes, unlabelled.",
         len(_ORDER) + 1,
         tuple(tables(facts)),
-        (Picture(inline(sheet), "eyes from all over the store"),),
+        (Picture(inline(sheet), "Eyes from all over the store"),),
         json.dumps({"recipe": recipe, "notes": manifest.notes}, indent=1),
     )
 

@@ -20,7 +20,7 @@ _UNITS = {
 _FIXED = ("_deg", "_px")
 _SHARES = "within_"
 """How names of shares begin, such as `within_5_deg`."""
-_MOST_ROWS = 24
+_MOST_ROWS, _MOST_COLUMNS = 24, 8
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,17 @@ def tables(values: Mapping[str, Any], title: str = "") -> Iterator[Table]:
     """Lay out nested results: plain values first, then what is nested, under its own title.
 
     A list of records is a table with a row for each; records that are named, rather than listed,
-    and alike are the columns of one table.
+    and alike are the columns of one table, or where they are many its rows.
     """
     plain = [(words(k), _cell(k, v)) for k, v in values.items() if _is_plain(v) and v != []]
     if plain:
         yield _table(title, ("", ""), plain)
     for keys, group in _alike(values).items():
         names = tuple(group)
+        if len(names) > max(_MOST_COLUMNS, len(keys)):
+            records = [{"name": words(name), **record} for name, record in group.items()]
+            yield from _listed(records, title)
+            continue
         rows = [(words(key), *(_cell(key, group[name][key]) for name in names)) for key in keys]
         heading = title if len(names) > 1 else _joined(title, names[0])
         columns = tuple(map(words, names)) if len(names) > 1 else ("",)

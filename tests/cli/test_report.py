@@ -11,6 +11,8 @@ from gazegan.cli import main, sections
 from gazegan.cli.tables import Table, tables, words
 
 MARKUP = "<img src=x onerror=alert(1)> & co"
+TOLD = ((0.4, 0.2), (0.5, 0.3), (0.6, 0.9))
+"""Areas under the curve and p of three splits."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -82,6 +84,60 @@ def test_a_browser_asks_for_nothing_and_runs_nothing(page):
     assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
     assert (alerts, broken, wide) == ([], 0, False)
     assert headings == [MARKUP]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")
+def test_tables_fit_wide_windows_and_show_the_error_in_narrow_ones(page):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1280, "height": 900})
+        shown.goto(page.as_uri())
+        cut = "[...document.querySelectorAll('.card')].filter(c => c.scrollWidth > c.clientWidth)"
+        rows = "[...document.querySelectorAll('tr')]"
+        most = shown.evaluate(f"Math.max(...{rows}.map(row => row.cells.length))")
+        wide = shown.evaluate(f"{cut}.length")
+        shown.set_viewport_size({"width": 390, "height": 900})
+        right = shown.evaluate("document.querySelector('td.big').getBoundingClientRect().right")
+        beyond = shown.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert most >= 12 and wide == 0
+    assert right < 390 and beyond == 390
+
+
+def test_many_records_are_rows_rather_than_columns():
+    """Else a hundred parameters of a scene stand side by side."""
+    values = {f"lid_{k}": {"slope_deg": 1.0 * k, "spread": 2.0} for k in range(30)}
+    (table,) = tables({"parameters": values})
+    assert table.columns == ("name", "slope, degrees", "spread")
+    assert table.rows[3] == ("lid 3", "3.00", "2.00") and table.more == 6
+
+
+def test_what_tells_images_apart_is_on_the_page(tmp_path):
+    halves = [{"counts": [8, 8], "linear_auc": auc, "p_value": p} for auc, p in TOLD]
+    one = [{"counts": [16, 8], "linear_auc": 0.95, "p_value": 0.001}]
+    apart = [{"images": "two halves", "splits": halves}, {"images": "a/b", "splits": one}]
+    (tmp_path / "embed.json").write_text(json.dumps({"count": 3, "apart": apart}))
+    *_, table = sections.read(tmp_path).tables
+    assert table.columns == ("images", "splits", "linear, AUC", "p value")
+    assert table.rows == (("two halves", "3", "0.5", "0.3"), ("a/b", "1", "0.95", "0.001"))
+
+
+def test_an_explanation_of_scenes_is_not_told_as_one_of_pixels(tmp_path):
+    (tmp_path / "explain.json").write_text(json.dumps({"parameters": {}}))
+    assert "parameters of a scene" in sections.read(tmp_path).about
+    (tmp_path / "explain.json").write_text(json.dumps({"methods": {}}))
+    assert "pixels" in sections.read(tmp_path).about
+
+
+def test_long_values_have_a_line_of_their_own(tmp_path):
+    said = "The map keeps neighbourhoods, and a classifier tells the images apart."
+    (tmp_path / "embed.json").write_text(json.dumps({"count": 3, "verdict": said}))
+    invoke("report", tmp_path, "--out", tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text()
+    assert f'<div class="long"><dt>verdict</dt><dd>{said}</dd></div>' in html
+    assert "<div><dt>count</dt><dd>3</dd></div>" in html
 
 
 def test_the_same_folder_twice_is_one_section_and_a_page_is_replaced(folder, tmp_path):
