@@ -4,7 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from gazegan.losses.transport.costs import shares
+
+def _shares(samples: Tensor, weights: Tensor | None) -> Tensor:
+    """Return weights `[N]` of samples `[N, ...]` with a sum of 1; all equal where None is given."""
+    if weights is None:
+        return samples.new_full((len(samples),), 1 / len(samples))
+    return (weights / weights.sum()).to(samples)
 
 
 def wasserstein_1d(
@@ -15,7 +20,7 @@ def wasserstein_1d(
     Weights `[N]` and `[M]` are normalised; all equal unless given. The area between the two
     cumulative distributions (Vallender, Theory of Probability and its Applications 1974).
     """
-    signed = torch.cat((shares(a, a_weights), -shares(b, b_weights)))
+    signed = torch.cat((_shares(a, a_weights), -_shares(b, b_weights)))
     values, order = torch.cat((a, b)).sort(dim=0)
     apart = signed[order].cumsum(0)[:-1].abs()
     return (apart * (values[1:] - values[:-1])).sum(0)
@@ -36,7 +41,7 @@ def wasserstein_circle(
     and Sobolevski, SIAM Journal on Applied Mathematics 2010; Rabin, Delon and Gousseau, Journal of
     Mathematical Imaging and Vision 2011).
     """
-    signed = torch.cat((shares(a, a_weights), -shares(b, b_weights)))
+    signed = torch.cat((_shares(a, a_weights), -_shares(b, b_weights)))
     values, order = torch.cat((a, b)).remainder(period).sort(dim=0)
     gaps = torch.cat((values[1:], values[:1] + period)) - values
     apart = signed[order].cumsum(0)
