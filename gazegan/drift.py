@@ -29,7 +29,8 @@ def pupil_shift(raw: Tensor, refined: Tensor, masks: Tensor, margin: int = 2) ->
     Images are `[B, C, H, W]` in 0..1 and share the masks `[B, K, H, W]` of the raw ones. Registers
     iris and pupil by least squares (Lucas & Kanade, IJCAI 1981), together with a gain, an offset
     and a gradient of light, so that a change of light is not taken for movement. Shifts beyond
-    about 2 px are underestimated. Eyes too closed or too flat to be located give NaN.
+    about 2 px are underestimated. Eyes too closed or too flat to be located give NaN; those of
+    which the refinement has left nothing that could be, infinity.
     """
     grey, target = raw.mean(1).double(), refined.mean(1).double()
     region = eye_region(masks, margin).double()
@@ -37,6 +38,8 @@ def pupil_shift(raw: Tensor, refined: Tensor, masks: Tensor, margin: int = 2) ->
     for _ in range(_STEPS):
         shift = shift + _step(_moved(grey, shift), target, region).clamp(-1, 1)
     enough = (region.sum((1, 2)) >= _LEAST_PIXELS) & (_structure(grey, region) > _LEAST_STRUCTURE)
+    lost = _structure(target, region) <= _LEAST_STRUCTURE
+    shift = torch.where(lost[:, None], torch.inf, shift)
     return torch.where(enough[:, None], shift, torch.nan).to(raw.dtype)
 
 
@@ -82,7 +85,10 @@ def _structure(grey: Tensor, region: Tensor) -> Tensor:
 
 
 def summary(shift_px: Tensor) -> dict[str, float]:
-    """Return median, 95th percentile and located share of shifts `[N]` px, NaN where unknown."""
+    """Return median, 95th percentile and located share of shifts `[N]` px.
+
+    Those that are not finite count as not located.
+    """
     known = shift_px[shift_px.isfinite()].double()
     if not len(known):
         return {"located": 0.0}

@@ -48,6 +48,14 @@ def test_unchanged_images_do_not_move():
     torch.testing.assert_close(shift, torch.zeros(1, 2), atol=1e-6, rtol=0)
 
 
+def test_a_pupil_of_which_nothing_is_left_has_not_stayed_in_place():
+    raw, closed = eye(20, 12), torch.zeros(1, len(MASKS), H, W)
+    for left in (torch.zeros_like(raw), torch.full_like(raw, 0.5)):
+        assert pupil_shift(raw, left, masks(20, 12)).isinf().all()
+        assert pupil_shift(raw, left, closed).isnan().all()
+        assert summary(pupil_shift(raw, left, masks(20, 12)).norm(dim=1)) == {"located": 0.0}
+
+
 def test_light_from_one_side_is_not_taken_for_movement():
     raw = eye(20, 12)
     slope = torch.linspace(-0.25, 0.25, W) + torch.linspace(-0.1, 0.1, H)[:, None]

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gazegan.cli import main
+from gazegan.cli.road import QUICK, Target, stops
 from gazegan.render.prior import load_recipe
 from gazegan.render.scene import render_indices
 
@@ -84,3 +85,14 @@ def test_direction_learned_from_renders_beats_the_constant(tmp_path: Path) -> No
     run("train", "gaze", *data, "--epochs", 6, *options, "--out", weights)
     found = run("evaluate", "--weights", weights, "--data", tmp_path / "test")
     assert found["mean_deg"] < 0.6 * found["constant_deg"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_quick_demo_shows_eyes_refined_that_are_still_eyes(tmp_path: Path, seed: int) -> None:
+    """With a learning rate too high they went black."""
+    (_, target, _, refiner, *_) = stops(Target("stand-in"), QUICK, tmp_path, seed, "cpu")
+    render = ("render", "webcam", "--count", QUICK.renders, "--seed", seed)
+    run(*render, "--out", tmp_path / "stores" / "renders")
+    run(*target.commands[0])
+    found = run(*refiner.commands[0])
+    assert found["pupil_shift/located"] > 0.9 and found["refiner/variety"] > 0.2

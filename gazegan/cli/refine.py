@@ -181,7 +181,7 @@ def _text(values: dict[str, Any]) -> str:
 
 def _shift_text(moved: dict[str, float]) -> str:
     if "median_px" not in moved:
-        return "pupil shift unknown (no masks, or no open eye)"
+        return "pupil shift unknown (no masks, no open eye, or no pupil left to be seen)"
     return (
         f"iris and pupil moved {moved['median_px']:.3f} px in the median, "
         f"{moved['p95_px']:.3f} px at the 95th percentile ({moved['located']:.0%} of eyes located)"

@@ -31,7 +31,10 @@ class Sizes:
 
 
 _TINY = ("--batch", "16")
-_HASTY = ("--set", "critic_lead=4", "--set", "generator.lr=0.002")
+_HASTY = (
+    *("--set", "critic_lead=4", "--set", "generator.lr=0.0005"),
+    *("--set", "keep=0.1"),
+)
 FULL = Sizes(6000, 1500, 1500, 1000, 600, 16, 32, 10, 24)
 QUICK = Sizes(
     160,
