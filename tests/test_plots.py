@@ -1,12 +1,14 @@
 """Pictures have the sizes, colours and labels that they promise."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from gazegan import plots
@@ -59,6 +61,32 @@ def test_figures_are_drawn_in_the_palette_and_clip_nothing(name, picture):
     assert holds(pixels, plots.SERIES[0]) and holds(pixels, plots.INK)
     edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     assert bool((edges == 255).all()), f"ink touches the border of {name}"
+
+
+def test_long_titles_of_trainings_are_not_cut_off():
+    line = {"x": ([0, 1], [3, 4])}
+    titles = ("a", "b", "Gaze error in training (degrees)")
+    picture = plots.training_curves(dict.fromkeys(titles, line))
+    assert bool((opened(picture)[:, -1] == 255).all())
+
+
+@pytest.mark.parametrize("rising", [True, False])
+def test_the_legend_of_an_attack_hides_no_curve(monkeypatch, rising):
+    drawn = []
+    monkeypatch.setattr("gazegan.plots.curves.png_of", lambda figure: drawn.append(figure) or b"")
+    errors = np.array([18, 21, 24, 27]) if rising else np.array([16, 12, 9, 5])
+    plots.epsilon_curve([0.002, 0.01, 0.02, 0.03], 17.0, {"PGD": errors, "FGSM": errors - 1}, 18.0)
+    FigureCanvasAgg(drawn[0]).draw()
+    (axes,) = drawn[0].axes
+    box = axes.get_legend().get_window_extent()
+    for line in axes.lines[:2]:
+        along = line.get_transform().transform(dense(line.get_xydata()))
+        assert not box.count_contains(along)
+
+
+def dense(points):
+    """Points `[N, 2]` and 50 between each two."""
+    return np.concatenate([np.linspace(a, b, 50) for a, b in pairwise(points)])
 
 
 def test_equal_figures_give_equal_bytes():

@@ -1,5 +1,6 @@
 """Figures with axes: error curves, errors under attack, scatter, the course of training."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ from numpy.typing import ArrayLike
 from gazegan.plots.axes import dress, legend, new_figure, png_of, styles
 from gazegan.plots.palette import FAINT, GRID, INK, SERIES, Floats, floats
 
-_MOST_PANELS = 3
-"""Side by side."""
+_MOST_PANELS, _TITLE = 3, 24
+"""Side by side, and letters in a line of the title of one."""
 
 
 def error_curve(
@@ -64,7 +65,7 @@ def epsilon_curve(
     if constant_deg is not None:
         axes.axhline(constant_deg, label="constant predictor", **styles(0)[-1])
     axes.set(xlim=(0, 1.03 * float(x.max()) or 1.0), ylim=(0, None))
-    legend(axes, loc="upper left" if constant_deg is not None else "best")
+    legend(axes, loc="best")
     return png_of(figure)
 
 
@@ -145,7 +146,7 @@ def training_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike
     figure = Figure(figsize=(3.5 * columns, 3.0 * rows), dpi=110, layout="constrained")
     for place, (title, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        dress(axes, title, "step", "")
+        dress(axes, textwrap.fill(title, _TITLE), "step", "")
         for (name, (steps, values)), style in zip(lines.items(), styles(len(lines)), strict=False):
             axes.plot(floats(steps), floats(values), label=name, **{**style, "linewidth": 1.5})
         if len(lines) > 1:
