@@ -82,7 +82,7 @@ def _aligned(
     try:
         return align(part)
     except ValueError as fault:
-        raise UserError(f"{option}, --data {store.path}: {fault}; leave it out") from None
+        raise UserError(f"{option}, --data {store.path}: {fault}; leave {option} out") from None
 
 
 def supposed(source: str) -> tuple[Gazes, Gazes]:

@@ -9,7 +9,7 @@ from gazegan.data.files import only_writer
     ("command", "more", "cure"),
     [
         ("evaluate", ("--weights", "{w}", "--data", "{labelled}", "--by-face"), "--by-face"),
-        ("evaluate", ("--weights", "{w}", "--data", "{labelled}", "--align"), "leave it out"),
+        ("evaluate", ("--weights", "{w}", "--data", "{labelled}", "--align"), "leave --align out"),
         ("embed", ("--data", "{labelled}", "--data", "{more}"), "too few"),
         ("compare", ("--real", "{labelled}", "--data", "{nowhere}"), "no such store"),
         (

@@ -97,6 +97,7 @@ def test_unlabelled_eyes_of_known_people_are_aligned_to_a_recipe(
     gazegan(*start, tmp_path / "few.csv")
     fault = fault_of(*start, tmp_path / "none.csv", "--align")
     assert "Error: --align, --data" in fault.message and "spread takes 10" in fault.message
+    assert fault.message.endswith("; leave --align out")
 
 
 @pytest.mark.parametrize("more", [(), ("--align", "--align-to", "webcam")])
