@@ -163,8 +163,6 @@ def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
         raise UserError(
             f"--out {out}: holds results of another command ({others[0]}); choose another --out"
         )
-    for stray in out.glob("*.tmp"):
-        stray.unlink(missing_ok=True)
     if not (out / file).exists():
         return
     old = parse_json(read_bytes(out / file, 1 << 30), out / file)
@@ -174,6 +172,8 @@ def claim(out: Path, file: str, settings: dict[str, Any]) -> None:
             f"--out {out}: holds results of other settings ({'; '.join(found[:3])});"
             " choose another --out or delete it"
         )
+    for stray in out.glob("*.tmp"):
+        stray.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

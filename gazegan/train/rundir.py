@@ -39,9 +39,9 @@ def claim(
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }
+    check_free(run_dir, record, given)
     for aside in run_dir.glob("*.tmp"):
         aside.unlink(missing_ok=True)
-    check_free(run_dir, record, given)
     if not path.is_file():
         kept = {**record, "environment": environment, "given": dict(given)}
         text = json.dumps(kept, sort_keys=True, indent=1)
@@ -62,7 +62,7 @@ def check_free(
     path = run_dir / CONFIG
     if not path.is_file():
         names = {one.name for one in run_dir.iterdir()} if run_dir.exists() else set()
-        if names - {FIRST, ANSWERED}:
+        if names - {FIRST, ANSWERED, f"{CONFIG}.tmp"}:
             raise UserError(f"--out {run_dir}: holds something else; name a new or empty folder")
         return
     # Through JSON, so that tuples compare equal to the lists they were saved as.

@@ -35,6 +35,13 @@ def test_a_folder_that_was_there_stays(places, fault_of, tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
+def test_drafts_of_others_stay_where_results_come(places, gazegan, tmp_path):
+    (tmp_path / "thesis.tmp").write_text("precious")
+    start = ("evaluate", "--weights", places / "angles.safetensors", "--data", places / "labelled")
+    gazegan(*start, "--out", tmp_path)
+    assert (tmp_path / "thesis.tmp").read_text() == "precious"
+
+
 def test_a_table_where_no_folder_can_be_is_one_line(places, fault_of, tmp_path):
     (tmp_path / "file").write_text("")
     start = ("predict", "--weights", places / "angles.safetensors", "--data", places / "unlabelled")

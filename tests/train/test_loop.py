@@ -137,13 +137,14 @@ def test_another_number_of_threads_is_said(tmp_path, gaze_of):
     assert told == ["resuming with threads: 1 -> 2: bits may differ from an uninterrupted run"]
 
 
-def test_foreign_and_damaged_folders_are_refused_untouched(tmp_path, gaze_of):
-    (tmp_path / "thesis.txt").write_text("precious")
+@pytest.mark.parametrize("mine", ["thesis.txt", "thesis.tmp"])
+def test_foreign_and_damaged_folders_are_refused_untouched(tmp_path, gaze_of, mine):
+    (tmp_path / mine).write_text("precious")
     with pytest.raises(UserError, match="holds something else"):
         run(gaze_of(), tmp_path)
     with pytest.raises(UserError, match="cannot be made a folder"):
-        run(gaze_of(), tmp_path / "thesis.txt")
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+        run(gaze_of(), tmp_path / mine)
+    assert [p.name for p in tmp_path.iterdir()] == [mine]
     for text in ("{", "[]", '{"a": NaN}'):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(DataError, match=r"config\.json"):
