@@ -198,7 +198,7 @@ def test_a_changed_label_or_photograph_is_another_import(tmp_path):
     import_photographs(listing, digest, out, size=(8, 8))
     import_photographs(listing, digest, out, size=(8, 8))
     changed = check_readable(table(tmp_path, "file,pitch_deg,yaw_deg\na.png,1,3\n"))
-    with pytest.raises(UserError, match="source_sha256"):
+    with pytest.raises(UserError, match="other photographs, labels or --equalise"):
         import_photographs(*changed, out, size=(8, 8))
     with pytest.raises(UserError, match="height: 8 -> 9"):
         import_photographs(listing, digest, out, size=(9, 8))
