@@ -155,9 +155,10 @@ def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
     if found:
         shown = "; ".join(item if len(item) < 120 else item[:117] + "..." for item in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        only_more = new.kind == "rendered" and new.count > old.count and len(found) == 1
         raise UserError(
-            f"--out {path}: holds a store of another configuration ({shown}{more});"
-            " choose another --out or delete it"
+            f"--out {path}: holds a store of another configuration ({shown}{more}); choose another"
+            f" --out{', with another --seed for other eyes,' if only_more else ''} or delete it"
         )
 
 

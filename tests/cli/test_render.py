@@ -180,6 +180,7 @@ def test_what_lies_at_out_is_never_harmed(tmp_path):
     ):
         line = fault_of("webcam", *other, "--out", out, *TINY)
         assert named in line and "choose another --out" in line
+        assert ("another --seed" in line) == ("--count 4" in f"{other[0]} {other[1]}")
     assert contents(out) == before
     photographs, file = tmp_path / "photographs", tmp_path / "file"
     photographs.mkdir()
