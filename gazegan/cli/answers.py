@@ -136,4 +136,4 @@ def _joined(part: Predicted, store: Store) -> Predicted:
     except UserError as fault:
         raise UserError(f"--by-face, --data {fault}") from None
     except ValueError as fault:
-        raise UserError(f"--by-face, --data {store.path}: {fault}; leave it out") from None
+        raise UserError(f"--by-face, --data {store.path}: {fault}; leave --by-face out") from None
