@@ -38,6 +38,12 @@ class Effects:
     monitor: bool
     tears: bool
     """The tear film mirrors on the sclera too."""
+    room: bool
+    """The room has bright parts that are seen mirrored."""
+    uneven: bool
+    """Folds, lash lines, brow and white are not even."""
+    furrows: bool
+    """There are furrows along the lids."""
     leds: int
     """The largest number of LEDs."""
     shot_noise: bool
@@ -84,6 +90,9 @@ def needed(bounds: Bounds) -> Effects:
         window=used("window_light"),
         monitor=used("monitor_light"),
         tears=used("tear_film"),
+        room=used("room_glare"),
+        uneven=used("uneven"),
+        furrows=used("furrows"),
         leds=math.ceil(bounds("led_count")[1]) if used("led_light") else 0,
         shot_noise=used("shot_noise"),
         balance=used("balance_red", "balance_blue", neutral=1),

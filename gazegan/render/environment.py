@@ -8,8 +8,9 @@ from torch import Tensor
 
 from gazegan.render import shape
 from gazegan.render.bands import Band, Colour
-from gazegan.render.elementary import sqrt
+from gazegan.render.elementary import sigmoid, sqrt
 from gazegan.render.params import EyeParams
+from gazegan.render.texture import detail, noise
 
 _BEHIND = 0.05
 """Cosine below which a direction counts as behind a pane's plane."""
@@ -101,6 +102,17 @@ def _glazed(x: Tensor, half: Tensor, bars: Tensor, wide: Tensor) -> Tensor:
 def _overlap(x: Tensor, half: Tensor, wide: Tensor) -> Tensor:
     """Share of an interval of length `wide` around x that lies in -half .. half."""
     return ((x + half) / wide + 0.5).clamp(0, 1) - ((x - half) / wide + 0.5).clamp(0, 1)
+
+
+def bright(p: EyeParams, seed: Tensor, way: Tensor, footprint: Tensor) -> Tensor:
+    """Return how much `[B, H, W]` of what lies in unit directions are bright parts of the room.
+
+    They are drawn by `seed` `[B]`, and mirrored with the eye; `footprint` is the angle, rad,
+    through which the direction turns across one pixel.
+    """
+    x, y = p.side * way[0], way[1]
+    coarse, small = noise(seed, "room", 2.7 * x, 2.7 * y), noise(seed, "things", 6 * x, 6 * y)
+    return sigmoid(7 * torch.addcmul(coarse, 0.4 * detail(6, footprint), small) - 2.5)
 
 
 def facing(pane: Pane) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gazegan.render import lens, light, shape, surface
+from gazegan.render import environment, lens, light, shape, surface
 from gazegan.render.elementary import fourth, sigmoid
 from gazegan.render.eyeball import Pose
 from gazegan.render.lens import Glass
@@ -18,6 +18,9 @@ _TWO_SURFACES = 0.085
 """Reflectance of an uncoated lens: ((n - 1) / (n + 1))^2 at each of two surfaces."""
 _COATED = 0.9
 """Share of its reflection that the best coating takes away."""
+_RIM_TILT, _BAR_TURN = 0.7, 0.3
+"""How far outward a rim mirrors, as a share of a unit vector, and the angle, rad, through which
+that is taken to turn from pixel to pixel."""
 _THREAD = 0.1
 """Half the width of the edge and the thread that hold a lens without a rim below, mm."""
 _GREEN = (0.45, 1.0, 0.6)
@@ -106,7 +109,12 @@ def _shine(s: Glass, level: Tensor, lamp: Lamps, profile: Tensor, u: Tensor, v: 
     facing = shape.dot(normal, shape.unit(key + ahead)).clamp(min=0)
     gloss = fourth(fourth(facing)) * p.light_key * (0.05 + 0.25 * (1 - p.rim_dark))
     lit = 0.6 - 0.35 * normal[1]
-    return level * (0.012 + 0.8 * (1 - p.rim_dark) * lit) + gloss
+    bar = level * (0.012 + 0.8 * (1 - p.rim_dark) * lit) + gloss
+    if lamp.room is None:
+        return bar
+    # The same across the bar, which is too thin to show how that varies.
+    rooms = environment.bright(p, lamp.room, _RIM_TILT * away, torch.full_like(p.side, _BAR_TURN))
+    return bar + (0.04 + 0.4 * (1 - p.rim_dark)) * p.room_glare * level * rooms
 
 
 def _mirrored(

@@ -30,6 +30,7 @@ def lashes(
     lids: Lids,
     pixel_mm: Tensor,
     fine: bool,
+    uneven: bool,
 ) -> Tensor:
     """Opacity `[B, H, W]` of the lash lines and of the lashes; `lift` is that of the pose."""
     tip = _tip(p, lift)
@@ -40,9 +41,9 @@ def lashes(
     face, lids = part.of(face), part.of(lids)
     ends = elementary.ramp(face.u, -p.canthus_outer - p.lash_wing, 0.6)
     ends = ends * elementary.ramp(face.u, p.canthus_inner - 1.5, -0.6)
-    row = _Row(seed, face, pixel_mm, fine)
+    row = _Row(seed, face, pixel_mm, fine, uneven)
     upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, tip, lids))
-    lower = elementary.bump(lids.below / 0.7) * p.lower_line
+    lower = elementary.bump(lids.below / 0.7) * p.lower_line * _patchy(p, row, "below", 1.7)
     lower = torch.maximum(lower, _lower_hairs(p, row, lids))
     shown = (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
     return part.paste(shown * near[(slice(None), *part.slices)])
@@ -62,6 +63,17 @@ class _Row:
     face: FaceHit
     pixel_mm: Tensor
     fine: bool
+    uneven: bool
+
+
+def _patchy(p: EyeParams, row: _Row, name: str, length: float) -> Tensor | float:
+    """How much of a lash line there is along it, where it is uneven in parts of `length` mm."""
+    if not row.uneven:
+        return 1.0
+    u = row.face.u / length
+    broad, narrow = noise(row.seed, name, u), noise(row.seed, name, 2.4 * u)
+    most = 0.6 * detail(2.4 / length, row.pixel_mm)
+    return 1 + 0.6 * p.uneven * torch.addcmul(broad, most, narrow)
 
 
 def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
@@ -73,7 +85,7 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
         for wide, deep in ((4.3, 0.25), (8.9, 0.3)):
             hairs = noise(row.seed, "fray", wide * u)
             width = width * (1 + deep * hairs * detail(wide, row.pixel_mm))
-    outward = (above / width).clamp(min=0)
+    outward = (above / (width * _patchy(p, row, "above", 2.2))).clamp(min=0)
     inward = above.clamp(max=0)
     return torch.exp(-torch.addcmul(outward * outward * outward, inward, inward, value=4))
 
@@ -143,7 +155,9 @@ def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool
     across, down = u + (1.4 * lean + 0.3) * v, v - 0.35 * lean * u
     tufts = noise(seed, "brow tufts", across / 1.1, down / 3.5)
     square = bow * bow
-    dense = torch.exp(-torch.addcmul(0.3 * square, square, square)) * (1.0 + 0.6 * tufts)
+    dense = torch.exp(-torch.addcmul(0.3 * square, square, square)) * (
+        1.0 + (0.6 - 0.35 * p.uneven) * tufts
+    )
     dense = dense * near[..., rows, columns]
     # From above the inner canthus to the temple.
     dense = dense * elementary.ramp(u, 14.5, -1.5) * elementary.ramp(u, -27, 2.5)

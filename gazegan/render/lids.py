@@ -3,17 +3,20 @@
 Scalars per eye are `[B, 1, 1]`; (u, v) are mm on the face, of pixels or of landmarks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from gazegan.render.elementary import power, sqrt
 from gazegan.render.params import EyeParams
+from gazegan.render.texture import noise
 
 _TINY = 1e-6
 _FOLD = 0.14
 """How far from the inner canthus an epicanthic fold reaches, as a share of the fissure."""
+_BENT = 0.5
+"""How far, mm, an uneven crease strays from its curve."""
 
 
 def margins(p: EyeParams, lift: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,3 +71,8 @@ def place(p: EyeParams, lift: Tensor, u: Tensor, v: Tensor) -> Lids:
     bare = torch.minimum(under - 0.15, rise - p.waterline * bulge)
     gap = p.fold_gap * (0.4 + 0.6 * bulge) - 0.25 * lift
     return Lids(along, bulge, -under, -rise, torch.minimum(under, rise), bare, gap)
+
+
+def bent(p: EyeParams, seed: Tensor, u: Tensor, lids: Lids) -> Lids:
+    """Return lids whose crease strays from its curve, the more the more `uneven` they are."""
+    return replace(lids, gap=lids.gap + _BENT * p.uneven * noise(seed, "bent", u / 6))

@@ -42,6 +42,8 @@ class Lamps:
     """The panorama, or None where the sky is plain."""
     tears: bool
     """Whether the tear film on the sclera may mirror."""
+    room: Tensor | None
+    """[B] seeds of the room's bright parts, or None where there are none."""
     band: Band
     stand: Tensor | None
     """The camera's axes in the recipe's frame, as `Camera.stand`."""
@@ -55,8 +57,11 @@ class Lamps:
         return way if self.stand is None else shape.from_frame(self.stand, way)
 
 
-def lamps(p: EyeParams, band: Band, needs: Effects, view: Camera) -> Lamps:
-    """Place the lights of a scene: the room's in the recipe's frame, LEDs beside the camera."""
+def lamps(p: EyeParams, band: Band, needs: Effects, view: Camera, seed: Tensor) -> Lamps:
+    """Place the lights of a scene: the room's in the recipe's frame, LEDs beside the camera.
+
+    `seed` `[B]` says where the room is bright.
+    """
     warm = torch.stack((1 + p.light_warmth, torch.ones_like(p.light_warmth), 1 - p.light_warmth))
     coloured = len(band.skin) == 3
     window = (environment.window(p, band),) if needs.window else ()
@@ -70,6 +75,7 @@ def lamps(p: EyeParams, band: Band, needs: Effects, view: Camera) -> Lamps:
         leds.leds(p, needs.leds, view.eye),
         None if around is None else panorama.sky(around, p.panorama_turn, grey=not coloured),
         needs.tears,
+        seed if needs.room else None,
         band,
         view.stand,
     )
@@ -229,5 +235,10 @@ def reflections(p: EyeParams, lamp: Lamps, at: Mirror, pixel_mm: Tensor) -> tupl
     for pane in lamp.panes:
         lights = lights + share * environment.seen(pane, up, at.turn)
     if lamp.sky is None:
-        return lights, share * (0.3 - 0.3 * up[1]).clamp(min=0) * p.light_ambient
-    return lights, share * panorama.radiance(lamp.sky, up, at.turn) * p.light_ambient
+        veil = share * (0.3 - 0.3 * up[1]).clamp(min=0) * p.light_ambient
+    else:
+        veil = share * panorama.radiance(lamp.sky, up, at.turn) * p.light_ambient
+    if lamp.room is not None:
+        room = environment.bright(p, lamp.room, up, at.turn)
+        veil = veil + p.room_glare * level(p, lamp) * share * room
+    return lights, veil

@@ -97,7 +97,10 @@ def _lid_shadow(s: Sight, sun: Tensor) -> Reach:
     far = under.clamp(min=0) / p.lid_shadow_length
     sky = 1 - p.lid_shadow * torch.exp(-far * elementary.sqrt(far))
     nasal = elementary.ramp(s.face.u, 5, 3)
-    corner = 1 - p.corner_shade * (1 - s.lids.bulge * s.lids.bulge) * (0.6 + 0.4 * nasal)
+    middle = s.lids.bulge * s.lids.bulge
+    middle = middle * (1 - p.corner_reach * (1 - middle))
+    outer = (0.6 + 0.4 * nasal) + 0.25 * p.corner_reach * (1 - nasal)
+    corner = 1 - p.corner_shade * (1 - middle) * outer
     corner = corner * (1 - 0.7 * p.nasal_shade * nasal) * (1 - 0.4 * p.orbit_shade)
     return Reach((1 - p.lid_shadow * (1 - lit)) * corner * sun, sky * corner)
 
@@ -133,6 +136,7 @@ def _above_lid(s: Sight, way: Tensor) -> Tensor:
 def _sclera(s: Sight, eye: EyeHit, reach: Reach) -> Tensor:
     """Light that the sclera scatters, reddened by the skin of near lids."""
     white = surface.sclera(s.p, s.lamp.band, s.seed, eye, s.lids.along, s.pixel_mm, s.fine)
+    white = surface.stained(s.p, s.seed, eye, s.pixel_mm, white) if s.uneven else white
     near = torch.exp(-s.lids.bare.clamp(min=0) / 1.3)
     white = surface.blend(white, surface.flesh(s.p, s.lamp.band), 0.3 * near)
     outward = eye.sclera / s.p.eyeball_radius

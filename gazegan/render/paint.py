@@ -34,7 +34,7 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     covered = skin.shade(s, Reach(sun, 1.0))
     hairs = surface.bristle(p, s.lamp.band) * light.level(p, s.lamp)
     covered = surface.blend(covered, hairs, hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine))
-    lashes = hair.lashes(p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine)
+    lashes = hair.lashes(p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine, s.uneven)
     out = surface.blend(covered, part.paste(inner.light), opened)
     out = s.lamp.colour * surface.blend(out, _LASHES * hairs, lashes)
     rim = torch.zeros_like(lashes)

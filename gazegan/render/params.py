@@ -5,29 +5,15 @@ are millimetres in a frame fixed to the head with its origin at the eyeball's ce
 the nose, v upward, h toward the viewer. Angles are degrees and follow `gazegan.geometry`.
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Spec:
-    """What is possible for one parameter and how it spreads unless a recipe says otherwise."""
-
-    low: float
-    high: float
-    default: Any
-    doc: str
-
-
-def _p(default: Any, low: float, high: float, doc: str) -> Any:
-    return field(metadata={"spec": Spec(low, high, default, doc)})
-
-
-def _normal(mean: float, sd: float, low: float, high: float) -> dict[str, float]:
-    return {"mean": mean, "sd": sd, "low": low, "high": high}
+from gazegan.render.spec import Spec
+from gazegan.render.spec import normal as _normal
+from gazegan.render.spec import parameter as _p
 
 
 @dataclass(frozen=True)
@@ -145,6 +131,8 @@ class EyeParams:
     skin_blood: Tensor = _p([0.2, 1.1], 0, 3, "optical depth of the skin's blood")
     skin_texture: Tensor = _p([0.03, 0.16], 0, 0.6, "contrast of the skin's texture")
     freckles: Tensor = _p([0.0, 0.4], 0, 1, "darkness of freckles")
+    furrows: Tensor = _p(0, 0, 1, "shade of the furrows along the lids, and more of the fold's")
+    uneven: Tensor = _p(0, 0, 1, "how far folds, lash lines, brow and white are from even")
     wrinkles: Tensor = _p([0.0, 0.5], 0, 1, "depth of the lines around the lids")
     skin_gloss: Tensor = _p([0.0, 0.2], 0, 0.6, "specular share of the skin")
     # Most people's irises are brown (Katsara & Nothnagel, Forensic Sci. Int. Genet. 2019)
@@ -169,6 +157,7 @@ class EyeParams:
     light_warmth: Tensor = _p(_normal(0.08, 0.1, -0.15, 0.4), -1, 1, "red over blue")
     lid_shadow: Tensor = _p([0.3, 0.9], 0, 1, "shadow of the upper lid on the eyeball")
     corner_shade: Tensor = _p([0.3, 0.9], 0, 1, "shadow in the canthi")
+    corner_reach: Tensor = _p(0, 0, 1, "how far the shadow in the canthi reaches to the iris")
     lid_shadow_length: Tensor = _p([1.5, 5.0], 0.1, 8, "mm")
     glint: Tensor = _p([0.0, 1.2], 0, 10, "brightness of the key light's reflection")
     glint_size: Tensor = _p([1.5, 5.0], 0.3, 30, "angular radius of the key light, deg")
@@ -179,6 +168,7 @@ class EyeParams:
         _normal(0.2, 0.06, 0.08, 0.4), 0, 1, "height of the tears along the lower lid, mm"
     )
     tear_film: Tensor = _p(0, 0, 1, "mirroring of the wet sclera")
+    room_glare: Tensor = _p(0, 0, 20, "radiance of bright parts of the room, 1 as even white")
     panorama_turn: Tensor = _p(
         0, -360, 360, "panorama about the vertical, deg, its middle to image right"
     )
@@ -276,7 +266,7 @@ SPECS: dict[str, Spec] = {f.name: f.metadata["spec"] for f in fields(EyeParams)}
 PARAM_NAMES: tuple[str, ...] = tuple(SPECS)
 _OF_A_FACE = (
     *("distance", "eye_x", "eye_y", "fill", "retina"),
-    *("lid_shadow", "corner_shade", "lid_shadow_length"),
+    *("lid_shadow", "corner_shade", "corner_reach", "lid_shadow_length"),
 )
 ROOM = frozenset(
     name

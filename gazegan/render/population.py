@@ -11,7 +11,8 @@ from gazegan.config import Config
 from gazegan.render import anatomy
 from gazegan.render.anatomy import Extent
 from gazegan.render.distributions import Distribution, Spread, read
-from gazegan.render.params import SPECS, Spec
+from gazegan.render.params import SPECS
+from gazegan.render.spec import Spec
 
 POLAR = {
     "gaze_direction": Spec(0, 360, None, "deg, 0 image right, 90 up"),

@@ -172,8 +172,10 @@ def look(
     profile = camera.in_profile(p, where) if needs.profile else None
     face = shape.hit_face(p, where.head, rays, profile)
     placed = lids.place(p, where.lift, face.u, face.v)
-    lamp = light.lamps(p, band_of(image.band), needs, view)
-    return Sight(p, seed, where, view, rays, face, placed, lamp, is_fine(shown.width), profile)
+    placed = lids.bent(p, seed, face.u, placed) if needs.uneven else placed
+    lamp = light.lamps(p, band_of(image.band), needs, view, seed)
+    fine, odd = is_fine(shown.width), (needs.uneven, needs.furrows)
+    return Sight(p, seed, where, view, rays, face, placed, lamp, fine, *odd, profile)
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:

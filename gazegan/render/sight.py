@@ -36,6 +36,10 @@ class Sight:
     lamp: Lamps
     fine: bool
     """Whether pores, vessels, single fibres and hairs can be seen."""
+    uneven: bool = False
+    """Whether folds, lash lines, brow and white may be other than even."""
+    furrows: bool = False
+    """Whether there may be furrows along the lids."""
     torn: Tensor | None = None
     """Eyes `[B, 1, 1]` of whose face one part may hide another."""
 

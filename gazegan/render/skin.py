@@ -10,6 +10,10 @@ from gazegan.render.params import EyeParams
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
+_UNDER = ((2.2, -0.3, 0.12, 1.5), (4.6, 0.8, 0.16, -1.5), (8.0, 2.5, 0.18, 1.5))
+"""Of each furrow below the lower lid: mm from it, how much less of that toward the nose, how dark
+it is, and whether it is there where others are not."""
+
 
 def colour(s: Sight, grain: Tensor) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids.
@@ -69,9 +73,31 @@ def occlusion(s: Sight, fold: Tensor) -> Tensor:
     folded = torch.add(0.48 * fold, near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
+    deep = shaded(deep, p.furrows, _furrows(s, fold)) if s.furrows else deep
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
     deep = shaded(deep, p.nasal_shade, nose)
     return shaded(deep, p.corner_shade, _outer(p, u, lids))
+
+
+def _furrows(s: Sight, fold: Tensor) -> Tensor:
+    """Shade `[B, H, W]` of lines along the lids that neither fold nor wrinkles are, 0..1.
+
+    Three follow the lower lid, the farther the broader and the nearer to the nose, one the upper
+    lid's platform, one the fold, which is itself darker. They stray, and fade out here and there.
+    """
+    lids, u, v = s.lids, s.face.u, s.face.v
+    sway, faded = noise(s.seed, "furrows", u / 5, v / 5), noise(s.seed, "faded", u / 8, v / 5)
+    under, width = torch.add(lids.below, sway, alpha=1.5), 0.5 + 0.4 * s.pixel_mm
+    lines = 0.25 * fold
+    for at, slant, deep, there in _UNDER:
+        away = torch.add(under - at, lids.along - 0.5, alpha=slant)
+        line = elementary.bump(away / ((0.7 + 0.1 * at) * width))
+        lines = torch.addcmul(lines, line, deep * (0.5 + faded + there * sway).clamp(min=0))
+    platform = torch.add(lids.above - 0.55 * lids.gap, sway, alpha=0.6) / width
+    over = torch.add(lids.above - lids.gap - 2.2, sway, alpha=1.5) / (1.5 * width)
+    lines = torch.addcmul(lines, elementary.bump(over), 0.2 * (0.6 + faded).clamp(min=0))
+    lines = torch.addcmul(lines, elementary.bump(platform), 0.2 * (0.5 - faded).clamp(min=0))
+    return lines * lids.bulge
 
 
 def _outer(p: EyeParams, u: Tensor, lids: Lids) -> Tensor:

@@ -97,6 +97,14 @@ def sclera(
     return p.sclera_white * (1 - rgb(band.redness, red) * red.clamp(0, 1.3)) * rgb(band.white, red)
 
 
+def stained(p: EyeParams, seed: Tensor, hit: EyeHit, pixel_mm: Tensor, white: Tensor) -> Tensor:
+    """Return the white, of colour `[C, B, H, W]`, with its uneven darker and brighter places."""
+    u, v = hit.white
+    broad, narrow = noise(seed, "stain", u / 2.2, v / 1.6), noise(seed, "stains", 1.1 * u, 1.1 * v)
+    stain = torch.addcmul(0.22 * broad, 0.12 * detail(1.1, pixel_mm), narrow)
+    return white * (1 + p.uneven * stain)
+
+
 def _vessels(seed: Tensor, u: Tensor, v: Tensor, cloud: Tensor, pixel_mm: Tensor) -> Tensor:
     """Opacity of vessels that run toward the iris, twigs leaving the stems.
 

@@ -37,7 +37,7 @@ def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
     held = {"noise": 0.01, "glasses": 0.5, "rim_below": 0.5, "distance": 60, "camera_roll": 2}
     held |= {"lens_power": -3, "lens_tint": 0.3}
     lens = {"shot_noise": 0.05, "motion": 2, "jpeg": 90, "distortion_k1": -0.1, "eye_x": 1}
-    params, textures = draw(12, **held, **lights, **lens)
+    params, textures = draw(12, **held, **lights, **lens, **ODD)
     flat, free = params.flat().requires_grad_(), SMALL.model_copy(update={"framing": "free"})
     total = energy(flat, textures, SMALL) + energy(flat, textures, free)
     (slope,) = torch.autograd.grad(total.sum(), flat)
@@ -59,6 +59,7 @@ LIGHTS = {
         "noise": 0.01,
     },
 }
+ODD = {"furrows": 0.5, "uneven": 0.5, "corner_reach": 0.5, "room_glare": 2}
 WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2,
     "lens_power": -2, "lens_tint": 0.3}  # fmt: skip
 MOVED = {"distance": 200, "motion": 2, "jpeg": 0, "field_of_view": 9}
@@ -77,7 +78,7 @@ STEP = 1e-7
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     """By scene: the function from parameters `[B, P]` to energy `[B]`, a point, its gradient."""
-    params, textures = draw(3, **LIGHTS, **WORN, **MOVED, **LENS)
+    params, textures = draw(3, **LIGHTS, **ODD, **WORN, **MOVED, **LENS)
     flat = double(params).flat()
     file = tmp_path_factory.mktemp("sky") / "sky.npy"
     np.save(file, np.random.default_rng(0).uniform(0, 1, (16, 32, 3)).astype(np.float32))
