@@ -80,7 +80,7 @@ def render(
     """Render labelled synthetic eyes of a recipe into a store.
 
     RECIPE is a TOML file, or the name of one that ships with gazegan: webcam, laptop, columbia,
-    near_eye, driver, portrait, crowd, uniform360, missing_angle, hard, standin.
+    studio, near_eye, driver, portrait, crowd, uniform360, missing_angle, hard, standin.
     Scenes (crowd) are written as a folder of images and masks with COCO's annotations.json.
     Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks,
     ellipses, centres, boxes and every scene parameter; docs/conventions.md defines them.

@@ -86,7 +86,7 @@ def test_optical_axis_and_centres_against_the_oracle(changes):
         np.testing.assert_allclose(eye.frame.T @ (pupil - ball), local, atol=2e-4)
 
 
-@pytest.mark.parametrize("recipe", ["webcam", "columbia", "standin"])
+@pytest.mark.parametrize("recipe", ["webcam", "columbia", "studio", "standin"])
 def test_opencv_projects_the_centres_onto_the_landmarks(recipe):
     params, textures = draw(24, recipe)
     batch = render(params, textures, LARGE)

@@ -64,7 +64,7 @@ def test_seed_and_index_matter():
 
 
 @given(
-    name=st.sampled_from(["webcam", "columbia", "standin"]),
+    name=st.sampled_from(["webcam", "columbia", "studio", "standin"]),
     seed=st.integers(0, 2**40),
     turn=st.floats(-35, 35),
 )
@@ -83,7 +83,7 @@ def test_mirrored_parameters_give_the_mirror_image(name, seed, turn):
     assert (other.visible != plain.visible).sum() <= 1  # a point on the very edge may tip
 
 
-@pytest.mark.parametrize("name", ["webcam", "columbia", "standin"])
+@pytest.mark.parametrize("name", ["webcam", "columbia", "studio", "standin"])
 def test_masks_share_every_pixel(name):
     batch = render_indices(load_recipe(name), 1, torch.arange(64))
     assert batch.masks.shape[1] == len(MASKS) and batch.landmarks.shape[1] == len(LANDMARKS)
