@@ -57,7 +57,7 @@ def test_a_gpu_renders_what_the_cpu_renders(name):
 
 @_no_gpu
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["webcam", "portrait", "driver"])
+@pytest.mark.parametrize("name", ["webcam", "studio", "portrait", "driver"])
 def test_a_compiling_gpu_renders_what_the_cpu_renders(name):
     recipe, indices, said = load_recipe(name), torch.arange(60), []
     fast = compiled(recipe, "cuda", said.append)

@@ -90,7 +90,7 @@ def loops(recipe, needs):
     return write(program, stores(made.values()), threads.DIALECT, together), program.planes
 
 
-@pytest.mark.parametrize("name", ["webcam", "portrait"])
+@pytest.mark.parametrize("name", ["webcam", "studio", "portrait"])
 def test_loops_for_a_gpu_render_the_eyes_of_the_plain_renderer(name, tmp_path):
     """Within 2 grey levels but for 1 pixel in 10,000, each at its place; a face's two together."""
     recipe = load_recipe(name, ("image.height=24", "image.width=40"))
