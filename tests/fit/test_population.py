@@ -34,7 +34,7 @@ def numbers(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("name", ["columbia", "near_eye", "hard", "standin"])
+@pytest.mark.parametrize("name", ["columbia", "studio", "near_eye", "hard", "standin"])
 def test_no_move_changes_nothing(name: str) -> None:
     begin = load_recipe(name)
     names = movable(begin)

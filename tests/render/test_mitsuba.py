@@ -183,7 +183,8 @@ def overlaps(params, index=AQUEOUS, zone=0.0, bent=None):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "count", "seed"), [("webcam", 8, 3), ("columbia", 6, 4), ("standin", 6, 5)]
+    ("recipe", "count", "seed"),
+    [("webcam", 8, 3), ("columbia", 6, 4), ("studio", 6, 4), ("standin", 6, 5)],
 )
 def test_iris_and_pupil_appear_where_mitsuba_sees_them(recipe, count, seed):
     params, _ = draw(count, recipe, seed)
