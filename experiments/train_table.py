@@ -35,7 +35,7 @@ def trainings(records: Records) -> str:
         beside = ["training", "threads", "pause", "CPU time, s", f"share of {USUAL} steps"]
         parts.append(markdown(beside, pauses))
     parts += _devices(of(records, kind="device"))
-    one, repeats = records[0], len(unique(timed, "repeat"))
+    one, repeats = (timed or records)[0], len(unique(timed, "repeat"))
     parts.append(
         f"Medians, in brackets smallest and largest of {repeats} repeats by turns; gazegan"
         f" {one['gazegan']}, torch {one['torch']}, {one['cores']} cores of {one['processor']}."

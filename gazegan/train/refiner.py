@@ -89,27 +89,26 @@ def init(
 def step(
     cfg: RefinerTraining,
     state: RefinerState,
-    synthetic: EyeBatch,
-    real: EyeBatch,
+    batches: Batches,
     generator: Generator,
     frozen: Frozen = Frozen(),
     how: Calls = Calls(),  # noqa: B008 (frozen)
 ) -> Measured:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
-    Both batches hold `critic_steps` times `batch` eyes, on the state's device, or of several
-    processes each its rows of every `batch`; the generator learns from the last part of the
-    synthetic ones.
+    `real` holds `critic_steps` times `batch` eyes, on the state's device, or of several processes
+    each its rows of every `batch`; `synthetic` as many, from which the generator learns too, and
+    `before`, where the critic takes several steps, those of its first ones.
     """
     scalars: Measured = {}
-    parts = (
-        torch.chunk(synthetic.image, cfg.critic_steps),
-        torch.chunk(real.image, cfg.critic_steps),
-    )
-    for raw, true in zip(*parts, strict=True):
+    synthetic, real = batches["synthetic"], torch.chunk(batches["real"].image, cfg.critic_steps)
+    raws = [synthetic.image]
+    if "before" in batches:
+        raws = [*torch.chunk(batches["before"].image, cfg.critic_steps - 1), *raws]
+    for raw, true in zip(raws, real, strict=True):
         scalars = _critic_step(cfg, state, raw, true, generator, how)
     if state.step >= cfg.critic_lead:
-        scalars |= _generator_step(cfg, state, synthetic[-len(parts[0][-1]) :], frozen, how)
+        scalars |= _generator_step(cfg, state, synthetic, frozen, how)
         update_average(state.average, state.refiner, cfg.average, state.step - cfg.critic_lead)
     return scalars
 
@@ -247,12 +246,13 @@ def refiner_stage(
     is what the training begins with, against a critic that is new.
     """
     processes.check_batch(cfg.batch, "--batch")
-    synthetic, real = only(synthetic, ("masks",)), only(real, ())
+    # Masks are read for the eyes alone whose refinement they judge.
+    images, synthetic, real = only(synthetic, ()), only(synthetic, ("masks",)), only(real, ())
     frozen = Frozen(
         RandomFeatures(synthetic.channels).to(device) if cfg.keep_features else None,
         judge.network.requires_grad_(False).eval() if judge else None,
     )
-    size, channels, images = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
+    size, channels, count = synthetic.size, synthetic.channels, cfg.batch * cfg.critic_steps
     how = calls(cfg.precision, cfg.compile_step, device, notify)
     fixed = tuple(
         source.read(batch_indices(len(source), _looked_at(source), 0, cfg.seed, f"fixed-{name}"))
@@ -260,25 +260,31 @@ def refiner_stage(
     )
 
     def batches(at: int) -> Batches:
-        read = {}
-        for name, source in (("synthetic", synthetic), ("real", real)):
-            chosen = batch_indices(len(source), images, at, cfg.seed, name)
-            mine = torch.cat([processes.share(part) for part in torch.split(chosen, cfg.batch)])
-            read[name] = source.read(mine).to(device)
-        return read
+        def drawn(name: str, source: Samples) -> list[Tensor]:
+            chosen = batch_indices(len(source), count, at, cfg.seed, name)
+            return [processes.share(part) for part in torch.split(chosen, cfg.batch)]
+
+        *before, last = drawn("synthetic", synthetic)
+        read = {
+            "synthetic": synthetic.read(last),
+            "real": real.read(torch.cat(drawn("real", real))),
+        }
+        if before:
+            read["before"] = images.read(torch.cat(before))
+        return {name: eyes.to(device) for name, eyes in read.items()}
 
     others = {"judge": judge, "pretrained": pretrained}
     known = {**describe(synthetic), "real": describe(real)} | {
         name: other.sha256 for name, other in others.items() if other
     }
-    synthetic, real = at_hand(synthetic, device), at_hand(real, device)
+    images, synthetic, real = (at_hand(s, device) for s in (images, synthetic, real))
     return Stage(
         name="refiner",
         config=cfg,
         data=known,
         init=lambda: init(cfg, channels, size, device, pretrained),
         batches=batches,
-        step=lambda state, b, g: step(cfg, state, b["synthetic"], b["real"], g, frozen, how),
+        step=lambda state, b, g: step(cfg, state, b, g, frozen, how),
         evaluate=lambda state: assess(
             result(cfg, state), cfg.seed, fixed[0].to(device), fixed[1].to(device), frozen.judge
         ),
