@@ -225,7 +225,8 @@ def test_a_table_of_trainings_shows_ours_over_plain() -> None:
     assert "| 1.050 (1.00 to 1.10) | 1.050 | at most 1.05 |" in text
     assert "| gaze | 1 | saving | 2.10 | 5.0% |" in text
     gpu = {"kind": "device", "loop": "bf16", "batch": 64, "value": 9.6, "busy": 0.5}
-    text = table.tables([*records, {**what, **gpu, "device": "G"}])
+    text = table.tables([{**what, **gpu, "device": "G", "processor": "its own"}, *records])
+    assert "2 cores of P." in text
     assert "| G | gaze | 64 | bf16 | 10 | 50% |" in text
 
 

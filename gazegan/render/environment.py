@@ -107,8 +107,9 @@ def _overlap(x: Tensor, half: Tensor, wide: Tensor) -> Tensor:
 def bright(p: EyeParams, seed: Tensor, way: Tensor, footprint: Tensor) -> Tensor:
     """Return how much `[B, H, W]` of what lies in unit directions are bright parts of the room.
 
-    They are drawn by `seed` `[B]`, and mirrored with the eye; `footprint` is the angle, rad,
-    through which the direction turns across one pixel.
+    They are drawn by `seed` `[B]`, and mirrored with the eye, so that the two eyes of a face see
+    them the other way round; `footprint` is the angle, rad, through which the direction turns
+    across one pixel.
     """
     x, y = p.side * way[0], way[1]
     coarse, small = noise(seed, "room", 2.7 * x, 2.7 * y), noise(seed, "things", 6 * x, 6 * y)

@@ -96,9 +96,9 @@ def step(
 ) -> Measured:
     """Update the critic `critic_steps` times and the generator once; returns what to log.
 
-    `real` holds `critic_steps` times `batch` eyes, on the state's device, or of several processes
-    each its rows of every `batch`; `synthetic` as many, from which the generator learns too, and
-    `before`, where the critic takes several steps, those of its first ones.
+    Batches are on the state's device, and of several processes each has its rows of every `batch`.
+    `real` holds as many as the critic takes steps. `synthetic` is that of the last one, from which
+    the generator learns too; `before`, where there are several, holds those of the others.
     """
     scalars: Measured = {}
     synthetic, real = batches["synthetic"], torch.chunk(batches["real"].image, cfg.critic_steps)
@@ -246,8 +246,7 @@ def refiner_stage(
     is what the training begins with, against a critic that is new.
     """
     processes.check_batch(cfg.batch, "--batch")
-    # Masks are read for the eyes alone whose refinement they judge.
-    images, synthetic, real = only(synthetic, ()), only(synthetic, ("masks",)), only(real, ())
+    synthetic, real = only(synthetic, ("masks",)), only(real, ())
     frozen = Frozen(
         RandomFeatures(synthetic.channels).to(device) if cfg.keep_features else None,
         judge.network.requires_grad_(False).eval() if judge else None,
@@ -277,7 +276,8 @@ def refiner_stage(
     known = {**describe(synthetic), "real": describe(real)} | {
         name: other.sha256 for name, other in others.items() if other
     }
-    images, synthetic, real = (at_hand(s, device) for s in (images, synthetic, real))
+    synthetic, real = at_hand(synthetic, device), at_hand(real, device)
+    images = only(synthetic, ())  # the critic needs no masks, and they take long to read
     return Stage(
         name="refiner",
         config=cfg,

@@ -132,7 +132,7 @@ def test_a_tinted_lens_absorbs_on_both_passes_and_a_dark_room_mirrors_nothing(ba
     dark = {"light_ambient": 0, "glint": 0, "fill_glint": 0, "lens_glare": 0, "rim_width": 0.3}
     params, textures = draw(4, lens_tint=0.7, **WIDE | dark)
     p, _, view, rays = stage(params, LARGE)
-    lamp = light.lamps(p, band, effects.of_params(params), view, p.side[:, 0, 0].int())
+    lamp = light.lamps(p, band, effects.of_params(params), view, textures)
     seen = torch.ones(len(band.dye), 4, 96, 160)
     level, pixel_mm = torch.zeros(4, 1, 1), (view.distance / view.focal)[:, None, None]
     worn, rim = glasses.wear(view.glass, textures, level, lamp, rays, seen, pixel_mm)

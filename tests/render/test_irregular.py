@@ -96,9 +96,10 @@ def test_the_room_is_seen_in_the_cornea_alone():
     dark = shares(plain, "iris", "pupil") > 0.99
     assert (gain[dark] > -1e-6).all()
     # Parts of it: some of the cornea gains much, some next to nothing.
-    for i in range(8):
-        seen = gain[i][dark[i]]
-        assert seen.numel() == 0 or (seen.quantile(0.95) > 0.02 and seen.quantile(0.05) < 0.02)
+    shown = [gain[i][dark[i]] for i in range(8) if dark[i].sum() > 50]
+    assert len(shown) >= 6
+    for seen in shown:
+        assert seen.quantile(0.95) > 0.02 > seen.quantile(0.05)
 
 
 def test_uneven_whites_and_lash_lines_vary_about_even_ones():

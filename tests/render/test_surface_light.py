@@ -205,12 +205,11 @@ def test_darker_irises_have_more_pigment():
 
 
 def test_lit_skin_lights_what_the_key_light_does_not_reach():
-    params, _ = draw(2, light_ambient=0, light_key=1.5, skin_blood=0, camera_azimuth=0)
+    params, textures = draw(2, light_ambient=0, light_key=1.5, skin_blood=0, camera_azimuth=0)
     params = replace(params, skin_melanin=torch.tensor([0.2, 2.0]))
     p = per_pixel(params)
-    lamp = light.lamps(
-        p, VISIBLE, effects.of_params(params), stage(params, LARGE)[2], p.side[:, 0, 0].int()
-    )
+    needs, view = effects.of_params(params), stage(params, LARGE)[2]
+    lamp = light.lamps(p, VISIBLE, needs, view, textures)
     normal = torch.tensor([0.0, 0.0, -1.0]).view(3, 1, 1, 1).expand(3, 2, 1, 1)
     hidden = light.irradiance(p, lamp, normal, 0 * normal, light.Reach(torch.zeros(()), 0.0))
     tone = surface.skin_tone(p, VISIBLE)

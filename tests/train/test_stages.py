@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from gazegan import rng
+from gazegan.data.manifest import Manifest
+from gazegan.data.store import write_store
 from gazegan.data.stream import JoinedSamples, MemorySamples
 from gazegan.errors import UserError
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
-from gazegan.schema import EyeBatch
+from gazegan.schema import LANDMARKS, MASKS, EyeBatch
 from gazegan.train import gaze_losses
 from gazegan.train.checkpoint import Trained
 from gazegan.train.gaze_feed import feed
@@ -20,6 +22,7 @@ from gazegan.train.log import read_log
 from gazegan.train.loop import run
 from gazegan.train.refiner import gaze_moved_deg, refiner_stage
 from gazegan.train.refiner_settings import RefinerTraining
+from gazegan.train.setup import hold
 from gazegan.train.sources import split
 
 
@@ -81,6 +84,25 @@ def test_critic_finds_a_constant_shift_of_brightness(refiner_of, make_eyes):
     exact = 0.1 * (16 * 20) ** 0.5
     assert 0.6 * exact < scalars["wasserstein"] < 1.2 * exact
     assert 0.7 < scalars["critic/slope"] < 1.3
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_masks_are_read_for_the_eyes_alone_that_they_judge(tmp_path, make_eyes, steps):
+    """Images, masks and steps are those of samples that are read whole."""
+    plan = Manifest(kind="rendered", count=40, channels=1, height=16, width=20, masks=MASKS,
+                    landmarks=LANDMARKS)  # fmt: skip
+    eyes = make_eyes().batch
+    store = write_store(tmp_path, plan, lambda rows: eyes[list(rows)])
+    cfg = RefinerTraining(batch=4, critic_steps=steps)
+    read, held = (refiner_stage(cfg, s, make_eyes(30, 1)) for s in (store, hold(store)))
+    mine, whole = read.batches(2), held.batches(2)
+    assert len(mine["synthetic"]) == 4 and len(mine["real"]) == 4 * steps
+    assert torch.equal(mine["synthetic"].masks, whole["synthetic"].masks)
+    assert ("before" in mine) == (steps > 1)
+    if steps > 1:
+        assert len(mine["before"]) == 4 * (steps - 1)
+        assert mine["before"].masks is None and whole["before"].masks is not None
+        assert torch.equal(mine["before"].image, whole["before"].image)
 
 
 def test_strong_regularisation_keeps_the_image(tmp_path, refiner_of):
