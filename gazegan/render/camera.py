@@ -186,7 +186,7 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
         eye = eye - 0.5 * (p.side * p.ipd)[:, 0] * where.head[:, :, 0]
     lens = lens_of(p) if needs.distortion else None
     distance, unit = eye[:, 2], torch.ones_like(eye[:, 2])
-    glass = Glass(p, where.head, eye, needs.lens, needs.tint) if needs.glasses else None
+    glass = Glass(p, where.head, eye, needs.lens, needs.tint, needs.pads) if needs.glasses else None
     px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens, glass=glass).project(lids)
     if image.framing == "landmarks":
         fissure = (px[:, 0, 0] - px[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm

@@ -44,6 +44,8 @@ class Effects:
     """Folds, lash lines, brow and white are not even."""
     furrows: bool
     """There are furrows along the lids."""
+    soft: bool
+    """The eyeball fades into the lids."""
     leds: int
     """The largest number of LEDs."""
     shot_noise: bool
@@ -55,6 +57,8 @@ class Effects:
     """Glasses bend sight."""
     tint: bool = True
     """Glasses are tinted."""
+    pads: bool = True
+    """Glasses have pads beside the nose."""
     panorama: Panorama | None = None
     """Not a question of cost: what the recipe puts in the sky's place."""
 
@@ -93,6 +97,7 @@ def needed(bounds: Bounds) -> Effects:
         room=used("room_glare"),
         uneven=used("uneven"),
         furrows=used("furrows"),
+        soft=used("lid_soft"),
         leds=math.ceil(bounds("led_count")[1]) if used("led_light") else 0,
         shot_noise=used("shot_noise"),
         balance=used("balance_red", "balance_blue", neutral=1),
@@ -100,6 +105,7 @@ def needed(bounds: Bounds) -> Effects:
         glasses=used("glasses"),
         lens=used("glasses") and used("lens_power"),
         tint=used("glasses") and used("lens_tint"),
+        pads=used("glasses") and used("rim_pads"),
     )
 
 
@@ -117,7 +123,7 @@ def kinds(needs: Effects) -> tuple[Effects, Effects, Effects]:
     Others are in profile, and may wear glasses too.
     """
     glasses = replace(needs, profile=False)
-    return replace(glasses, glasses=False, lens=False, tint=False), glasses, needs
+    return replace(glasses, glasses=False, lens=False, tint=False, pads=False), glasses, needs
 
 
 def of_params(params: EyeParams) -> Effects:

@@ -14,6 +14,8 @@ from gazegan.render.texture import detail, noise
 
 _BEHIND = 0.05
 """Cosine below which a direction counts as behind a pane's plane."""
+_LAMP, _DAZZLING = 0.3, 15.0
+"""The noise above which small lamps shine in a bright room, and how brightly."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,19 @@ def _overlap(x: Tensor, half: Tensor, wide: Tensor) -> Tensor:
 
 
 def bright(p: EyeParams, seed: Tensor, way: Tensor, footprint: Tensor) -> Tensor:
-    """Return how much `[B, H, W]` of what lies in unit directions are bright parts of the room.
+    """Return how bright `[B, H, W]` parts of the room are that lie in unit directions.
 
-    They are drawn by `seed` `[B]`, and mirrored with the eye, so that the two eyes of a face see
-    them the other way round; `footprint` is the angle, rad, through which the direction turns
-    across one pixel.
+    1 is a broad part, such as a wall that is lit, more a small lamp; most is 0. They are drawn by
+    `seed` `[B]`, and mirrored with the eye, so that the two eyes of a face see them the other way
+    round; `footprint` is the angle, rad, through which the direction turns across one pixel.
     """
     x, y = p.side * way[0], way[1]
     coarse, small = noise(seed, "room", 2.7 * x, 2.7 * y), noise(seed, "things", 6 * x, 6 * y)
-    return sigmoid(7 * torch.addcmul(coarse, 0.4 * detail(6, footprint), small) - 2.5)
+    parts = sigmoid(5 * torch.addcmul(coarse, 0.4 * detail(6, footprint), small) - 2)
+    above = (small - _LAMP).clamp(min=0)
+    lamps = _DAZZLING * above * above * (0.5 + 0.5 * coarse)
+    # A pixel that is wider than a lamp gets no more light of it.
+    return parts + lamps / (1 + (3 * footprint) * (3 * footprint))
 
 
 def facing(pane: Pane) -> Tensor:

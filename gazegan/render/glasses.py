@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gazegan.render import environment, lens, light, shape, surface
-from gazegan.render.elementary import fourth, sigmoid
+from gazegan.render.elementary import fourth, sigmoid, sqrt
 from gazegan.render.eyeball import Pose
 from gazegan.render.lens import Glass
 from gazegan.render.light import Lamps, Mirror
@@ -26,6 +26,9 @@ _THREAD = 0.1
 _GREEN = (0.45, 1.0, 0.6)
 """Tint of what a coating still reflects."""
 
+_PAD, _PAD_AT, _BEND, _CLEAR = (1.2, 2.5), 0.3, 0.3, 0.3
+"""Half the width and height, mm, of a pad as it is seen; how far nasal of the lens its middle is;
+half the width of the wire that holds it; and its opacity."""
 _HINGE, _OVER = 6.0, 4.0
 """Length of the hinge, and of the bridge beyond the face's middle, so that both halves meet, mm."""
 
@@ -42,7 +45,7 @@ def wear(
     u, v = p.side * x, -y
     inside = lens.outline(p, u, v)
     lensed = shape.coverage(inside)
-    cover, profile = _frame(p, inside, u, v, pixel_mm)
+    cover, profile = _frame(p, inside, u, v, pixel_mm, s.pads)
     point = rays.at + t * rays.way
     glare, tint = _mirrored(s, seed, level, lamp, x, y, point, pixel_mm)
     shine = p.glasses * cover * _shine(s, level, lamp, profile, u, v)
@@ -66,7 +69,7 @@ def _bar(p: EyeParams, up: Tensor) -> Tensor:
 
 
 def _frame(
-    p: EyeParams, inside: Tensor, u: Tensor, v: Tensor, pixel_mm: Tensor
+    p: EyeParams, inside: Tensor, u: Tensor, v: Tensor, pixel_mm: Tensor, pads: bool
 ) -> tuple[Tensor, Tensor]:
     """Coverage `[B, H, W]` by the frame, and place -1..1 across its bar, 1 at the outside.
 
@@ -76,7 +79,29 @@ def _frame(
     # Two edges, not one band, which is not seen whole where it is thinner than a pixel.
     rim = shape.coverage(inside + half) - shape.coverage(inside - half)
     cover = torch.maximum(rim, shape.coverage(_bridge_and_hinge(p, u, v)))
-    return cover, (-inside / torch.maximum(half, 2 * pixel_mm - half)).clamp(-1, 1)
+    across = (-inside / torch.maximum(half, 2 * pixel_mm - half)).clamp(-1, 1)
+    if not pads:
+        return cover, across
+    pad, wire, turned = _pad(p, u, v)
+    held = p.rim_pads * torch.maximum(_CLEAR * shape.coverage(pad), shape.coverage(wire))
+    return torch.maximum(cover, held), torch.where(held > cover, turned, across)
+
+
+def _pad(p: EyeParams, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Positive, mm, on the pad beside the nose and on the wire, and how that is turned, -1..1.
+
+    The pad is clear but at its edge; the wire is that edge and the arm, bent from rim to pad.
+    """
+    x, y = u - p.lens_nasal - p.lens_half_width - _PAD_AT, v + p.lens_drop
+    y = y + 0.2 * p.lens_half_height
+    x = torch.add(x, y, alpha=0.35)  # pads lean, as the nose's sides do
+    oval = _PAD[0] * (1 - _length(x / _PAD[0], y / _PAD[1]))
+    arm = _BEND - (_length(x + 0.8, y - 1.6) - 1.4).abs()
+    return oval, torch.maximum(_BEND - oval.abs(), arm), (0.8 * (x + y)).sin()
+
+
+def _length(x: Tensor, y: Tensor) -> Tensor:
+    return sqrt(torch.addcmul(y * y, x, x) + 1e-6)
 
 
 def _bridge_and_hinge(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
@@ -93,7 +118,8 @@ def hides(p: EyeParams, where: Pose, rays: Rays) -> Tensor:
     x, y, _ = lens.crossing(where.head, rays)
     u, v = p.side * x, -y
     rim = _bar(p, v + p.lens_drop) - lens.outline(p, u, v).abs()
-    return (p.glasses > 0.5) & (torch.maximum(rim, _bridge_and_hinge(p, u, v)) > 0)
+    pad = (_pad(p, u, v)[1] > 0) & (p.rim_pads > 0.5)
+    return (p.glasses > 0.5) & ((torch.maximum(rim, _bridge_and_hinge(p, u, v)) > 0) | pad)
 
 
 def _shine(s: Glass, level: Tensor, lamp: Lamps, profile: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -114,7 +140,7 @@ def _shine(s: Glass, level: Tensor, lamp: Lamps, profile: Tensor, u: Tensor, v: 
         return bar
     # The same across the bar, which is too thin to show how that varies.
     rooms = environment.bright(p, lamp.room, _RIM_TILT * away, torch.full_like(p.side, _BAR_TURN))
-    return bar + (0.04 + 0.4 * (1 - p.rim_dark)) * p.room_glare * level * rooms
+    return bar + (0.1 + (1 - p.rim_dark)) * p.room_glare * level * rooms
 
 
 def _mirrored(

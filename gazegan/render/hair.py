@@ -41,9 +41,9 @@ def lashes(
     face, lids = part.of(face), part.of(lids)
     ends = elementary.ramp(face.u, -p.canthus_outer - p.lash_wing, 0.6)
     ends = ends * elementary.ramp(face.u, p.canthus_inner - 1.5, -0.6)
-    row = _Row(seed, face, pixel_mm, fine, uneven)
+    row = _Row(seed, face, pixel_mm, fine, p.uneven if uneven else None)
     upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, tip, lids))
-    lower = elementary.bump(lids.below / 0.7) * p.lower_line * _patchy(p, row, "below", 1.7)
+    lower = elementary.bump(lids.below / 0.7) * p.lower_line * _patchy(row, "below", 1.7)
     lower = torch.maximum(lower, _lower_hairs(p, row, lids))
     shown = (torch.maximum(upper * p.lash_dark, lower) * ends).clamp(0, 1)
     return part.paste(shown * near[(slice(None), *part.slices)])
@@ -63,17 +63,18 @@ class _Row:
     face: FaceHit
     pixel_mm: Tensor
     fine: bool
-    uneven: bool
+    uneven: Tensor | None
+    """How far from even rows are, `[B, 1, 1]`, where they are not."""
 
 
-def _patchy(p: EyeParams, row: _Row, name: str, length: float) -> Tensor | float:
+def _patchy(row: _Row, name: str, length: float) -> Tensor | float:
     """How much of a lash line there is along it, where it is uneven in parts of `length` mm."""
-    if not row.uneven:
+    if row.uneven is None:
         return 1.0
     u = row.face.u / length
     broad, narrow = noise(row.seed, name, u), noise(row.seed, name, 2.4 * u)
     most = 0.6 * detail(2.4 / length, row.pixel_mm)
-    return 1 + 0.6 * p.uneven * torch.addcmul(broad, most, narrow)
+    return 1 + 0.6 * row.uneven * torch.addcmul(broad, most, narrow)
 
 
 def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
@@ -85,9 +86,12 @@ def _line(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
         for wide, deep in ((4.3, 0.25), (8.9, 0.3)):
             hairs = noise(row.seed, "fray", wide * u)
             width = width * (1 + deep * hairs * detail(wide, row.pixel_mm))
-    outward = (above / (width * _patchy(p, row, "above", 2.2))).clamp(min=0)
+    outward = (above / (width * _patchy(row, "above", 2.2))).clamp(min=0)
     inward = above.clamp(max=0)
-    return torch.exp(-torch.addcmul(outward * outward * outward, inward, inward, value=4))
+    faded = outward * outward * outward
+    if row.uneven is not None:  # by single hairs, which run out one by one
+        faded = torch.lerp(faded, 1.3 * outward, 0.8 * row.uneven)
+    return torch.exp(-torch.addcmul(faded, inward, inward, value=4))
 
 
 def _upper_hairs(p: EyeParams, row: _Row, tip: Tensor, lids: Lids) -> Tensor:
@@ -107,7 +111,7 @@ def _lower_hairs(p: EyeParams, row: _Row, lids: Lids) -> Tensor:
     if row.fine:  # a second row, and few near the nose
         behind = _strands(row, "lower behind", 1.6 * _LOWER_MM, 1.25 * along, -lids.below, thick)
         hairs = torch.maximum(hairs, behind) * elementary.ramp(row.face.u, 7, -4)
-    return 0.75 * p.lash_dark * hairs
+    return (0.75 if row.uneven is None else 0.75 - 0.35 * row.uneven) * p.lash_dark * hairs
 
 
 def _strands(
@@ -122,7 +126,7 @@ def _strands(
     """
     u, pixel_mm = row.face.u, row.pixel_mm
     sway = noise(row.seed, name + " sway", u / 2.5)
-    lean = torch.add(0.035 * (u + 1), sway, alpha=0.25)
+    lean = torch.addcmul(0.035 * (u + 1), _sway(row), sway)
     if row.fine:
         tuft, bent = noise(row.seed, name + " tufts", u / 1.1), along.clamp(0, 1)
         lean = lean * (0.5 + 0.8 * bent) + (0.1 + 0.12 * bent) * tuft
@@ -134,6 +138,9 @@ def _strands(
     near = (along > -0.1) & (along < 1)  # beyond is nothing, which a compiler can leave out
     left = (1 - along / reach).clamp(0, 1) * near
     width = thick * (left * elementary.sqrt(left).reciprocal())
+    if row.uneven is not None:
+        single = 1 + 0.9 * row.uneven * draws(row.seed, name + " single", at)
+        width = width * single * _clumps(row, name, cell * spacing)
     wide = width / pixel_mm
     crisp = torch.addcmul(0.5 * wide + 0.5, away, spacing / pixel_mm, value=-1).clamp(min=0)
     crisp = torch.minimum(crisp, wide.clamp(max=1))
@@ -141,7 +148,21 @@ def _strands(
     return torch.lerp((width / spacing).clamp(max=1), crisp, coarse)
 
 
-def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool) -> Tensor:
+def _sway(row: _Row) -> Tensor | float:
+    """How far hairs lean this way and that, mm for each mm of height."""
+    return 0.25 if row.uneven is None else 0.25 + 0.35 * row.uneven
+
+
+def _clumps(row: _Row, name: str, root: Tensor) -> Tensor:
+    """How much thicker than usual hairs from roots `[B, H, W]` mm are, which stick together."""
+    broad, narrow = noise(row.seed, name + " clumps", root / 1.5), noise(row.seed, name, root / 0.8)
+    narrow = narrow * detail(1.2, row.pixel_mm)
+    return (1 + row.uneven * (1.3 * broad + 0.8 * narrow)).clamp(min=0)
+
+
+def brow(
+    p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool, uneven: bool
+) -> Tensor:
     """Opacity `[B, H, W]` of the eyebrow: hairs that lean outward, upright near the nose."""
     u, v = face.u, face.v
     nasal, temporal = (u + _APEX).clamp(min=0), (u + _APEX).clamp(max=0)
@@ -163,17 +184,31 @@ def brow(p: EyeParams, seed: Tensor, face: FaceHit, pixel_mm: Tensor, fine: bool
     dense = dense * elementary.ramp(u, 14.5, -1.5) * elementary.ramp(u, -27, 2.5)
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
-        return part.paste(mean)
-    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2))
+        return part.paste(mean if not uneven else mean * _locks(p, seed, across, down, pixel_mm))
+    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2), pixel_mm)
     crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.3))
     return part.paste(torch.lerp(mean, p.brow_dark * hairs, crisp))
 
 
-def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:
+def _locks(p: EyeParams, seed: Tensor, across: Tensor, down: Tensor, pixel_mm: Tensor) -> Tensor:
+    """How much denser `[B, H, W]` than usual hairs are, which lie together in locks."""
+    broad, narrow = (
+        noise(seed, f"locks {wide}", across / wide, down / 5) * detail(0.5 / wide, pixel_mm)
+        for wide in (1.6, 0.8)
+    )
+    return 1 + p.uneven * (0.3 * broad + 0.25 * narrow)
+
+
+def _brow_hairs(
+    seed: Tensor, across: Tensor, down: Tensor, dense: Tensor, pixel_mm: Tensor
+) -> Tensor:
     """Opacity of two layers of long thin hairs, along which a noise drawn out passes zero."""
     skin = 1 - 0.2 * dense
     for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
         x, y = (across + slant * down) / wide, down / 3.2
-        strands = noise(seed, name, x, y)
-        skin = skin * (1 - (1.75 * dense - 4.6 * strands.abs()).clamp(0, 0.85))
+        strands = noise(seed, name, x, y).abs()
+        # The noise changes by about 2 in `wide`; an edge is no sharper than pixels are small.
+        edge = (2 / wide * pixel_mm).clamp(min=0.22)
+        cover = 0.5 + (0.38 * dense - 0.11 - strands) / edge
+        skin = skin * (1 - torch.minimum(cover.clamp(0, 0.85), 1.5 * dense))
     return 1 - skin

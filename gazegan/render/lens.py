@@ -34,6 +34,8 @@ class Glass:
     """Whether a lens may have a power."""
     tinted: bool
     """Whether a lens may have a tint."""
+    pads: bool
+    """Whether there may be pads beside the nose."""
     held: Tensor | None = None
     """[B, 1, 1] whether everything is seen through the lens, or nothing; None to let the outline
     of the lens decide."""

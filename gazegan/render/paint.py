@@ -7,11 +7,14 @@ from gazegan.render import eyeball, glasses, hair, light, shadow, shape, skin, s
 from gazegan.render.lids import Lids
 from gazegan.render.light import Reach
 from gazegan.render.opening import Opening, between_lids
+from gazegan.render.params import EyeParams
 from gazegan.render.relief import crease
 from gazegan.render.sight import Part, Sight, around
 
 _LASHES = 0.5
 """Light that lashes send, dense and close to the lid, as a share of what the brow sends."""
+_SOFT, _TINY = 0.3, 1e-3
+"""mm from which on soft lids have no edge at all, and a guard."""
 _DAZZLE = 0.2
 """Mirrored light, as a share of what even skin sends, that counts as half a glint."""
 
@@ -33,15 +36,27 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     inner = between_lids(s.cut(part), sun[..., rows, columns], bare[..., rows, columns])
     covered = skin.shade(s, Reach(sun, 1.0))
     hairs = surface.bristle(p, s.lamp.band) * light.level(p, s.lamp)
-    covered = surface.blend(covered, hairs, hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine))
+    brow = hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine, s.uneven)
+    covered = surface.blend(covered, hairs, brow)
     lashes = hair.lashes(p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine, s.uneven)
-    out = surface.blend(covered, part.paste(inner.light), opened)
+    shown = opened * _unfaded(p, s.lids) if s.soft else opened
+    out = surface.blend(covered, part.paste(inner.light), shown)
     out = s.lamp.colour * surface.blend(out, _LASHES * hairs, lashes)
     rim = torch.zeros_like(lashes)
     if glass is not None:
         out, rim = glasses.wear(glass, s.seed, card, s.lamp, s.rays, out, s.pixel_mm)
     masks = _masks(inner, _glint(inner.mirrored, card), part, opened, lashes, rim)
     return out.expand(3, *out.shape[1:]), masks
+
+
+def _unfaded(p: EyeParams, lids: Lids) -> Tensor:
+    """How much `[B, H, W]` of what lies between the lids has not faded into the lower one.
+
+    Lids have no sharp edges there: they are round, moist and let light through.
+    """
+    rise = lids.below / (p.lid_soft + _TINY)
+    there = (p.lid_soft / _SOFT).clamp(max=1)
+    return 1 - there * torch.exp(-rise * rise)
 
 
 def opening(lids: Lids) -> Tensor:

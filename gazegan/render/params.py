@@ -88,6 +88,7 @@ class EyeParams:
     )
     lid_thickness: Tensor = _p([1.6, 2.4], 1.5, 4, "lid sheet over the eyeball, mm")
     waterline: Tensor = _p([0.1, 0.8], 0, 2, "visible lower lid margin, mm")
+    lid_soft: Tensor = _p(0, 0, 4, "mm in which the eyeball fades into lower lid and canthi")
     fold_gap: Tensor = _p([1.2, 4.5], 0.3, 9, "crease above the upper margin, mm")
     fold_depth: Tensor = _p([0.1, 1.0], 0, 1, "depth of the crease, mm")
     hood: Tensor = _p([0.2, 1.8], 0, 3, "skin that overhangs the crease, mm")
@@ -203,6 +204,7 @@ class EyeParams:
         {"mixture": [0, [0.5, 1.6]], "weights": [0.75, 0.25]}, 0, 4, "widening of the rim above"
     )
     rim_below: Tensor = _p({"choice": [0, 1]}, 0, 1, "0 half-rim, 1 rim all round")
+    rim_pads: Tensor = _p(0, 0, 1, "cover of the pads beside the nose, and of their arms")
     lens_drop: Tensor = _p([2, 12], -15, 20, "lens centre below the eyeball axis, mm")
     lens_round: Tensor = _p([2.2, 5.0], 1.5, 12, "exponent of the rim's superellipse")
     lens_taper: Tensor = _p(

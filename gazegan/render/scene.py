@@ -174,7 +174,7 @@ def look(
     placed = lids.place(p, where.lift, face.u, face.v)
     placed = lids.bent(p, seed, face.u, placed) if needs.uneven else placed
     lamp = light.lamps(p, band_of(image.band), needs, view, seed)
-    fine, odd = is_fine(shown.width), (needs.uneven, needs.furrows)
+    fine, odd = is_fine(shown.width), (needs.uneven, needs.furrows, needs.soft)
     return Sight(p, seed, where, view, rays, face, placed, lamp, fine, *odd, profile)
 
 

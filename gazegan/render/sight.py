@@ -40,6 +40,8 @@ class Sight:
     """Whether folds, lash lines, brow and white may be other than even."""
     furrows: bool = False
     """Whether there may be furrows along the lids."""
+    soft: bool = False
+    """Whether the eyeball may fade into the lids."""
     torn: Tensor | None = None
     """Eyes `[B, 1, 1]` of whose face one part may hide another."""
 

@@ -14,6 +14,9 @@ _UNDER = ((2.2, -0.3, 0.12, 1.5), (4.6, 0.8, 0.16, -1.5), (8.0, 2.5, 0.18, 1.5))
 """Of each furrow below the lower lid: mm from it, how much less of that toward the nose, how dark
 it is, and whether it is there where others are not."""
 
+_APART = 5.0
+"""mm, by which moles are about as far apart as they can be."""
+
 
 def colour(s: Sight, grain: Tensor) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids.
@@ -37,6 +40,9 @@ def colour(s: Sight, grain: Tensor) -> Tensor:
     redness, brown = surface.rgb(band.redness, u), surface.rgb(band.melanin, u)
     even = 1 + p.skin_texture * texture
     spotted = torch.addcmul(even, redness, torch.add(red, mottle, alpha=0.12), value=-1)
+    if s.uneven:
+        moles = (noise(seed, "moles", x / _APART, y / _APART) - 0.85).clamp(min=0)
+        freckled = freckled + (12 * p.uneven * moles).clamp(max=1.2)
     bare = surface.skin_tone(p, band) * torch.addcmul(spotted, brown, freckled, value=-0.35)
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
 
@@ -73,10 +79,11 @@ def occlusion(s: Sight, fold: Tensor) -> Tensor:
     folded = torch.add(0.48 * fold, near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
-    deep = shaded(deep, p.furrows, _furrows(s, fold)) if s.furrows else deep
+    outer = _outer(p, u, lids)
+    deep = shaded(deep, p.furrows, _furrows(s, fold) + _tail(p, u, lids)) if s.furrows else deep
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
     deep = shaded(deep, p.nasal_shade, nose)
-    return shaded(deep, p.corner_shade, _outer(p, u, lids))
+    return shaded(deep, p.corner_shade, outer)
 
 
 def _furrows(s: Sight, fold: Tensor) -> Tensor:
@@ -106,6 +113,14 @@ def _outer(p: EyeParams, u: Tensor, lids: Lids) -> Tensor:
     beyond = far.clamp(min=0)
     across = torch.add(lids.above, beyond, alpha=0.18) / torch.add(1.2, beyond, alpha=0.25)
     return 0.5 * elementary.bump(across, beyond / 7) * elementary.ramp(far, -0.5, 0.7)
+
+
+def _tail(p: EyeParams, u: Tensor, lids: Lids) -> Tensor:
+    """Shade `[B, H, W]` of the broad dip about that furrow, which begins above the canthus."""
+    far = -u - p.canthus_outer
+    beyond = far.clamp(min=0)
+    across = torch.add(lids.above - 0.4, beyond, alpha=0.3) / torch.add(1.6, beyond, alpha=0.3)
+    return 0.45 * elementary.bump(across, beyond / 8) * elementary.ramp(far, -1.5, 1.2)
 
 
 def shaded(light: Tensor, depth: Tensor, where: Tensor) -> Tensor:

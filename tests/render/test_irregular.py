@@ -1,4 +1,4 @@
-"""What makes eyes less even: furrows, uneven lines and whites, dark corners, a bright room."""
+"""What makes eyes less even: furrows, uneven lines, dark corners, a bright room, soft lids."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from gazegan.render.params import mirrored
 from gazegan.render.scene import render
 from gazegan.schema import MASKS
 
-ODD = {"furrows": 1, "uneven": 1, "corner_reach": 1, "room_glare": 3}
+ODD = {"furrows": 1, "uneven": 1, "corner_reach": 1, "room_glare": 3, "lid_soft": 1.5}
 CALM = {"glasses": 0, "noise": 0, "blur": 0, "metering": 0, "lash_dark": 0, "lower_line": 0}
 
 
@@ -25,8 +25,8 @@ def shares(eyes, *names):
 def test_what_is_not_there_changes_no_bit(glasses):
     params, textures = draw(6, glasses=glasses)
     needs = effects.of_params(params)
-    assert not (needs.room or needs.uneven or needs.furrows)
-    every = replace(needs, room=True, uneven=True, furrows=True)
+    assert not (needs.room or needs.uneven or needs.furrows or needs.soft or needs.pads)
+    every = replace(needs, room=True, uneven=True, furrows=True, soft=True, pads=True)
     plain, same = (render(params, textures, LARGE, n) for n in (needs, every))
     assert torch.equal(same.image, plain.image) and torch.equal(same.masks, plain.masks)
 
@@ -34,7 +34,7 @@ def test_what_is_not_there_changes_no_bit(glasses):
 @given(seed=st.integers(0, 2**40))
 @settings(deadline=None, max_examples=8)
 def test_the_mirrored_scene_gives_the_mirror_image(seed):
-    params, textures = draw(4, seed=seed, noise=0, glasses=1, **ODD)
+    params, textures = draw(4, seed=seed, noise=0, glasses=1, rim_pads=1, **ODD)
     plain, other = (render(p, textures, SMALL).image for p in (params, mirrored(params)))
     assert (other.flip(-1) - plain).abs().quantile(0.999) < 1e-3
 
@@ -52,7 +52,7 @@ def test_labels_but_for_masks_stay(name):
         assert torch.equal(getattr(odd, label), getattr(plain, label)), label
     assert not torch.equal(odd.image, plain.image)
     torch.testing.assert_close(odd.masks.sum(1), torch.ones_like(odd.masks[:, 0]))
-    if name in ("furrows", "room_glare"):
+    if name in ("furrows", "room_glare", "lid_soft"):
         assert torch.equal(odd.masks, plain.masks)
 
 
@@ -111,3 +111,41 @@ def test_uneven_whites_and_lash_lines_vary_about_even_ones():
     white &= shares(even, "lashes") == 0
     ratio = (uneven.image / even.image.clamp(min=1e-3))[:, 0][white]
     assert ratio.mean() == pytest.approx(1, abs=0.06) and 0.02 < ratio.std() < 0.2
+
+
+def test_soft_lids_fade_the_eyeball_from_below_and_in_the_canthi():
+    """Near the lower lid the skin shows through, in the open eye's middle and above nothing does."""
+    held = {**CALM, "gaze_pitch": 0, "upper_lid": 8, "lower_lid": 3, "waterline": 0.3}
+    plain, soft = (render(*draw(8, **held, lid_soft=mm), LARGE) for mm in (0, 2))
+    change = (soft.image - plain.image)[:, 0].abs()
+    eye = 1 - shares(plain, "skin", "caruncle", "lashes")
+    faded = []
+    for i in range(8):
+        column = int(plain.landmarks[i, 14, 0])
+        rows = (eye[i, :, column] > 0.999).nonzero().flatten()
+        top, bottom = int(rows[0]), int(rows[-1])
+        assert bottom - top > 10
+        assert (change[i, : top - 6] < 1e-6).all() and (change[i, bottom + 20 :] < 1e-6).all()
+        assert (change[i, top : (top + bottom) // 2, column] < 0.01).all()
+        faded.append(change[i, bottom - 3 : bottom + 1, column].max())
+    assert min(faded) > 0.01 and sum(faded) / 8 > 0.1
+
+
+def test_pads_sit_beside_the_nose_and_hide_what_is_behind():
+    held = {"glasses": 1, "lens_power": 0, "lens_nasal": -6, "lens_half_width": 18, "lens_drop": 3}
+    held |= {"head_yaw": 0, "head_pitch": 0, "head_roll": 0, "noise": 0, "rim_below": 1}
+    plain, padded, bare = (
+        render(*draw(8, **held | {"rim_pads": pads, "glasses": worn}), LARGE)
+        for pads, worn in ((0, 1), (1, 1), (1, 0))
+    )
+    assert torch.equal(bare.image, render(*draw(8, **held | {"glasses": 0}), LARGE).image)
+    more = shares(padded, "glasses") - shares(plain, "glasses")
+    assert (more > -1e-5).all()
+    width = padded.landmarks[:, 10, 0] - padded.landmarks[:, 2, 0]  # from inner to outer canthus
+    columns = torch.arange(LARGE.width) + 0.5
+    place = (columns - padded.landmarks[:, 2, :1]) / width[:, None]
+    for i in range(8):
+        on = more[i] > 0.5
+        assert 10 < on.sum() < 0.1 * on.numel()
+        assert place[i].expand_as(on)[on].max() < 0.5
+    assert (plain.visible & ~padded.visible).any() and not (padded.visible & ~plain.visible).any()
