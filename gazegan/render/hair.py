@@ -126,7 +126,9 @@ def _strands(
     """
     u, pixel_mm = row.face.u, row.pixel_mm
     sway = noise(row.seed, name + " sway", u / 2.5)
-    lean = torch.addcmul(0.035 * (u + 1), _sway(row), sway)
+    lean = torch.add(0.035 * (u + 1), sway, alpha=0.25)
+    if row.uneven is not None:
+        lean = torch.addcmul(lean, 0.35 * row.uneven, sway)
     if row.fine:
         tuft, bent = noise(row.seed, name + " tufts", u / 1.1), along.clamp(0, 1)
         lean = lean * (0.5 + 0.8 * bent) + (0.1 + 0.12 * bent) * tuft
@@ -146,11 +148,6 @@ def _strands(
     crisp = torch.minimum(crisp, wide.clamp(max=1))
     coarse = 1 / (1 + elementary.fourth(1.5 * pixel_mm / spacing))
     return torch.lerp((width / spacing).clamp(max=1), crisp, coarse)
-
-
-def _sway(row: _Row) -> Tensor | float:
-    """How far hairs lean this way and that, mm for each mm of height."""
-    return 0.25 if row.uneven is None else 0.25 + 0.35 * row.uneven
 
 
 def _clumps(row: _Row, name: str, root: Tensor) -> Tensor:

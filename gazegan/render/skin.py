@@ -14,9 +14,6 @@ _UNDER = ((2.2, -0.3, 0.12, 1.5), (4.6, 0.8, 0.16, -1.5), (8.0, 2.5, 0.18, 1.5))
 """Of each furrow below the lower lid: mm from it, how much less of that toward the nose, how dark
 it is, and whether it is there where others are not."""
 
-_APART = 5.0
-"""mm, by which moles are about as far apart as they can be."""
-
 
 def colour(s: Sight, grain: Tensor) -> Tensor:
     """Colour `[C, B, H, W]` of the face: mottled, freckled, redder and darker at the lids.
@@ -41,10 +38,15 @@ def colour(s: Sight, grain: Tensor) -> Tensor:
     even = 1 + p.skin_texture * texture
     spotted = torch.addcmul(even, redness, torch.add(red, mottle, alpha=0.12), value=-1)
     if s.uneven:
-        moles = (noise(seed, "moles", x / _APART, y / _APART) - 0.85).clamp(min=0)
-        freckled = freckled + (12 * p.uneven * moles).clamp(max=1.2)
+        freckled = torch.addcmul(freckled, p.uneven, _moles(seed, u, v))
     bare = surface.skin_tone(p, band) * torch.addcmul(spotted, brown, freckled, value=-0.35)
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
+
+
+def _moles(seed: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Darkness `[B, H, W]` of single dark spots, where two smooth fields are both high."""
+    one, other = noise(seed, "moles", u / 4, v / 4), noise(seed, "spots", u / 3 + 7, v / 3)
+    return (14 * ((one - 0.55).clamp(min=0) * (other - 0.55).clamp(min=0))).clamp(max=1.2)
 
 
 def _woven(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

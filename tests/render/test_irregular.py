@@ -114,7 +114,7 @@ def test_uneven_whites_and_lash_lines_vary_about_even_ones():
 
 
 def test_soft_lids_fade_the_eyeball_from_below_and_in_the_canthi():
-    """Near the lower lid the skin shows through, in the open eye's middle and above nothing does."""
+    """Near the lower lid the skin shows through, in the middle of the opening and above it not."""
     held = {**CALM, "gaze_pitch": 0, "upper_lid": 8, "lower_lid": 3, "waterline": 0.3}
     plain, soft = (render(*draw(8, **held, lid_soft=mm), LARGE) for mm in (0, 2))
     change = (soft.image - plain.image)[:, 0].abs()
