@@ -142,7 +142,7 @@ def _strands(
     width = thick * (left * elementary.sqrt(left).reciprocal())
     if row.uneven is not None:
         single = 1 + 0.9 * row.uneven * draws(row.seed, name + " single", at)
-        width = width * single * _clumps(row, name, cell * spacing)
+        width = width * single * _clumps(row, name, cell * spacing, row.uneven)
     wide = width / pixel_mm
     crisp = torch.addcmul(0.5 * wide + 0.5, away, spacing / pixel_mm, value=-1).clamp(min=0)
     crisp = torch.minimum(crisp, wide.clamp(max=1))
@@ -150,11 +150,11 @@ def _strands(
     return torch.lerp((width / spacing).clamp(max=1), crisp, coarse)
 
 
-def _clumps(row: _Row, name: str, root: Tensor) -> Tensor:
+def _clumps(row: _Row, name: str, root: Tensor, uneven: Tensor) -> Tensor:
     """How much thicker than usual hairs from roots `[B, H, W]` mm are, which stick together."""
     broad, narrow = noise(row.seed, name + " clumps", root / 1.5), noise(row.seed, name, root / 0.8)
     narrow = narrow * detail(1.2, row.pixel_mm)
-    return (1 + row.uneven * (1.3 * broad + 0.8 * narrow)).clamp(min=0)
+    return (1 + uneven * (1.3 * broad + 0.8 * narrow)).clamp(min=0)
 
 
 def brow(
