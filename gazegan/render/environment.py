@@ -14,7 +14,7 @@ from gazegan.render.texture import detail, noise
 
 _BEHIND = 0.05
 """Cosine below which a direction counts as behind a pane's plane."""
-_LAMP, _DAZZLING = 0.3, 15.0
+_LAMP, _DAZZLING = 0.3, 10.0
 """The noise above which small lamps shine in a bright room, and how brightly."""
 
 
