@@ -26,9 +26,9 @@ _THREAD = 0.1
 _GREEN = (0.45, 1.0, 0.6)
 """Tint of what a coating still reflects."""
 
-_PAD, _PAD_AT, _BEND, _CLEAR = (1.2, 2.5), 0.3, 0.3, 0.3
+_PAD, _PAD_AT, _BEND, _CLEAR = (1.2, 2.5), 0.3, 0.25, 0.45
 """Half the width and height, mm, of a pad as it is seen; how far nasal of the lens its middle is;
-half the width of the wire that holds it; and its opacity."""
+half the width of the wire that holds it; and the pad's opacity."""
 _HINGE, _OVER = 6.0, 4.0
 """Length of the hinge, and of the bridge beyond the face's middle, so that both halves meet, mm."""
 
@@ -90,14 +90,14 @@ def _frame(
 def _pad(p: EyeParams, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Positive, mm, on the pad beside the nose and on the wire, and how that is turned, -1..1.
 
-    The pad is clear but at its edge; the wire is that edge and the arm, bent from rim to pad.
+    The pad lets most light through; the wire is bent from the rim to it.
     """
     x, y = u - p.lens_nasal - p.lens_half_width - _PAD_AT, v + p.lens_drop
     y = y + 0.2 * p.lens_half_height
     x = torch.add(x, y, alpha=0.35)  # pads lean, as the nose's sides do
     oval = _PAD[0] * (1 - _length(x / _PAD[0], y / _PAD[1]))
     arm = _BEND - (_length(x + 0.8, y - 1.6) - 1.4).abs()
-    return oval, torch.maximum(_BEND - oval.abs(), arm), (0.8 * (x + y)).sin()
+    return oval, arm, (0.8 * (x + y)).sin()
 
 
 def _length(x: Tensor, y: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def colour(s: Sight, grain: Tensor) -> Tensor:
 def _moles(seed: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Darkness `[B, H, W]` of single dark spots, where two smooth fields are both high."""
     one, other = noise(seed, "moles", u / 4, v / 4), noise(seed, "spots", u / 3 + 7, v / 3)
-    return (14 * ((one - 0.55).clamp(min=0) * (other - 0.55).clamp(min=0))).clamp(max=1.2)
+    return (16 * ((one - 0.62).clamp(min=0) * (other - 0.62).clamp(min=0))).clamp(max=1)
 
 
 def _woven(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
