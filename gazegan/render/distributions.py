@@ -54,6 +54,9 @@ class Distribution(Config):
             raise ValueError("weights need a choice or a mixture")
         optional = {"weights"} | ({"offset", "sd"} if "of" in given else set())
         if given - optional not in _NEEDED:
+            begun = [form for form in _NEEDED if given - optional < form]
+            if len(begun) == 1:
+                raise ValueError(f"give {' and '.join(sorted(begun[0] - given))} too")
             raise ValueError(_FORMS)
         self._check_weights() if self.choice or self.mixture else self._check_range()
         return self
