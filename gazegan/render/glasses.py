@@ -23,7 +23,7 @@ _RIM_TILT, _BAR_TURN = 0.7, 0.3
 that is taken to turn from pixel to pixel."""
 _THREAD = 0.1
 """Half the width of the edge and the thread that hold a lens without a rim below, mm."""
-_GREEN = (0.6, 1.0, 0.75)
+_GREEN = (0.45, 1.0, 0.6)
 """Tint of what a coating still reflects."""
 
 _PAD, _PAD_AT, _BEND, _CLEAR = (1.2, 2.5), 0.3, 0.25, 0.45
