@@ -41,7 +41,7 @@ class Effects:
     room: bool
     """The room has bright parts that are seen mirrored."""
     uneven: bool
-    """Folds, lash lines, brow and white are not even."""
+    """Folds, lashes, brow, skin and white are not even."""
     furrows: bool
     """There are furrows along the lids."""
     soft: bool

@@ -182,7 +182,7 @@ def brow(
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
         return part.paste(mean if not uneven else mean * _locks(p, seed, across, down, pixel_mm))
-    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2), pixel_mm)
+    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2))
     crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.3))
     return part.paste(torch.lerp(mean, p.brow_dark * hairs, crisp))
 
@@ -196,16 +196,11 @@ def _locks(p: EyeParams, seed: Tensor, across: Tensor, down: Tensor, pixel_mm: T
     return 1 + p.uneven * (0.3 * broad + 0.25 * narrow)
 
 
-def _brow_hairs(
-    seed: Tensor, across: Tensor, down: Tensor, dense: Tensor, pixel_mm: Tensor
-) -> Tensor:
+def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:
     """Opacity of two layers of long thin hairs, along which a noise drawn out passes zero."""
     skin = 1 - 0.2 * dense
     for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
         x, y = (across + slant * down) / wide, down / 3.2
-        strands = noise(seed, name, x, y).abs()
-        # The noise changes by about 2 in `wide`; an edge is no sharper than pixels are small.
-        edge = (2 / wide * pixel_mm).clamp(min=0.22)
-        cover = 0.5 + (0.38 * dense - 0.11 - strands) / edge
-        skin = skin * (1 - torch.minimum(cover.clamp(0, 0.85), 1.5 * dense))
+        strands = noise(seed, name, x, y)
+        skin = skin * (1 - (1.75 * dense - 4.6 * strands.abs()).clamp(0, 0.85))
     return 1 - skin

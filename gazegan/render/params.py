@@ -133,7 +133,7 @@ class EyeParams:
     skin_texture: Tensor = _p([0.03, 0.16], 0, 0.6, "contrast of the skin's texture")
     freckles: Tensor = _p([0.0, 0.4], 0, 1, "darkness of freckles")
     furrows: Tensor = _p(0, 0, 1, "shade of the furrows along the lids, and more of the fold's")
-    uneven: Tensor = _p(0, 0, 1, "how far folds, lash lines, brow and white are from even")
+    uneven: Tensor = _p(0, 0, 1, "how far folds, lashes, brow, skin and white are from even")
     wrinkles: Tensor = _p([0.0, 0.5], 0, 1, "depth of the lines around the lids")
     skin_gloss: Tensor = _p([0.0, 0.2], 0, 0.6, "specular share of the skin")
     # Most people's irises are brown (Katsara & Nothnagel, Forensic Sci. Int. Genet. 2019)

@@ -37,7 +37,7 @@ class Sight:
     fine: bool
     """Whether pores, vessels, single fibres and hairs can be seen."""
     uneven: bool = False
-    """Whether folds, lash lines, brow and white may be other than even."""
+    """Whether folds, lashes, brow, skin and white may be other than even."""
     furrows: bool = False
     """Whether there may be furrows along the lids."""
     soft: bool = False
