@@ -81,11 +81,10 @@ def occlusion(s: Sight, fold: Tensor) -> Tensor:
     folded = torch.add(0.48 * fold, near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
-    outer = _outer(p, u, lids)
     deep = shaded(deep, p.furrows, _furrows(s, fold) + _tail(p, u, lids)) if s.furrows else deep
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
     deep = shaded(deep, p.nasal_shade, nose)
-    return shaded(deep, p.corner_shade, outer)
+    return shaded(deep, p.corner_shade, _outer(p, u, lids))
 
 
 def _furrows(s: Sight, fold: Tensor) -> Tensor:
