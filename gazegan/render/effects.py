@@ -51,6 +51,8 @@ class Effects:
     shot_noise: bool
     balance: bool
     """The white balance is off."""
+    saturation: bool
+    """Colours are told less or more strongly than they are."""
     jpeg: bool
     glasses: bool = True
     lens: bool = True
@@ -101,6 +103,7 @@ def needed(bounds: Bounds) -> Effects:
         leds=math.ceil(bounds("led_count")[1]) if used("led_light") else 0,
         shot_noise=used("shot_noise"),
         balance=used("balance_red", "balance_blue", neutral=1),
+        saturation=used("saturation", neutral=1),
         jpeg=used("jpeg"),
         glasses=used("glasses"),
         lens=used("glasses") and used("lens_power"),

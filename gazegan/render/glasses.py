@@ -172,7 +172,8 @@ def _mirrored(
     room = p.lens_glare * level * (0.25 + 0.75 * sigmoid(7 * rooms - 1.5))
     plain = torch.ones_like(lamp.colour)
     coloured = len(lamp.colour) == 3
-    tint = surface.blend(plain, surface.rgb(_GREEN, x), p.lens_coating) if coloured else plain
+    green = p.lens_coating * p.lens_green
+    tint = surface.blend(plain, surface.rgb(_GREEN, x), green) if coloured else plain
     return lights + sky + room, (1 - _COATED * p.lens_coating) * tint
 
 

@@ -217,6 +217,7 @@ class EyeParams:
     # Base curves 2 to 8 D are what opticians stock (Jalie, Ophthalmic Lenses and Dispensing)
     lens_curve: Tensor = _p([3, 7], 0.5, 10, "base curve of the lens' front, dioptres")
     lens_coating: Tensor = _p([0.4, 1], 0, 1, "antireflective coating, 0 none")
+    lens_green: Tensor = _p(1, 0, 1, "how green what a coating still reflects is")
     lens_tint: Tensor = _p(0, 0, 3, "optical depth of the lens, 1.5 sunglasses")
     lens_power: Tensor = _p(0, -15, 10, "of the lens, dioptres, negative for the short-sighted")
     # Camera
@@ -246,6 +247,7 @@ class EyeParams:
     balance_red: Tensor = _p(1, 0.5, 2, "red gain of a white balance that errs")
     balance_blue: Tensor = _p(1, 0.5, 2, "blue gain of a white balance that errs")
     contrast: Tensor = _p([1.0, 1.7], 0.2, 3, "slope at mid-grey")
+    saturation: Tensor = _p(1, 0, 2, "distance of colours from grey of the same luma")
     vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners")
     shot_noise: Tensor = _p(0, 0, 0.3, "photon noise at full scale: 1 / sqrt(full well, electrons)")
     noise: Tensor = _p([0.0, 0.02], 0, 0.3, "standard deviation of read noise, of full scale")

@@ -29,6 +29,9 @@ def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effe
     coded = transfer(light, p.contrast).transpose(0, 1)
     if image.channels == 1:
         coded = grey(coded)
+    elif needs.saturation:
+        luma = grey(coded)
+        coded = luma + p.saturation[:, None] * (coded - luma)
     noisy = torch.addcmul(coded, p.noise[:, None], gaussian(seed, coded, "noise"))
     return noisy.clamp(0, 1)
 
