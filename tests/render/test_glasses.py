@@ -141,6 +141,23 @@ def test_a_tinted_lens_absorbs_on_both_passes_and_a_dark_room_mirrors_nothing(ba
     np.testing.assert_allclose(worn[:, 0, 48, 80], known, rtol=1e-5)
 
 
+def test_what_a_coating_reflects_is_as_green_as_asked():
+    worn = {"glasses": 1, "lens_coating": 1, "lens_glare": 1, "noise": 0, "jpeg": 0}
+    params, textures = draw(6, **worn, lens_power=0)
+    image = Image(height=48, width=80, channels=3)
+    green, half, neutral = (
+        render(replace(params, lens_green=torch.full((6,), share)), textures, image)
+        for share in (1.0, 0.5, 0.0)
+    )
+    red, middle, blue = (neutral.image - green.image).unbind(1)
+    assert middle.abs().max() < 1e-6
+    assert red.min() > -1e-6
+    assert blue.min() > -1e-6
+    assert red.max() > 0.02
+    between = (half.image >= green.image - 1e-6) & (half.image <= neutral.image + 1e-6)
+    assert between.all()
+
+
 def test_the_frames_shadow_falls_where_the_light_projects_the_rim():
     held = {"head_yaw": 0, "head_pitch": 0, "head_roll": 0, "glasses": 1, "lens_tint": 0}
     held |= {"rim_below": 1, "rim_brow": 0, "lens_taper": 0, "rim_width": 4}

@@ -34,12 +34,14 @@ def energy(flat, textures, image):
 def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
     lights = {"window_light": 2, "monitor_light": 1, "led_light": 1, "led_count": 2.5}
     lights |= {"tear_film": 0.5, "led_radius": 8, "balance_red": 1.1, "balance_blue": 0.9}
+    lights |= {"saturation": 0.9, "lens_green": 0.7}
     held = {"noise": 0.01, "glasses": 0.5, "rim_below": 0.5, "distance": 60, "camera_roll": 2}
     held |= {"lens_power": -3, "lens_tint": 0.3, "rim_pads": 0.5, "lens_half_width": 15}
     lens = {"shot_noise": 0.05, "motion": 2, "jpeg": 90, "distortion_k1": -0.1, "eye_x": 1}
     params, textures = draw(12, **held, **lights, **lens, **ODD)
-    flat, free = params.flat().requires_grad_(), SMALL.model_copy(update={"framing": "free"})
-    total = energy(flat, textures, SMALL) + energy(flat, textures, free)
+    flat = params.flat().requires_grad_()
+    images = (SMALL, *(SMALL.model_copy(update=u) for u in ({"framing": "free"}, {"channels": 3})))
+    total = torch.stack([energy(flat, textures, image) for image in images])
     (slope,) = torch.autograd.grad(total.sum(), flat)
     assert torch.isfinite(slope).all()
     silent = {PARAM_NAMES[j] for j in (slope == 0).all(0).nonzero().flatten().tolist()}
@@ -55,13 +57,15 @@ LIGHTS = {
         "tear_film": 0.5,
         "balance_red": 1.1,
         "balance_blue": 0.9,
+        "saturation": 0.9,
         "shot_noise": 0.05,
         "noise": 0.01,
     },
 }
 ODD = {"furrows": 0.5, "uneven": 0.5, "corner_reach": 0.5, "room_glare": 2, "lid_soft": 1}
 WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2,
-    "lens_half_width": 14, "lens_power": -2, "lens_tint": 0.3, "rim_pads": 0.5}  # fmt: skip
+    "lens_half_width": 14, "lens_power": -2, "lens_tint": 0.3, "lens_green": 0.7,
+    "rim_pads": 0.5}  # fmt: skip
 MOVED = {"distance": 200, "motion": 2, "jpeg": 0, "field_of_view": 9}
 EXEMPT = {
     "side": "a choice of two",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kornia.color import CFA, raw_to_rgb
 from scenes import SMALL, draw
 from scipy import ndimage, stats
+from torchvision.transforms.functional import adjust_saturation
 
 from gazegan.render import effects, sensor
 from gazegan.render.params import mirrored
@@ -195,12 +196,34 @@ def test_a_white_balance_that_errs_scales_red_and_blue_light():
         torch.testing.assert_close(found, torch.full_like(found, gain), rtol=2e-3, atol=0)
 
 
-ALL = {"shot_noise": 0.04, "motion": 2.5, "balance_red": 1.2, "balance_blue": 0.9, "jpeg": 60}
+@pytest.mark.parametrize("saturation", [0.0, 0.6, 1.4])
+def test_saturation_agrees_with_torchvision(saturation):
+    params, textures = draw(4, noise=0)
+    colour = Image(height=24, width=40, channels=3)
+    held = replace(params, saturation=torch.full((4,), saturation))
+    wanted = adjust_saturation(render(params, textures, colour).image, saturation)
+    found = render(held, textures, colour).image
+    torch.testing.assert_close(found, wanted, atol=2e-4, rtol=0)
+    if saturation:
+        assert (wanted - render(params, textures, colour).image).abs().max() > 0.02
+
+
+def test_saturation_leaves_grey_images_as_they_are():
+    params, textures = draw(4)
+    held = replace(params, saturation=torch.full((4,), 0.3))
+    grey = Image(height=24, width=40, channels=1)
+    assert torch.equal(render(held, textures, grey).image, render(params, textures, grey).image)
+
+
+ALL = {"shot_noise": 0.04, "motion": 2.5, "balance_red": 1.2, "balance_blue": 0.9}
+ALL |= {"saturation": 0.8, "jpeg": 60}
+AT_ONE = {"balance_red", "balance_blue", "saturation"}
+"""What does nothing at one, where the others do nothing at zero."""
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_effects_have_the_same_bits_in_any_batch(channels):
-    spread = tuple(f"eyes.{name}={{choice=[{value}, {1.0 if 'bal' in name else 0}]}}"
+    spread = tuple(f"eyes.{name}={{choice=[{value}, {float(name in AT_ONE)}]}}"
                    for name, value in ALL.items())  # fmt: skip
     sides = ("image.height=21", "image.width=35", "image.bayer=true")
     recipe = load_recipe("webcam", (f"image.channels={channels}", *sides, *spread))
@@ -213,7 +236,9 @@ def test_effects_that_are_not_needed_change_no_bit():
     params, textures = draw(4)
     needs = effects.of_params(params)
     assert not (needs.motion_reach or needs.shot_noise or needs.balance or needs.jpeg)
-    every = replace(needs, motion_reach=3, shot_noise=True, balance=True, jpeg=True)
+    assert not needs.saturation
+    on = {"shot_noise": True, "balance": True, "saturation": True, "jpeg": True}
+    every = replace(needs, motion_reach=3, **on)
     plain = render(params, textures, SMALL, needs).image
     assert torch.equal(render(params, textures, SMALL, every).image, plain)
     assert effects.of_params(draw(4, **ALL)[0]) == replace(every, motion_reach=2)
