@@ -30,8 +30,8 @@ def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effe
     if image.channels == 1:
         coded = grey(coded)
     elif needs.saturation:
-        luma = grey(coded)
-        coded = luma + p.saturation[:, None] * (coded - luma)
+        # At 1 the same to the last bit, whatever other eyes of the batch need
+        coded = torch.addcmul(coded, p.saturation[:, None] - 1, coded - grey(coded))
     noisy = torch.addcmul(coded, p.noise[:, None], gaussian(seed, coded, "noise"))
     return noisy.clamp(0, 1)
 

@@ -232,15 +232,17 @@ def test_effects_have_the_same_bits_in_any_batch(channels):
         assert torch.equal(render_indices(recipe, 1, torch.tensor([i])).image[0], batch[i])
 
 
-def test_effects_that_are_not_needed_change_no_bit():
+@pytest.mark.parametrize("channels", [1, 3])
+def test_effects_that_are_not_needed_change_no_bit(channels):
     params, textures = draw(4)
+    image = SMALL.model_copy(update={"channels": channels})
     needs = effects.of_params(params)
     assert not (needs.motion_reach or needs.shot_noise or needs.balance or needs.jpeg)
     assert not needs.saturation
     on = {"shot_noise": True, "balance": True, "saturation": True, "jpeg": True}
     every = replace(needs, motion_reach=3, **on)
-    plain = render(params, textures, SMALL, needs).image
-    assert torch.equal(render(params, textures, SMALL, every).image, plain)
+    plain = render(params, textures, image, needs).image
+    assert torch.equal(render(params, textures, image, every).image, plain)
     assert effects.of_params(draw(4, **ALL)[0]) == replace(every, motion_reach=2)
 
 
