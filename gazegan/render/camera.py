@@ -4,7 +4,6 @@ A recipe gives gaze and head as a camera sees them that stands straight ahead. `
 the real camera elsewhere around the eye; everything after it is seen from there.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from gazegan import geometry
 from gazegan.render import eyeball, shape
-from gazegan.render.effects import PROFILE, Effects
+from gazegan.render.effects import Effects, profile_at
 from gazegan.render.elementary import angle, sqrt
 from gazegan.render.eyeball import Pose
 from gazegan.render.lens import Glass
@@ -190,6 +189,8 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens, glass=glass).project(lids)
     if image.framing == "landmarks":
         fissure = (px[:, 0, 0] - px[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm
+        square = (p.canthus_inner + p.canthus_outer).flatten() / distance
+        fissure = torch.lerp(fissure, square, p.fill_even.flatten())
         focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
     elif image.framing == "normalised":
         focal, middle = distance * (1.6 * image.width / 60), (px[:, 0] + px[:, 3]) / 2
@@ -212,7 +213,7 @@ def in_profile(p: EyeParams, where: Pose) -> Tensor:
     facing = where.head[:, :, 2:]  # away from the camera where the head faces it
     along = (at * facing)[:, :1] + (at * facing)[:, 1:2] + (at * facing)[:, 2:]
     square = (at * at)[:, :1] + (at * at)[:, 1:2] + (at * at)[:, 2:]
-    return along < math.cos(math.radians(PROFILE)) * sqrt(square)
+    return along < torch.deg2rad(profile_at(p)).cos() * sqrt(square)
 
 
 def _on_both(px: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:

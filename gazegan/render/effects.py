@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from gazegan.render.panorama import Panorama
 from gazegan.render.params import PARAM_NAMES, EyeParams
 from gazegan.render.prior import Recipe
@@ -15,6 +17,8 @@ from gazegan.render.prior import Recipe
 PROFILE = 28.0
 """Angle, deg, between a head's facing direction and the camera, beyond which the nose or the brow
 may hide what lies behind them."""
+_STEEPER = 22.0
+"""How much sooner, deg, a nose does whose back rises by 1 mm per mm."""
 
 Bounds = Callable[[str], tuple[float, float]]
 """Smallest and largest value of a parameter."""
@@ -29,7 +33,9 @@ class Effects:
     motion_reach: int
     """px, at least half the longest motion; 0 where nothing moves."""
     profile: bool
-    """A head may face more than `PROFILE` past the camera."""
+    """A head may face so far past the camera that nose or brow hide something."""
+    nose: bool
+    """Noses rise below their roots."""
     stand: bool
     """The camera stands elsewhere than straight ahead."""
     distortion: bool
@@ -46,6 +52,10 @@ class Effects:
     """There are furrows along the lids."""
     soft: bool
     """The eyeball fades into the lids."""
+    moist: bool
+    """Margins and inner corner show pale, wet flesh."""
+    orbit: bool
+    """Shade and redness of the orbit have other places than usual."""
     leds: int
     """The largest number of LEDs."""
     shot_noise: bool
@@ -70,6 +80,11 @@ def reach_of(sigma: float) -> int:
     return max(1, math.ceil(2.5 * sigma))
 
 
+def profile_at(p: EyeParams) -> Tensor:
+    """Return the angle, deg, past the camera from which on noses or brows may hide something."""
+    return PROFILE - _STEEPER * p.nose_slope.clamp(max=1)
+
+
 def _turned(bounds: Bounds) -> float:
     """Bound, deg, on the angle between where heads face and where their camera stands."""
 
@@ -90,7 +105,8 @@ def needed(bounds: Bounds) -> Effects:
     return Effects(
         blur_reach=reach_of(bounds("blur")[1]),
         motion_reach=math.ceil(bounds("motion")[1] / 2),
-        profile=_turned(bounds) > PROFILE,
+        profile=_turned(bounds) > PROFILE - _STEEPER * min(1, bounds("nose_slope")[1]),
+        nose=used("nose_slope", "nose_slant"),
         stand=used("camera_azimuth", "camera_elevation", "camera_roll"),
         distortion=used("distortion_k1", "distortion_k2", "distortion_p1", "distortion_p2"),
         window=used("window_light"),
@@ -100,6 +116,8 @@ def needed(bounds: Bounds) -> Effects:
         uneven=used("uneven"),
         furrows=used("furrows"),
         soft=used("lid_soft"),
+        moist=used("moist"),
+        orbit=used("shade_bound", "canthal_shade", "under_red"),
         leds=math.ceil(bounds("led_count")[1]) if used("led_light") else 0,
         shot_noise=used("shot_noise"),
         balance=used("balance_red", "balance_blue", neutral=1),

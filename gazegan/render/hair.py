@@ -18,6 +18,8 @@ _APEX = 11.0
 """How far temporal of the eyeball's centre, mm, the brow is highest; both its ends fall."""
 _FAINT = 2.2
 """Half-widths of the brow at which no hair is left of it."""
+_BARE = 3.0
+"""How much more of the lids beside the inner canthus, mm, bears no lashes where it is moist."""
 _UPPER_MM, _LOWER_MM = 0.8, 1.2
 """Distance between tufts of lashes on the upper and the lower margin."""
 
@@ -40,7 +42,7 @@ def lashes(
     part = around(near)
     face, lids = part.of(face), part.of(lids)
     ends = elementary.ramp(face.u, -p.canthus_outer - p.lash_wing, 0.6)
-    ends = ends * elementary.ramp(face.u, p.canthus_inner - 1.5, -0.6)
+    ends = ends * elementary.ramp(face.u, p.canthus_inner - (1.5 + _BARE * p.moist), -0.6)
     row = _Row(seed, face, pixel_mm, fine, p.uneven if uneven else None)
     upper = torch.maximum(_line(p, row, lids), _upper_hairs(p, row, tip, lids))
     lower = elementary.bump(lids.below / 0.7) * p.lower_line * _patchy(row, "below", 1.7)

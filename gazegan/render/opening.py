@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gazegan.render import elementary, eyeball, landmarks, light, shape, surface
+from gazegan.render import elementary, eyeball, flesh, landmarks, light, shape, surface
 from gazegan.render.eyeball import EyeHit
 from gazegan.render.light import Reach
 from gazegan.render.sight import Sight
@@ -37,14 +37,16 @@ def between_lids(s: Sight, sun: Tensor, bare: Tensor) -> Opening:
     eye, reach = eyeball.hit_eye(s.p, s.where, s.rays), _lid_shadow(s, sun)
     black = shape.coverage(eye.pupil)
     ball, mirrored = _eyeball(s, eye, black, reach)
-    ball = ball + _meniscus(s) * level * reach.rest
-    wet = surface.flesh(s.p, s.lamp.band) * level
-    under = _margin(s, ball, wet, reach)
+    tears = flesh.broken(s, _meniscus(s)) if s.needs.moist else _meniscus(s)
+    ball = ball + tears * level * reach.rest
+    wet, shine = flesh.lit(s), level * reach.rest
+    under = _margin(s, ball, wet, reach, shine)
     inner = surface.blend(under, ball + mirrored, _ball_share(eye) * bare)
     knob, lump = _caruncle(s)
     # Paler than the lids' margins, for it is thick and the white shines through.
     pale = torch.add(wet, ball, alpha=0.3) * (0.3 + 0.7 * reach.rest)
-    inner = surface.blend(inner, pale * lump, knob)
+    pale = flesh.lumps(s, pale * lump, shine) if s.needs.moist else pale * lump
+    inner = surface.blend(inner, pale, knob)
     edge = shape.coverage(torch.minimum(s.lids.bare, eye.edge))
     return Opening(inner, mirrored, knob, edge, shape.coverage(eye.limbus), black)
 
@@ -54,13 +56,14 @@ def _ball_share(eye: EyeHit) -> Tensor:
     return elementary.sigmoid(2.5 * eye.edge)
 
 
-def _margin(s: Sight, ball: Tensor, wet: Tensor, reach: Reach) -> Tensor:
+def _margin(s: Sight, ball: Tensor, wet: Tensor, reach: Reach, shine: Tensor) -> Tensor:
     """Light from between the lids' skin and what is bare of the eyeball.
 
     Below the wet edge of the lower lid, which faces up and is lit; above and in the canthi the
     shade under the upper lid.
     """
     lit = wet * (0.55 + 0.45 * reach.rest)
+    lit = flesh.rim(s, lit, shine) if s.needs.moist else lit
     rise = -s.lids.below - s.p.waterline * s.lids.bulge - 0.15
     lower = elementary.sigmoid(-4 * rise / (0.25 + s.pixel_mm))
     inner = 0.35 + 0.65 * elementary.sigmoid(s.face.u)
@@ -136,11 +139,12 @@ def _above_lid(s: Sight, way: Tensor) -> Tensor:
 def _sclera(s: Sight, eye: EyeHit, reach: Reach) -> Tensor:
     """Light that the sclera scatters, reddened by the skin of near lids."""
     white = surface.sclera(s.p, s.lamp.band, s.seed, eye, s.lids.along, s.pixel_mm, s.fine)
-    white = surface.stained(s.p, s.seed, eye, s.pixel_mm, white) if s.uneven else white
+    white = surface.stained(s.p, s.seed, eye, s.pixel_mm, white) if s.needs.uneven else white
     near = torch.exp(-s.lids.bare.clamp(min=0) / 1.3)
     white = surface.blend(white, surface.flesh(s.p, s.lamp.band), 0.3 * near)
     outward = eye.sclera / s.p.eyeball_radius
-    return white * light.irradiance(s.p, s.lamp, outward, eye.sclera, reach)
+    lit = white * light.irradiance(s.p, s.lamp, outward, eye.sclera, reach)
+    return flesh.fold(s, lit, flesh.lit(s) * (0.3 + 0.7 * reach.rest)) if s.needs.moist else lit
 
 
 def _iris(s: Sight, eye: EyeHit, black: Tensor, reach: Reach) -> Tensor:

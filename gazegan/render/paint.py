@@ -36,12 +36,17 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     inner = between_lids(s.cut(part), sun[..., rows, columns], bare[..., rows, columns])
     covered = skin.shade(s, Reach(sun, 1.0))
     hairs = surface.bristle(p, s.lamp.band) * light.level(p, s.lamp)
-    brow = hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine, s.uneven)
+    brow = hair.brow(p, s.seed, s.face, s.pixel_mm, s.fine, s.needs.uneven)
     covered = surface.blend(covered, hairs, brow)
-    lashes = hair.lashes(p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine, s.uneven)
-    shown = opened * _unfaded(p, s.lids) if s.soft else opened
+    lashes = hair.lashes(
+        p, s.seed, s.where.lift, s.face, s.lids, s.pixel_mm, s.fine, s.needs.uneven
+    )
+    shown = opened * _unfaded(p, s.lids) if s.needs.soft else opened
     out = surface.blend(covered, part.paste(inner.light), shown)
     out = s.lamp.colour * surface.blend(out, _LASHES * hairs, lashes)
+    if s.needs.nose and s.torn is not None:
+        edge = s.torn * shape.torn(s.face.point)
+        out = torch.lerp(out, shape.softened(out), edge)
     rim = torch.zeros_like(lashes)
     if glass is not None:
         out, rim = glasses.wear(glass, s.seed, card, s.lamp, s.rays, out, s.pixel_mm)

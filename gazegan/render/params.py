@@ -57,9 +57,7 @@ class EyeParams:
     torsion: Tensor = _p(0, -20, 20, "about the optical axis beyond Listing's law, deg, clockwise")
     # Lids
     canthus_inner: Tensor = _p(_normal(12.9, 0.8, 11, 15), 10, 20, "u of the inner canthus, mm")
-    canthus_outer: Tensor = _p(
-        _normal(15.3, 0.8, 13.3, 17.3), 10, 20, "-u of the outer canthus, mm"
-    )
+    canthus_outer: Tensor = _p(_normal(15.3, 0.8, 13.3, 17.3), 10, 20, "-u of the outer one, mm")
     canthus_drop: Tensor = _p(
         _normal(3.2, 0.7, 1.6, 4.8), -3, 8, "canthi below the eyeball axis, mm"
     )
@@ -89,6 +87,7 @@ class EyeParams:
     lid_thickness: Tensor = _p([1.6, 2.4], 1.5, 4, "lid sheet over the eyeball, mm")
     waterline: Tensor = _p([0.1, 0.8], 0, 2, "visible lower lid margin, mm")
     lid_soft: Tensor = _p(0, 0, 4, "mm in which the eyeball fades into lower lid and canthi")
+    moist: Tensor = _p(0, 0, 1, "how far margins and inner corner show pale, wet flesh")
     fold_gap: Tensor = _p([1.2, 4.5], 0.3, 9, "crease above the upper margin, mm")
     fold_depth: Tensor = _p([0.1, 1.0], 0, 1, "depth of the crease, mm")
     hood: Tensor = _p([0.2, 1.8], 0, 3, "skin that overhangs the crease, mm")
@@ -104,11 +103,16 @@ class EyeParams:
     cheek: Tensor = _p([1.0, 7.0], -5, 15, "rise of the cheek, mm")
     nose_rise: Tensor = _p([8, 18], 0, 30, "rise of the nose's side, mm")
     nose_at: Tensor = _p(_normal(20.5, 1.8, 16.5, 25), 15, 35, "u of the nose's side, mm")
+    nose_root: Tensor = _p(0.6, 0, 1, "share of the nose's rise that ends at the brow")
+    nose_slope: Tensor = _p(0, 0, 1.2, "rise of the nose's back below its root, mm per mm down")
+    nose_slant: Tensor = _p(0, 0, 0.8, "spread of the nose below its root, mm per mm down")
     bag: Tensor = _p([0.0, 0.5], 0, 1, "bag under the lower lid, mm")
     orbit_shade: Tensor = _p([0.0, 0.6], 0, 1, "shade of the whole orbit")
     socket_shade: Tensor = _p(
         [0.0, 0.6], 0, 1, "shade from the upper lid to the brow, more toward the nose"
     )
+    canthal_shade: Tensor = _p(0, 0, 1, "shade of the skin beside both canthi")
+    shade_bound: Tensor = _p(0, 0, 1, "how far the orbit's shade ends at brow and nose")
     nasal_shade: Tensor = _p([0.0, 0.5], 0, 1, "shade of the corner beside the nose")
     brow_at: Tensor = _p(_normal(17, 2.5, 11, 24), 8, 40, "v of the eyebrow's arch, mm")
     brow_dark: Tensor = _p([0.3, 1.0], 0, 1, "cover of the eyebrow")
@@ -130,6 +134,7 @@ class EyeParams:
     # Colours
     skin_melanin: Tensor = _p([0.15, 2.2], 0, 4, "optical depth of the skin's pigment")
     skin_blood: Tensor = _p([0.2, 1.1], 0, 3, "optical depth of the skin's blood")
+    under_red: Tensor = _p(0, 0, 1, "how far redness lies under the lower lid, not at margins")
     skin_texture: Tensor = _p([0.03, 0.16], 0, 0.6, "contrast of the skin's texture")
     freckles: Tensor = _p([0.0, 0.4], 0, 1, "darkness of freckles")
     furrows: Tensor = _p(0, 0, 1, "shade of the furrows along the lids, and more of the fold's")
@@ -229,6 +234,7 @@ class EyeParams:
     camera_roll: Tensor = _p(0, -180, 180, "camera about its axis, deg, scene clockwise")
     field_of_view: Tensor = _p(40, 1, 150, "of framing free: across the image's width, deg")
     fill: Tensor = _p([0.66, 0.95], 0.02, 3, "canthus to canthus over image width")
+    fill_even: Tensor = _p(0, 0, 1, "how far fill is that of lids seen squarely, however turned")
     shift_nasal: Tensor = _p([-0.08, 0.08], -1, 1, "of the principal point, share of image width")
     shift_down: Tensor = _p([-0.08, 0.08], -1, 1, "of the principal point, share of image width")
     shift_turn: Tensor = _p(0, -1, 1, "shift toward the nose for a head turned 90 deg temporally")

@@ -170,12 +170,12 @@ def look(
     shown = window or image
     rays = view.rays(shown.height, shown.width)
     profile = camera.in_profile(p, where) if needs.profile else None
-    face = shape.hit_face(p, where.head, rays, profile)
+    face = shape.hit_face(p, where.head, rays, profile, steep=needs.nose)
     placed = lids.place(p, where.lift, face.u, face.v)
     placed = lids.bent(p, seed, face.u, placed) if needs.uneven else placed
     lamp = light.lamps(p, band_of(image.band), needs, view, seed)
-    fine, odd = is_fine(shown.width), (needs.uneven, needs.furrows, needs.soft)
-    return Sight(p, seed, where, view, rays, face, placed, lamp, fine, *odd, profile)
+    fine = is_fine(shown.width)
+    return Sight(p, seed, where, view, rays, face, placed, lamp, fine, needs, profile)
 
 
 def label(params: EyeParams, image: Image, needs: Effects) -> dict[str, Tensor]:

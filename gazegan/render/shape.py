@@ -22,12 +22,20 @@ _HIGHEST, _GRAZING = 100.0, 0.05
 _SECANT, _MARCH, _FALSI = 3, 10, 3
 """Steps toward the face, past nose and brow, and of the false position between the last of these.
 """
+_STEEP = 2
+"""How many times as many steps past steep noses."""
+_ASTRAY = 1.0
+"""How far off the face, mm, steps have ended that never come to rest: steep noses throw them."""
 _REST = 1e-3
 """The longest last step, mm, after which a ray counts as having met the face."""
 _BELOW = 3
 """How many of the steps past nose and brow go on below where the steps toward the face ended."""
 _JUMP = 9.0
 """Times the square of a step between pixels that of the next one is where a surface tears."""
+_ROOT = 3.0
+"""v of the nose's root, mm, and how round that is."""
+_TIP = 40.0
+"""How far below its root, mm, a nose has half of what it would have gained without an end."""
 _BRIDGE = 3.0
 """Radius, mm, of the bridge of the nose where both sides of the face meet."""
 
@@ -84,6 +92,25 @@ def twice_slopes_beside_tears(f: Tensor) -> tuple[Tensor, Tensor]:
     return _untorn(left, right), _untorn(top, bottom)
 
 
+def torn(point: Tensor) -> Tensor:
+    """Return 1 where points `[3, B, H, W]` jump to a pixel beside or below `[B, H, W]`, else 0."""
+    across, down = point[..., 1:] - point[..., :-1], point[..., 1:, :] - point[..., :-1, :]
+    wide, tall = dot(across, across), dot(down, down)
+    sides = torch.cat((wide[..., :1], wide), -1), torch.cat((wide, wide[..., -1:]), -1)
+    ends = torch.cat((tall[..., :1, :], tall), -2), torch.cat((tall, tall[..., -1:, :]), -2)
+    jumps = [torch.maximum(a, b) > _JUMP * torch.minimum(a, b) for a, b in (sides, ends)]
+    return torch.where(jumps[0] | jumps[1], 1.0, 0.0).to(point.dtype)
+
+
+def softened(f: Tensor) -> Tensor:
+    """Mean of pixels `[..., H, W]` and those around them, by the binomial of three."""
+    left, right = torch.cat((f[..., :1], f[..., :-1]), -1), torch.cat((f[..., 1:], f[..., -1:]), -1)
+    f = 0.5 * f + 0.25 * (left + right)
+    above = torch.cat((f[..., :1, :], f[..., :-1, :]), -2)
+    below = torch.cat((f[..., 1:, :], f[..., -1:, :]), -2)
+    return 0.5 * f + 0.25 * (above + below)
+
+
 def _untorn(before: Tensor, after: Tensor) -> Tensor:
     """The sum of two steps, or twice the one beside which the other is a jump."""
     one, other = dot(before, before), dot(after, after)
@@ -111,14 +138,24 @@ def face_height(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
     both eyes of a face lie under one surface.
     """
     u = _folded(0.5 * p.ipd, u)
-    brow, nose = ramp(torch.add(v, u.clamp(max=8), alpha=0.2), 12, 3), ramp(u, p.nose_at, 3)
+    brow = ramp(torch.add(v, u.clamp(max=8), alpha=0.2), 12, 3)
+    low = _below_root(v)
+    nose = ramp(torch.addcmul(u, p.nose_slant, low), p.nose_at, 3)
+    rise = torch.addcmul(p.nose_rise, p.nose_slope, low)
     height = torch.addcmul(p.orbit_depth, p.brow_ridge, brow).addcmul_(p.cheek, ramp(v, -13, -3))
-    height.addcmul_(p.nose_rise, torch.addcmul(nose, nose, brow, value=-0.6))  # its root is low
+    height.addcmul_(rise, torch.addcmul(nose, p.nose_root * nose, brow, value=-1))
     beside = (u + 14).clamp_(max=0)
     height.addcmul_(beside, beside, value=-0.012).addcmul_(p.orbit_tilt, u)
     x, y = u * (1 / p.dome_width), (v + 0.5) * (1 / p.dome_height)
     height.addcmul_(p.eyeball_radius + p.lid_thickness - p.orbit_depth, bump(x, y))
     return height.clamp_(-_HIGHEST, _HIGHEST)
+
+
+def _below_root(v: Tensor) -> Tensor:
+    """How far below the nose's root points are, mm, ever less of it; 0 above, without a kink."""
+    down = _ROOT - v
+    low = torch.addcmul(v.new_tensor(_ROOT * _ROOT), down, down).sqrt_() + down
+    return low / torch.add(2, low, alpha=1 / _TIP)
 
 
 def _folded(middle: Tensor, u: Tensor) -> Tensor:
@@ -151,12 +188,18 @@ class FaceHit:
 
 
 def hit_face(
-    p: EyeParams, head: Tensor, r: Rays, profile: Tensor | None = None, fine: int = 1
+    p: EyeParams,
+    head: Tensor,
+    r: Rays,
+    profile: Tensor | None = None,
+    fine: int = 1,
+    steep: bool = False,
 ) -> FaceHit:
     """Meet the face by secant steps on its height field, `fine` times as many as pixels get.
 
     `profile` `[B, 1, 1]` marks eyes so far from the camera's axis that the nose or the brow may
-    hide what lies behind; their rays are followed from above to where they first meet the face.
+    hide what lies behind; their rays are followed from above to where they first meet the face,
+    in smaller steps where noses are `steep`.
     """
     at, way = to_frame(head, r.at), to_frame(head, r.way)
     into = way[2].clamp(min=_GRAZING)
@@ -170,15 +213,18 @@ def hit_face(
     met = height(before)
     found = _secant(height, (before, met, met), _SECANT)
     h = _settled(p, ray, found, fine - 1)
+    march = _MARCH * fine
+    if steep:
+        march, h = _STEEP * march, torch.where((height(h) - h).abs() < _ASTRAY, h, before)
     if profile is not None and tracing():  # which cannot ask who is marked
         nasal = torch.addcmul(u0, h, slope_u) > 0
-        h = torch.where(profile, _first(p, height, h, nasal, _MARCH * fine), h)
+        h = torch.where(profile, _first(p, height, h, nasal, march), h)
     elif profile is not None and bool(profile.any()):
         marked = profile.flatten().nonzero().flatten()
         some, (start, slope, *rise) = p[marked], [part[marked] for part in ray]
         along, near = partial(_height_along, some, (start, slope, *rise)), h[marked]
         nasal = torch.addcmul(start, near, slope) > 0
-        h = h.index_copy(0, marked, _first(some, along, near, nasal, _MARCH * fine))
+        h = h.index_copy(0, marked, _first(some, along, near, nasal, march))
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, h, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
@@ -225,7 +271,7 @@ def _first(
     can be missed. Where `nasal`, they go on a little below h, which may lie beside the nose's steep
     face; the temple, which they touch at a slant, is better taken as it was found.
     """
-    step = (p.nose_rise + p.brow_ridge + 4) / steps
+    step = (p.nose_rise + 20 * p.nose_slope + p.brow_ridge + 4) / steps
     low, high, low_in, high_in = h, h, torch.ones_like(h), torch.ones_like(h)
     hidden = torch.zeros_like(h, dtype=torch.bool)
     above = -torch.ones_like(h)

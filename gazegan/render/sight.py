@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gazegan.render.camera import Camera
+from gazegan.render.effects import Effects
 from gazegan.render.eyeball import Pose
 from gazegan.render.lids import Lids
 from gazegan.render.light import Lamps
@@ -36,12 +37,8 @@ class Sight:
     lamp: Lamps
     fine: bool
     """Whether pores, vessels, single fibres and hairs can be seen."""
-    uneven: bool = False
-    """Whether folds, lashes, brow, skin and white may be other than even."""
-    furrows: bool = False
-    """Whether there may be furrows along the lids."""
-    soft: bool = False
-    """Whether the eyeball may fade into the lids."""
+    needs: Effects
+    """What the eyes may have."""
     torn: Tensor | None = None
     """Eyes `[B, 1, 1]` of whose face one part may hide another."""
 

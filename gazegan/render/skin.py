@@ -10,6 +10,8 @@ from gazegan.render.params import EyeParams
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
+_RED_AT = 4.5
+"""How far below the lower lid, mm, skin is reddest, which is thin there."""
 _UNDER = ((2.2, -0.3, 0.12, 1.5), (4.6, 0.8, 0.16, -1.5), (8.0, 2.5, 0.18, 1.5))
 """Of each furrow below the lower lid: mm from it, how much less of that toward the nose, how dark
 it is, and whether it is there where others are not."""
@@ -34,10 +36,13 @@ def colour(s: Sight, grain: Tensor) -> Tensor:
     ends = torch.exp(-0.5 * beyond)
     rim = torch.exp(lids.open.abs() * (-1 / 1.2))
     red = torch.add(0.2 * rim, elementary.bump(lids.open / 5), alpha=0.14) * ends
+    if s.needs.orbit:
+        under = 0.35 * elementary.bump((lids.below - _RED_AT) / _RED_AT) * ends
+        red = torch.lerp(red, 0.3 * red + under, p.under_red)
     redness, brown = surface.rgb(band.redness, u), surface.rgb(band.melanin, u)
     even = 1 + p.skin_texture * texture
     spotted = torch.addcmul(even, redness, torch.add(red, mottle, alpha=0.12), value=-1)
-    if s.uneven:
+    if s.needs.uneven:
         freckled = torch.addcmul(freckled, p.uneven, _moles(seed, u, v))
     bare = surface.skin_tone(p, band) * torch.addcmul(spotted, brown, freckled, value=-0.35)
     return surface.blend(bare, surface.rgb(band.paint, u), _eyeshadow(p, lids))
@@ -75,16 +80,33 @@ def occlusion(s: Sight, fold: Tensor) -> Tensor:
     """
     p, lids, u, v = s.p, s.lids, s.face.u, s.face.v
     socket = elementary.ramp(torch.sub(v, u, alpha=0.25), -1, 2.5) * elementary.ramp(u, -9, 5)
+    socket = socket * (1 - p.shade_bound * _beyond(p, u, v)) if s.needs.orbit else socket
     orbit = elementary.bump((u - 3) / 17, (v + 2) / 9)
     nose = elementary.bump(u / 6 - 2, v / 12)
     near = elementary.bump((lids.above - lids.gap) / (0.8 + 0.25 * lids.gap))
     folded = torch.add(0.48 * fold, near, alpha=0.27) * lids.bulge * lids.bulge
     trough = elementary.bump(torch.add(lids.below / 3 - 8 / 3, lids.along)) * (0.4 + lids.along)
     deep = shaded(1 - p.fold_depth * folded, 0.3 * p.bag, trough * lids.bulge)
-    deep = shaded(deep, p.furrows, _furrows(s, fold) + _tail(p, u, lids)) if s.furrows else deep
+    deep = (
+        shaded(deep, p.furrows, _furrows(s, fold) + _tail(p, u, lids)) if s.needs.furrows else deep
+    )
     deep = shaded(shaded(deep, p.socket_shade, socket), p.orbit_shade, orbit)
     deep = shaded(deep, p.nasal_shade, nose)
+    deep = shaded(deep, p.canthal_shade, _beside(p, u, v)) if s.needs.orbit else deep
     return shaded(deep, p.corner_shade, _outer(p, u, lids))
+
+
+def _beyond(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
+    """How far `[B, H, W]` points lie beyond the orbit, on the brow's bone or the nose's back."""
+    above, nasal = elementary.ramp(v, p.brow_at - 3, 2.5), elementary.ramp(u, p.nose_at, 2.5)
+    return above + nasal - above * nasal
+
+
+def _beside(p: EyeParams, u: Tensor, v: Tensor) -> Tensor:
+    """Shade `[B, H, W]` of the hollows beside both canthi."""
+    half, middle = (p.canthus_inner + p.canthus_outer) / 2, (p.canthus_inner - p.canthus_outer) / 2
+    beyond = (u - middle).abs() - half - 3
+    return elementary.bump(beyond / 9, (v + p.canthus_drop - 1) / 7)
 
 
 def _furrows(s: Sight, fold: Tensor) -> Tensor:

@@ -62,7 +62,9 @@ LIGHTS = {
         "noise": 0.01,
     },
 }
-ODD = {"furrows": 0.5, "uneven": 0.5, "corner_reach": 0.5, "room_glare": 2, "lid_soft": 1}
+ODD = {"furrows": 0.5, "uneven": 0.5, "corner_reach": 0.5, "room_glare": 2, "lid_soft": 1,
+    "moist": 0.5, "nose_root": 0.8, "nose_slope": 0.5, "nose_slant": 0.1, "canthal_shade": 0.3,
+    "shade_bound": 0.5, "under_red": 0.5, "fill_even": 0.5}  # fmt: skip
 WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2,
     "lens_half_width": 14, "lens_power": -2, "lens_tint": 0.3, "lens_green": 0.7,
     "rim_pads": 0.5}  # fmt: skip
