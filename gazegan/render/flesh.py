@@ -4,11 +4,14 @@ import torch
 from torch import Tensor
 
 from gazegan.render import elementary, light, surface
+from gazegan.render.eyeball import EyeHit
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
 _PALE = 0.25
 """Brightness of pale flesh beside that of unpigmented skin."""
+_FLUSH = 0.55
+"""How red the white is at most, as a share of blood's own."""
 _FOLD_FROM, _FOLD_MM = 0.5, 0.7
 """mm from the caruncle to where its fold begins on the white, and how far that takes."""
 
@@ -50,6 +53,25 @@ def fold(s: Sight, ball: Tensor, flesh: Tensor) -> Tensor:
     begin = p.canthus_inner - 1.9 * p.caruncle - _FOLD_FROM
     near = elementary.sigmoid((u - begin + 0.6 * sway) / _FOLD_MM)
     return surface.blend(ball, flesh, 0.6 * p.moist * near)
+
+
+def flushed(s: Sight, eye: EyeHit, white: Tensor) -> Tensor:
+    """Redden the white, of colour `[C, B, H, W]`, in streaks toward the iris and toward the canthi.
+
+    Most in images that do not show vessels one by one.
+    """
+    u, v = eye.white
+    streak = noise(s.seed, "flush", u / 2.6, v / 1.1) + 0.6 * noise(s.seed, "streak", u, v / 0.7)
+    corner = (2 * (s.lids.along - 0.5).abs()).clamp(0, 1)
+    red = (
+        _FLUSH * (0.5 if s.fine else 1) * s.p.moist * ((0.3 + streak) * (0.3 + corner)).clamp(0, 1)
+    )
+    return white * (1 - surface.rgb(s.lamp.band.redness, red) * red)
+
+
+def faint(s: Sight, knob: Tensor) -> Tensor:
+    """Let the caruncle, of opacity `knob` `[B, H, W]`, run into the flesh about it."""
+    return knob * (1 - 0.4 * s.p.moist)
 
 
 def lumps(s: Sight, pale: Tensor, shine: Tensor) -> Tensor:

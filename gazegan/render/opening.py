@@ -45,8 +45,10 @@ def between_lids(s: Sight, sun: Tensor, bare: Tensor) -> Opening:
     knob, lump = _caruncle(s)
     # Paler than the lids' margins, for it is thick and the white shines through.
     pale = torch.add(wet, ball, alpha=0.3) * (0.3 + 0.7 * reach.rest)
-    pale = flesh.lumps(s, pale * lump, shine) if s.needs.moist else pale * lump
-    inner = surface.blend(inner, pale, knob)
+    if s.needs.moist:
+        inner = surface.blend(inner, flesh.lumps(s, pale * lump, shine), flesh.faint(s, knob))
+    else:
+        inner = surface.blend(inner, pale * lump, knob)
     edge = shape.coverage(torch.minimum(s.lids.bare, eye.edge))
     return Opening(inner, mirrored, knob, edge, shape.coverage(eye.limbus), black)
 
@@ -140,6 +142,7 @@ def _sclera(s: Sight, eye: EyeHit, reach: Reach) -> Tensor:
     """Light that the sclera scatters, reddened by the skin of near lids."""
     white = surface.sclera(s.p, s.lamp.band, s.seed, eye, s.lids.along, s.pixel_mm, s.fine)
     white = surface.stained(s.p, s.seed, eye, s.pixel_mm, white) if s.needs.uneven else white
+    white = flesh.flushed(s, eye, white) if s.needs.moist else white
     near = torch.exp(-s.lids.bare.clamp(min=0) / 1.3)
     white = surface.blend(white, surface.flesh(s.p, s.lamp.band), 0.3 * near)
     outward = eye.sclera / s.p.eyeball_radius
