@@ -12,8 +12,12 @@ def face_height(q, u, v):
     middle = q["ipd"] / 2
     u = middle - np.hypot(middle - u, 3)
     rise = q["orbit_depth"] + q["orbit_tilt"] * u - 0.012 * np.minimum(u + 14, 0) ** 2
-    brow, nose = expit((v + 0.2 * np.minimum(u, 8) - 12) / 3), expit((u - q["nose_at"]) / 3)
-    rise += q["brow_ridge"] * brow + q["nose_rise"] * nose * (1 - 0.6 * brow)
+    brow = expit((v + 0.2 * np.minimum(u, 8) - 12) / 3)
+    low = 0.5 * (np.hypot(3, 3 - v) + 3 - v)
+    low = 40 * low / (40 + low)
+    nose = expit((u + q["nose_slant"] * low - q["nose_at"]) / 3)
+    ridge = q["nose_rise"] + q["nose_slope"] * low
+    rise += q["brow_ridge"] * brow + ridge * nose * (1 - q["nose_root"] * brow)
     rise += q["cheek"] * expit((-v - 13) / 3)
     dome = np.exp(-((u / q["dome_width"]) ** 2) - ((v + 0.5) / q["dome_height"]) ** 2)
     return rise + (q["eyeball_radius"] + q["lid_thickness"] - q["orbit_depth"]) * dome

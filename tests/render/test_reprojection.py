@@ -19,7 +19,8 @@ from gazegan.schema import CENTRES, LANDMARKS
 
 WIDE = ("eyes.camera_azimuth=[-20, 20]", "eyes.camera_elevation=[-15, 15]",
     "eyes.camera_roll=[-10, 10]", "eyes.eye_x=[-60, 60]", "eyes.eye_y=[-40, 40]",
-    "eyes.head_yaw=[-25, 25]", "eyes.distortion_k1=-0.2", "eyes.distortion_k2=0.05",
+    "eyes.head_yaw=[-25, 25]", "eyes.fill_even=0.5",
+    "eyes.distortion_k1=-0.2", "eyes.distortion_k2=0.05",
     "eyes.distortion_p1=0.01", "eyes.distortion_p2=-0.02")  # fmt: skip
 SEEN = ("eyes.lens_power=0", "eyes.squint=[0, 2]", "eyes.epicanthus=[0, 1]")
 FRAMINGS = {
@@ -27,6 +28,7 @@ FRAMINGS = {
     "normalised": ("webcam", "image.framing=normalised"),
     "free": ("webcam", "image.framing=free", "eyes.field_of_view=12"),
     "strip": ("portrait",),
+    "steep noses": ("studio",),
     "scene": ("crowd", "image.height=45", "image.width=60"),
 }
 

@@ -33,7 +33,7 @@ def first_met(q, camera, px):
 
 @pytest.mark.parametrize("turn", [{"head_yaw": 42}, {"head_yaw": -42}, {"head_pitch": -40}])
 def test_nose_and_brow_hide_what_a_ray_march_finds_hidden(turn):
-    held = {"glasses": 0, "nose_rise": 22, "brow_ridge": 20, "fill": 0.5}
+    held = {"glasses": 0, "nose_rise": 22, "brow_ridge": 20, "fill": 0.5, "nose_slope": 0.4}
     params, textures = draw(12, **held, **turn)
     batch = render(params, textures, LARGE)
     hidden = shown = 0
