@@ -106,7 +106,7 @@ def needed(bounds: Bounds) -> Effects:
         blur_reach=reach_of(bounds("blur")[1]),
         motion_reach=math.ceil(bounds("motion")[1] / 2),
         profile=_turned(bounds) > PROFILE - _STEEPER * min(1, bounds("nose_slope")[1]),
-        nose=used("nose_slope", "nose_slant"),
+        nose=used("nose_slope"),
         stand=used("camera_azimuth", "camera_elevation", "camera_roll"),
         distortion=used("distortion_k1", "distortion_k2", "distortion_p1", "distortion_p2"),
         window=used("window_light"),

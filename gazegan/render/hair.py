@@ -16,6 +16,8 @@ _LINE, _SPREAD = 6.0, 3.5
 """Widths, and mm at least, from the margins at which their dark lines have faded to nothing."""
 _APEX = 11.0
 """How far temporal of the eyeball's centre, mm, the brow is highest; both its ends fall."""
+_BROW = (("brow", 0.3, 0.0), ("brow behind", 0.38, 0.3), ("brow over", 0.34, -0.25))
+"""Layers of the brow's hairs: their noise, its cells' width in mm, and how hairs lean."""
 _FAINT = 2.2
 """Half-widths of the brow at which no hair is left of it."""
 _BARE = 3.0
@@ -184,7 +186,7 @@ def brow(
     mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
     if not fine:
         return part.paste(mean if not uneven else mean * _locks(p, seed, across, down, pixel_mm))
-    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2))
+    hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2), pixel_mm)
     crisp = 1 / (1 + elementary.fourth(pixel_mm / 0.3))
     return part.paste(torch.lerp(mean, p.brow_dark * hairs, crisp))
 
@@ -198,11 +200,18 @@ def _locks(p: EyeParams, seed: Tensor, across: Tensor, down: Tensor, pixel_mm: T
     return 1 + p.uneven * (0.3 * broad + 0.25 * narrow)
 
 
-def _brow_hairs(seed: Tensor, across: Tensor, down: Tensor, dense: Tensor) -> Tensor:
-    """Opacity of two layers of long thin hairs, along which a noise drawn out passes zero."""
-    skin = 1 - 0.2 * dense
-    for name, wide, slant in (("brow", 0.55, 0.0), ("brow behind", 0.7, 0.35)):
-        x, y = (across + slant * down) / wide, down / 3.2
-        strands = noise(seed, name, x, y)
-        skin = skin * (1 - (1.75 * dense - 4.6 * strands.abs()).clamp(0, 0.85))
+def _brow_hairs(
+    seed: Tensor, across: Tensor, down: Tensor, dense: Tensor, pixel_mm: Tensor
+) -> Tensor:
+    """Opacity of layers of long thin hairs, along which a noise drawn out passes zero.
+
+    Hairs lie over each other, some fainter, over finer ones that are one shade.
+    """
+    skin = 1 - 0.4 * dense
+    steep = 8 / (1 + pixel_mm / 0.08)
+    for name, wide, slant in _BROW:
+        x, y = torch.add(across, down, alpha=slant) / wide, down / 2.8
+        strands = noise(seed, name, x, y).abs()
+        faint = 0.6 + 0.4 * noise(seed, name + " faint", 0.6 * x, 0.7 * y)
+        skin = skin * (1 - faint * (1.3 * dense - steep * strands).clamp(0, 1))
     return 1 - skin

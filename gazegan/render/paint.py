@@ -45,7 +45,7 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     out = surface.blend(covered, part.paste(inner.light), shown)
     out = s.lamp.colour * surface.blend(out, _LASHES * hairs, lashes)
     if s.needs.nose and s.torn is not None:
-        edge = s.torn * shape.torn(s.face.point)
+        edge = (s.torn & (p.nose_slope > 0)) * shape.torn(s.face.point)
         out = torch.lerp(out, shape.softened(out), edge)
     rim = torch.zeros_like(lashes)
     if glass is not None:

@@ -20,8 +20,7 @@ _TINY = 1e-6
 _HIGHEST, _GRAZING = 100.0, 0.05
 """Bounds on the face's height, mm, and on a ray's slant to it; they act far beyond the face."""
 _SECANT, _MARCH, _FALSI = 3, 10, 3
-"""Steps toward the face, past nose and brow, and of the false position between the last of these.
-"""
+"""Steps toward the face, past nose and brow, and of the false position between these."""
 _STEEP = 2
 """How many times as many steps past steep noses."""
 _ASTRAY = 1.0
@@ -198,8 +197,7 @@ def hit_face(
     """Meet the face by secant steps on its height field, `fine` times as many as pixels get.
 
     `profile` `[B, 1, 1]` marks eyes so far from the camera's axis that the nose or the brow may
-    hide what lies behind; their rays are followed from above to where they first meet the face,
-    in smaller steps where noses are `steep`.
+    hide what lies behind; their rays are followed from above, in smaller steps past `steep` noses.
     """
     at, way = to_frame(head, r.at), to_frame(head, r.way)
     into = way[2].clamp(min=_GRAZING)
@@ -213,18 +211,16 @@ def hit_face(
     met = height(before)
     found = _secant(height, (before, met, met), _SECANT)
     h = _settled(p, ray, found, fine - 1)
-    march = _MARCH * fine
-    if steep:
-        march, h = _STEEP * march, torch.where((height(h) - h).abs() < _ASTRAY, h, before)
     if profile is not None and tracing():  # which cannot ask who is marked
-        nasal = torch.addcmul(u0, h, slope_u) > 0
-        h = torch.where(profile, _first(p, height, h, nasal, march), h)
-    elif profile is not None and bool(profile.any()):
-        marked = profile.flatten().nonzero().flatten()
-        some, (start, slope, *rise) = p[marked], [part[marked] for part in ray]
-        along, near = partial(_height_along, some, (start, slope, *rise)), h[marked]
-        nasal = torch.addcmul(start, near, slope) > 0
-        h = h.index_copy(0, marked, _first(some, along, near, nasal, march))
+        h = torch.where(profile, _marched(p, ray, h, _MARCH * fine, steep), h)
+    elif profile is not None:
+        rises = profile & (p.nose_slope > 0) if steep else torch.zeros_like(profile)
+        for marked, often in ((profile & ~rises, False), (rises, True)):
+            some = marked.flatten().nonzero().flatten()
+            if len(some):
+                rays = [part[some] for part in ray]
+                first = _marched(p[some], rays, h[some], _MARCH * fine, often)
+                h = h.index_copy(0, some, first)
     u, v = torch.addcmul(u0, h, slope_u), torch.addcmul(v0, h, slope_y)
     return FaceHit(u, v, h, from_frame(head, torch.stack((p.side * u, -v, -h))))
 
@@ -260,6 +256,16 @@ def _height_along(p: EyeParams, ray: Sequence[Tensor], h: Tensor) -> Tensor:
     """Height of the face where a ray, u and its change and v and its change, is at height h."""
     u, slope_u, v, slope_v = ray
     return face_height(p, torch.addcmul(u, h, slope_u), torch.addcmul(v, h, slope_v))
+
+
+def _marched(p: EyeParams, ray: Sequence[Tensor], h: Tensor, steps: int, steep: bool) -> Tensor:
+    """Return the heights at which rays that meet the face near h first meet it, past the nose."""
+    height = partial(_height_along, p, ray)
+    if steep:
+        there = (height(h) - h).abs() < _ASTRAY
+        steps, h = _STEEP * steps, torch.where(there, h, p.eyeball_radius * 0.8)
+    nasal = torch.addcmul(ray[0], h, ray[1]) > 0
+    return _first(p, height, h, nasal, steps)
 
 
 def _first(

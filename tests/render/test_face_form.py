@@ -23,15 +23,24 @@ def share(eyes, name):
     return eyes.masks[:, MASKS.index(name)]
 
 
-@pytest.mark.parametrize("glasses", [0, 1])
-def test_what_is_not_there_changes_no_bit(glasses):
-    """Steeper steps past noses are the exception: they find the same face to a hundredth."""
-    params, textures = draw(6, glasses=glasses)
+@pytest.mark.parametrize(("glasses", "yaw"), [(0, 0), (1, 5), (0, 38), (0, -38)])
+def test_what_is_not_there_changes_no_bit(glasses, yaw):
+    params, textures = draw(6, glasses=glasses, head_yaw=yaw)
     needs = effects.of_params(params)
     assert not (needs.moist or needs.orbit or needs.nose)
-    plain = render(params, textures, LARGE, needs)
-    same = render(params, textures, LARGE, replace(needs, moist=True, orbit=True))
+    every = replace(needs, moist=True, orbit=True, nose=True)
+    plain, same = (render(params, textures, LARGE, n) for n in (needs, every))
     assert torch.equal(same.image, plain.image) and torch.equal(same.masks, plain.masks)
+
+
+def test_eyes_keep_their_bits_beside_those_with_steep_noses():
+    params, textures = draw(6, head_yaw=36, head_pitch=0)
+    mixed = replace(params, nose_slope=torch.tensor([0, 0, 0, 0.8, 0.8, 0.8]))
+    together = render(mixed, textures, LARGE)
+    for half in (slice(0, 3), slice(3, 6)):
+        apart = render(mixed[half], textures[half], LARGE)
+        for name in ("image", "masks", "landmarks", "visible"):
+            assert torch.equal(getattr(together, name)[half], getattr(apart, name)), name
 
 
 @given(seed=st.integers(0, 2**40))
