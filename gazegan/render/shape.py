@@ -216,8 +216,8 @@ def hit_face(
     elif profile is not None:
         rises = profile & (p.nose_slope > 0) if steep else torch.zeros_like(profile)
         for marked, often in ((profile & ~rises, False), (rises, True)):
-            some = marked.flatten().nonzero().flatten()
-            if len(some):
+            if bool(marked.any()):
+                some = marked.flatten().nonzero().flatten()
                 rays = [part[some] for part in ray]
                 first = _marched(p[some], rays, h[some], _MARCH * fine, often)
                 h = h.index_copy(0, some, first)
