@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, SMALL, draw, stage
 
-from gazegan.render import camera, effects, shape, skin
+from gazegan.render import camera, effects, hair, shape, skin
 from gazegan.render.params import mirrored
+from gazegan.render.prior import Image
 from gazegan.render.scene import label, look, render
 from gazegan.schema import LANDMARKS, MASKS
 
@@ -192,3 +193,48 @@ def test_redness_moves_below_the_lower_lid():
     middle = u.abs() < 5
     assert redder[under & middle].min() > 1.02 and redder[margin & middle].max() < 0.99
     torch.testing.assert_close(after[0], before[0])  # vessels take from green and blue alone
+
+
+def test_contours_before_the_face_are_soft_and_nothing_else(monkeypatch):
+    params, textures = draw(8, head_yaw=34, head_pitch=0, fill=0.5, **CALM, **NOSE)
+    soft = render(params, textures, LARGE)
+    monkeypatch.setattr(shape, "torn", lambda point: torch.zeros_like(point[0]))
+    hard = render(params, textures, LARGE)
+    touched = (soft.image - hard.image).abs().mean(1) > 1e-4
+    assert 0 < touched.float().mean() < 0.03
+    steps = [eyes.image.diff(dim=-1).abs()[:, 0][touched[..., 1:]] for eyes in (hard, soft)]
+    assert steps[1].quantile(0.9) < 0.75 * steps[0].quantile(0.9)
+
+
+def test_softening_is_the_binomial_filter():
+    f = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    padded = torch.nn.functional.pad(f[:, None], (1, 1, 1, 1), mode="replicate")
+    line = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+    known = torch.nn.functional.conv2d(padded, torch.outer(line, line)[None, None])[:, 0]
+    torch.testing.assert_close(shape.softened(f), known)
+
+
+def test_tears_are_where_points_jump():
+    """A slanting plane has none; one step of it torn up has them on both sides."""
+    y, x = torch.meshgrid(torch.arange(6.0), torch.arange(8.0), indexing="ij")
+    plane = torch.stack((x, y, 0.3 * x - 0.2 * y))[:, None]
+    assert shape.torn(plane).sum() == 0
+    plane[2, :, :, 5:] += 9
+    found = shape.torn(plane)[0]
+    assert found[:, 4:6].all() and not found[:, :4].any() and not found[:, 6:].any()
+
+
+@pytest.mark.parametrize("width", [160, 320, 640])
+def test_brows_of_hairs_cover_what_even_ones_do(width):
+    """At every size alike; the larger the image, the more hairs are seen beside each other."""
+    held = {"fill": 0.5, "brow_at": 15, "shift_down": 0.1, "brow_dark": 1, "glasses": 0}
+    params, textures = draw(4, head_pitch=0, head_yaw=0, **held)
+    s = look(params, textures, Image(height=width // 2, width=width), effects.of_params(params))
+    hairs, even = (
+        hair.brow(s.p, s.seed, s.face, s.pixel_mm, fine, False) for fine in (True, False)
+    )
+    assert (hairs.mean((1, 2)) / even.mean((1, 2)) - 1).abs().max() < 0.2
+    inner = hairs[..., 1:-1]
+    peaks = (inner > hairs[..., :-2]) & (inner > hairs[..., 2:]) & (inner > 0.5)
+    rows = (even > 0.3).any(2).sum(1)
+    assert (peaks.sum((1, 2)) / rows).mean() > width / 25
