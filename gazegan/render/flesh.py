@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gazegan.render import elementary, light, surface
 from gazegan.render.eyeball import EyeHit
+from gazegan.render.light import Reach
 from gazegan.render.sight import Sight
 from gazegan.render.texture import detail, noise
 
@@ -28,11 +29,11 @@ def lit(s: Sight) -> Tensor:
     return torch.lerp(wet, pale, s.p.moist)
 
 
-def rim(s: Sight, flesh: Tensor, shine: Tensor) -> Tensor:
+def rim(s: Sight, flesh: Tensor, reach: Reach) -> Tensor:
     """Give the lower lid's rim, of light `flesh` `[C, B, H, W]`, its round and wet ridge.
 
     Dark where lashes root and where it meets the eyeball, bright on its ridge, here more and
-    there less. `shine` `[B, H, W]` is the light that it mirrors at most.
+    there less.
     """
     p, u = s.p, s.face.u
     wide = p.waterline * s.lids.bulge + 0.15
@@ -43,7 +44,13 @@ def rim(s: Sight, flesh: Tensor, shine: Tensor) -> Tensor:
     ridge = elementary.bump((across - 0.5) / 0.3)
     change = 0.2 * sway + 0.15 * ridge - 0.3 * groove - 0.25 * roots
     bright = (0.4 + 0.5 * sway + 0.6 * gleam * detail(1.1, s.pixel_mm)).clamp(min=0)
-    return flesh * (1 + p.moist * change) + p.moist * 0.07 * ridge * bright * shine
+    return flesh * (1 + p.moist * change) + p.moist * 0.07 * ridge * bright * _shine(s, reach)
+
+
+def _shine(s: Sight, reach: Reach) -> Tensor:
+    """Light `[B, H, W]` that wet flesh mirrors at most."""
+    shine: Tensor = light.level(s.p, s.lamp) * reach.rest
+    return shine
 
 
 def fold(s: Sight, ball: Tensor, flesh: Tensor) -> Tensor:
@@ -63,9 +70,8 @@ def flushed(s: Sight, eye: EyeHit, white: Tensor) -> Tensor:
     u, v = eye.white
     streak = noise(s.seed, "flush", u / 2.6, v / 1.1) + 0.6 * noise(s.seed, "streak", u, v / 0.7)
     corner = (2 * (s.lids.along - 0.5).abs()).clamp(0, 1)
-    red = (
-        _FLUSH * (0.5 if s.fine else 1) * s.p.moist * ((0.3 + streak) * (0.3 + corner)).clamp(0, 1)
-    )
+    much = _FLUSH * (0.5 if s.fine else 1) * s.p.moist
+    red = much * ((0.3 + streak) * (0.3 + corner)).clamp(0, 1)
     return white * (1 - surface.rgb(s.lamp.band.redness, red) * red)
 
 
@@ -74,14 +80,14 @@ def faint(s: Sight, knob: Tensor) -> Tensor:
     return knob * (1 - 0.4 * s.p.moist)
 
 
-def lumps(s: Sight, pale: Tensor, shine: Tensor) -> Tensor:
+def lumps(s: Sight, pale: Tensor, reach: Reach) -> Tensor:
     """Give the caruncle, of light `pale` `[C, B, H, W]`, its lumps and wet gleams."""
     u, v = s.face.u, s.face.v
     lump = noise(s.seed, "lumps", u / 0.9, v / 0.8) * detail(1.2, s.pixel_mm)
     x, y = u / 0.55 + 0.8 * lump, v / 0.45 + 0.5 * u
     gleam = noise(s.seed, "wet", x, y) * noise(s.seed, "gleams", 0.8 * y - 0.5 * x, x + 0.4 * y)
     bright = (1.6 * gleam * detail(1.9, s.pixel_mm)).clamp(min=0)
-    return pale * (1 + 0.3 * s.p.moist * lump) + 0.3 * s.p.moist * bright * shine
+    return pale * (1 + 0.3 * s.p.moist * lump) + 0.3 * s.p.moist * bright * _shine(s, reach)
 
 
 def broken(s: Sight, tears: Tensor) -> Tensor:

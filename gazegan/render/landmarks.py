@@ -82,8 +82,7 @@ def locate(
     on_eye = torch.cat((pupil, camera.project(iris)), 1)
     points = torch.cat((on_eye[:, :2], camera.project(skin), on_eye[:, 2:]), 1)
     rays = camera.rays_at(points)
-    steep = bool((p.nose_slope > 0).any())
-    face = shape.hit_face(p, where.head, rays, in_profile(p, where), _FINE, steep)
+    face = shape.hit_face(p, where.head, rays, in_profile(p, where), _FINE)
     bare = (lids.place(p, where.lift, face.u, face.v).bare > 0)[:, 0]
     away = shape.dot(iris, iris + camera.eye.T[:, :, None, None])[:, 0] < 0
     bare[:, 2:-32] = (skin[2] - face.point[2, :, :, 2:-32])[:, 0] < _SUNK

@@ -39,14 +39,14 @@ def between_lids(s: Sight, sun: Tensor, bare: Tensor) -> Opening:
     ball, mirrored = _eyeball(s, eye, black, reach)
     tears = flesh.broken(s, _meniscus(s)) if s.needs.moist else _meniscus(s)
     ball = ball + tears * level * reach.rest
-    wet, shine = flesh.lit(s), level * reach.rest
-    under = _margin(s, ball, wet, reach, shine)
+    wet = flesh.lit(s)
+    under = _margin(s, ball, wet, reach)
     inner = surface.blend(under, ball + mirrored, _ball_share(eye) * bare)
     knob, lump = _caruncle(s)
     # Paler than the lids' margins, for it is thick and the white shines through.
     pale = torch.add(wet, ball, alpha=0.3) * (0.3 + 0.7 * reach.rest)
     if s.needs.moist:
-        inner = surface.blend(inner, flesh.lumps(s, pale * lump, shine), flesh.faint(s, knob))
+        inner = surface.blend(inner, flesh.lumps(s, pale * lump, reach), flesh.faint(s, knob))
     else:
         inner = surface.blend(inner, pale * lump, knob)
     edge = shape.coverage(torch.minimum(s.lids.bare, eye.edge))
@@ -58,14 +58,14 @@ def _ball_share(eye: EyeHit) -> Tensor:
     return elementary.sigmoid(2.5 * eye.edge)
 
 
-def _margin(s: Sight, ball: Tensor, wet: Tensor, reach: Reach, shine: Tensor) -> Tensor:
+def _margin(s: Sight, ball: Tensor, wet: Tensor, reach: Reach) -> Tensor:
     """Light from between the lids' skin and what is bare of the eyeball.
 
     Below the wet edge of the lower lid, which faces up and is lit; above and in the canthi the
     shade under the upper lid.
     """
     lit = wet * (0.55 + 0.45 * reach.rest)
-    lit = flesh.rim(s, lit, shine) if s.needs.moist else lit
+    lit = flesh.rim(s, lit, reach) if s.needs.moist else lit
     rise = -s.lids.below - s.p.waterline * s.lids.bulge - 0.15
     lower = elementary.sigmoid(-4 * rise / (0.25 + s.pixel_mm))
     inner = 0.35 + 0.65 * elementary.sigmoid(s.face.u)

@@ -46,12 +46,21 @@ def paint(s: Sight) -> tuple[Tensor, Tensor]:
     out = s.lamp.colour * surface.blend(out, _LASHES * hairs, lashes)
     if s.needs.nose and s.torn is not None:
         edge = (s.torn & (p.nose_slope > 0)) * shape.torn(s.face.point)
-        out = torch.lerp(out, shape.softened(out), edge)
+        out = torch.lerp(out, softened(out), edge)
     rim = torch.zeros_like(lashes)
     if glass is not None:
         out, rim = glasses.wear(glass, s.seed, card, s.lamp, s.rays, out, s.pixel_mm)
     masks = _masks(inner, _glint(inner.mirrored, card), part, opened, lashes, rim)
     return out.expand(3, *out.shape[1:]), masks
+
+
+def softened(f: Tensor) -> Tensor:
+    """Mean of pixels `[..., H, W]` and those around them, by the binomial of three."""
+    left, right = torch.cat((f[..., :1], f[..., :-1]), -1), torch.cat((f[..., 1:], f[..., -1:]), -1)
+    f = 0.5 * f + 0.25 * (left + right)
+    above = torch.cat((f[..., :1, :], f[..., :-1, :]), -2)
+    below = torch.cat((f[..., 1:, :], f[..., -1:, :]), -2)
+    return 0.5 * f + 0.25 * (above + below)
 
 
 def _unfaded(p: EyeParams, lids: Lids) -> Tensor:

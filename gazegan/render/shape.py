@@ -83,31 +83,26 @@ def twice_slopes_beside_tears(f: Tensor) -> tuple[Tensor, Tensor]:
 
     Where one part of a surface hides another, central differences would join the two.
     """
-    across, down = f[..., 1:] - f[..., :-1], f[..., 1:, :] - f[..., :-1, :]
-    left = torch.cat((across[..., :1], across), -1)
-    right = torch.cat((across, across[..., -1:]), -1)
-    top = torch.cat((down[..., :1, :], down), -2)
-    bottom = torch.cat((down, down[..., -1:, :]), -2)
-    return _untorn(left, right), _untorn(top, bottom)
+    across, down = _steps(f)
+    return _untorn(*across), _untorn(*down)
 
 
 def torn(point: Tensor) -> Tensor:
     """Return 1 where points `[3, B, H, W]` jump to a pixel beside or below `[B, H, W]`, else 0."""
-    across, down = point[..., 1:] - point[..., :-1], point[..., 1:, :] - point[..., :-1, :]
-    wide, tall = dot(across, across), dot(down, down)
-    sides = torch.cat((wide[..., :1], wide), -1), torch.cat((wide, wide[..., -1:]), -1)
-    ends = torch.cat((tall[..., :1, :], tall), -2), torch.cat((tall, tall[..., -1:, :]), -2)
-    jumps = [torch.maximum(a, b) > _JUMP * torch.minimum(a, b) for a, b in (sides, ends)]
-    return torch.where(jumps[0] | jumps[1], 1.0, 0.0).to(point.dtype)
+    squares = [(dot(a, a), dot(b, b)) for a, b in _steps(point)]
+    beside, below = (torch.maximum(*two) > _JUMP * torch.minimum(*two) for two in squares)
+    return torch.where(beside | below, 1.0, 0.0).to(point.dtype)
 
 
-def softened(f: Tensor) -> Tensor:
-    """Mean of pixels `[..., H, W]` and those around them, by the binomial of three."""
-    left, right = torch.cat((f[..., :1], f[..., :-1]), -1), torch.cat((f[..., 1:], f[..., -1:]), -1)
-    f = 0.5 * f + 0.25 * (left + right)
-    above = torch.cat((f[..., :1, :], f[..., :-1, :]), -2)
-    below = torch.cat((f[..., 1:, :], f[..., -1:, :]), -2)
-    return 0.5 * f + 0.25 * (above + below)
+def _steps(f: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Changes of f `[..., H, W]` to the left and right of pixels, and above and below them."""
+    across, down = f[..., 1:] - f[..., :-1], f[..., 1:, :] - f[..., :-1, :]
+    left, right = (
+        torch.cat((across[..., :1], across), -1),
+        torch.cat((across, across[..., -1:]), -1),
+    )
+    top, bottom = torch.cat((down[..., :1, :], down), -2), torch.cat((down, down[..., -1:, :]), -2)
+    return (left, right), (top, bottom)
 
 
 def _untorn(before: Tensor, after: Tensor) -> Tensor:
@@ -197,7 +192,8 @@ def hit_face(
     """Meet the face by secant steps on its height field, `fine` times as many as pixels get.
 
     `profile` `[B, 1, 1]` marks eyes so far from the camera's axis that the nose or the brow may
-    hide what lies behind; their rays are followed from above, in smaller steps past `steep` noses.
+    hide what lies behind; their rays are followed from above, in smaller steps past noses that
+    rise. A compiler, which cannot ask which do, is told by `steep` that some may.
     """
     at, way = to_frame(head, r.at), to_frame(head, r.way)
     into = way[2].clamp(min=_GRAZING)
@@ -214,7 +210,7 @@ def hit_face(
     if profile is not None and tracing():  # which cannot ask who is marked
         h = torch.where(profile, _marched(p, ray, h, _MARCH * fine, steep), h)
     elif profile is not None:
-        rises = profile & (p.nose_slope > 0) if steep else torch.zeros_like(profile)
+        rises = profile & (p.nose_slope > 0)
         for marked, often in ((profile & ~rises, False), (rises, True)):
             if bool(marked.any()):
                 some = marked.flatten().nonzero().flatten()

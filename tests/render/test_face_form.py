@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import LARGE, SMALL, draw, stage
 
-from gazegan.render import camera, effects, hair, shape, skin
+from gazegan.render import camera, effects, hair, paint, shape, skin
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image
 from gazegan.render.scene import label, look, render
@@ -22,16 +22,6 @@ CANTHI = [LANDMARKS.index(name) for name in ("lid_00", "lid_08")]
 
 def share(eyes, name):
     return eyes.masks[:, MASKS.index(name)]
-
-
-@pytest.mark.parametrize(("glasses", "yaw"), [(0, 0), (1, 5), (0, 38), (0, -38)])
-def test_what_is_not_there_changes_no_bit(glasses, yaw):
-    params, textures = draw(6, glasses=glasses, head_yaw=yaw)
-    needs = effects.of_params(params)
-    assert not (needs.moist or needs.orbit or needs.nose)
-    every = replace(needs, moist=True, orbit=True, nose=True)
-    plain, same = (render(params, textures, LARGE, n) for n in (needs, every))
-    assert torch.equal(same.image, plain.image) and torch.equal(same.masks, plain.masks)
 
 
 def test_eyes_keep_their_bits_beside_those_with_steep_noses():
@@ -139,7 +129,7 @@ def test_moist_flesh_shows_at_the_lower_margin_and_in_the_inner_corner():
     dry, moist = (render(*draw(8, **held, moist=m), LARGE) for m in (0, 1))
     change = (moist.image - dry.image)[:, 0].abs()
     assert torch.equal(dry.masks, moist.masks)
-    opened = shape.softened(1 - (share(dry, "skin") == 1).float()) > 0
+    opened = paint.softened(1 - (share(dry, "skin") == 1).float()) > 0
     inside = torch.zeros_like(opened)
     for i in range(8):
         columns = dry.landmarks[i, CANTHI, 0].sort().values.int().tolist()
@@ -211,7 +201,7 @@ def test_softening_is_the_binomial_filter():
     padded = torch.nn.functional.pad(f[:, None], (1, 1, 1, 1), mode="replicate")
     line = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
     known = torch.nn.functional.conv2d(padded, torch.outer(line, line)[None, None])[:, 0]
-    torch.testing.assert_close(shape.softened(f), known)
+    torch.testing.assert_close(paint.softened(f), known)
 
 
 def test_tears_are_where_points_jump():

@@ -13,7 +13,8 @@ from gazegan.render.params import mirrored
 from gazegan.render.scene import render
 from gazegan.schema import MASKS
 
-ODD = {"furrows": 1, "uneven": 1, "corner_reach": 1, "room_glare": 3, "lid_soft": 1.5}
+ODD = {"furrows": 1, "uneven": 1, "corner_reach": 1, "room_glare": 3, "lid_soft": 1.5,
+    "moist": 1, "canthal_shade": 0.6, "shade_bound": 1, "under_red": 1}  # fmt: skip
 CALM = {"glasses": 0, "noise": 0, "blur": 0, "metering": 0, "lash_dark": 0, "lower_line": 0}
 
 
@@ -21,12 +22,13 @@ def shares(eyes, *names):
     return sum(eyes.masks[:, MASKS.index(name)] for name in names)
 
 
-@pytest.mark.parametrize("glasses", [0, 1])
-def test_what_is_not_there_changes_no_bit(glasses):
-    params, textures = draw(6, glasses=glasses)
+@pytest.mark.parametrize(("glasses", "yaw"), [(0, 0), (1, 5), (0, 38), (0, -38)])
+def test_what_is_not_there_changes_no_bit(glasses, yaw):
+    params, textures = draw(6, glasses=glasses, head_yaw=yaw)
     needs = effects.of_params(params)
-    assert not (needs.room or needs.uneven or needs.furrows or needs.soft or needs.pads)
-    every = replace(needs, room=True, uneven=True, furrows=True, soft=True, pads=True)
+    odd = ("room", "uneven", "furrows", "soft", "pads", "moist", "orbit", "nose")
+    assert not any(getattr(needs, name) for name in odd)
+    every = replace(needs, **dict.fromkeys(odd, True))
     plain, same = (render(params, textures, LARGE, n) for n in (needs, every))
     assert torch.equal(same.image, plain.image) and torch.equal(same.masks, plain.masks)
 
@@ -43,7 +45,8 @@ def test_the_mirrored_scene_gives_the_mirror_image(seed):
 def test_labels_but_for_masks_stay(name):
     """Lines and light are painted; nothing moves.
 
-    Uneven lash lines cover other pixels, and in darker corners the tears mirror less.
+    Uneven lash lines cover other pixels, moist corners bear no lashes, and in darker ones the tears
+    mirror less.
     """
     params, textures = draw(8)
     plain = render(params, textures, SMALL)
@@ -52,7 +55,7 @@ def test_labels_but_for_masks_stay(name):
         assert torch.equal(getattr(odd, label), getattr(plain, label)), label
     assert not torch.equal(odd.image, plain.image)
     torch.testing.assert_close(odd.masks.sum(1), torch.ones_like(odd.masks[:, 0]))
-    if name in ("furrows", "room_glare", "lid_soft"):
+    if name not in ("uneven", "corner_reach", "moist"):
         assert torch.equal(odd.masks, plain.masks)
 
 
