@@ -19,7 +19,7 @@ LEVELS = (
     ),
     ("data", "compare", "chain", "align"),
     ("train", "fit"),
-    ("cli", "playground"),
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}

@@ -39,7 +39,7 @@ class RefinerConfig(Config):
     """Rows and columns to which maps are pooled for the vector, and from which they are spread."""
     skips: bool = False
     """Add each encoder level to the decoder level of its size. Then fine detail can be changed, by
-    which gaze is read: networks trained on such renders did worse (experiments/ablation)."""
+    which gaze is read; networks trained on such renders did no better (experiments/ablation)."""
     output: Literal["residual", "direct"] = "residual"
     """residual: a change of the image. direct: the whole image, by a sigmoid; it begins without the
     image, which it has to learn to keep (`refiner_lead` of the training)."""
