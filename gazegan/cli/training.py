@@ -26,11 +26,9 @@ _IDLE = 1e-3
 
 def steps_of(epochs: float, samples: "Samples", cfg: "GazeTraining") -> int:
     """Return how many steps see those of the images that are not held out so often."""
-    from gazegan.train.sources import belonging, split
+    from gazegan.train.held_out import parted
 
-    taught = len(samples)
-    if cfg.held_out:
-        taught = len(split(belonging(samples), cfg.held_out, cfg.seed)[0])
+    taught = len(parted(samples, cfg.held_out, cfg.seed)[1])
     return max(1, math.ceil(epochs * taught / cfg.batch))
 
 

@@ -17,6 +17,16 @@ def in_pairs(store: Store) -> bool:
     return bool((store.manifest.recipe or {}).get("pairs"))
 
 
+def tells_faces(store: Store) -> bool:
+    """Whether `face_numbers` can tell faces."""
+    return in_pairs(store) or _named_by_side(store)
+
+
+def _named_by_side(store: Store) -> bool:
+    names = store.manifest.names
+    return bool(names) and all(_SIDE.search(PurePosixPath(name).stem) for name in names)
+
+
 def face_numbers(store: Store) -> Tensor:
     """Return of every eye the number of its face `[N]` int64; a face without a partner counts too.
 
@@ -24,15 +34,14 @@ def face_numbers(store: Store) -> Tensor:
     right): `anna_03_L.jpg`, `anna_03_R.jpg`. Eyes of a recipe with `pairs` are faces by twos.
     Raises UserError where neither tells.
     """
-    manifest = store.manifest
     if in_pairs(store):
         return torch.arange(len(store)) // 2
-    stems = [PurePosixPath(name).with_suffix("") for name in manifest.names]
-    if not stems or not all(_SIDE.search(stem.name) for stem in stems):
+    if not _named_by_side(store):
         raise UserError(
             f"{store.path}: does not tell which eyes are of one face; import images named X_L and"
             " X_R, or render a recipe with pairs = true"
         )
+    stems = [PurePosixPath(name).with_suffix("") for name in store.manifest.names]
     faces = [str(stem.with_name(_SIDE.sub("", stem.name) or "-")) for stem in stems]
     numbers = {face: number for number, face in enumerate(dict.fromkeys(faces))}
     return torch.tensor([numbers[face] for face in faces])

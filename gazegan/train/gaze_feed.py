@@ -12,16 +12,10 @@ from gazegan.schema import EyeBatch
 from gazegan.train import processes
 from gazegan.train.gaze_losses import constant_output, labels
 from gazegan.train.gaze_settings import GazeTraining
+from gazegan.train.held_out import parted
 from gazegan.train.loop import Batches
 from gazegan.train.setup import at_hand
-from gazegan.train.sources import (
-    belonging,
-    by_source,
-    check_adaptable,
-    check_learnable,
-    evenly,
-    split,
-)
+from gazegan.train.sources import by_source, check_adaptable, check_learnable, evenly
 
 _READ = ("gaze", "head", "landmarks")
 """Labels that are learned, or read beside the image."""
@@ -80,9 +74,8 @@ def feed(
         processes.check_batch(cfg.adapt.batch, "--set adapt.batch")
     check_learnable(cfg.network, data)
     processes.check_batch(cfg.batch, "--batch")
-    together = belonging(data) if cfg.held_out else torch.arange(len(data))
+    together, rows, kept = parted(data, cfg.held_out, cfg.seed)
     data, real = only(data, _READ), None if real is None else only(real, ("head",))
-    rows, kept = split(together, cfg.held_out, cfg.seed)
     if len(rows) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
     if len(kept):

@@ -7,57 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gazegan import rng
-from gazegan.data.faces import in_pairs
-from gazegan.data.store import Store
-from gazegan.data.stream import JoinedSamples, Samples, check_alike, only, share_counts
+from gazegan.data.stream import JoinedSamples, Samples, check_alike, share_counts
 from gazegan.errors import UserError
 from gazegan.nets.layers import middle
 from gazegan.nets.regressor import LEAST_SIDE, RegressorConfig
 from gazegan.train.adapt.settings import AdaptConfig
-
-_READ = 8192
-"""Eyes that are read at a time."""
-
-
-def split(together: Tensor, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the indices to train on and those held out, drawn from `seed`.
-
-    Images of one number in `together` `[N]` int64 stay together; as many are held out as comes
-    nearest to the share.
-    """
-    numbers, sizes = torch.unique(together, return_counts=True)
-    order = torch.randperm(len(numbers), generator=rng.stream(seed, "gaze", "held-out"))
-    wanted = round(len(together) * held_out)
-    cut = int((sizes[order].cumsum(0) - wanted).abs().argmin()) + 1 if wanted else 0
-    kept = torch.isin(together, numbers[order[:cut]])
-    return (~kept).nonzero()[:, 0], kept.nonzero()[:, 0]
-
-
-def belonging(data: Samples) -> Tensor:
-    """Return of every image the number `[N]` int64 of what it belongs to.
-
-    That is a person, where a store of several people tells whose eyes are whose, or a face of a
-    recipe with pairs; else the image is by itself.
-    """
-    parts, found = data.parts if isinstance(data, JoinedSamples) else (data,), list[Tensor]()
-    for part in parts:
-        own = _belonging(part)
-        found.append(own + (1 + int(found[-1].max()) if found else 0))
-    return torch.cat(found)
-
-
-def _belonging(part: Samples) -> Tensor:
-    each = torch.arange(len(part))
-    if isinstance(part, Store) and in_pairs(part):
-        return each // 2
-    if not isinstance(part, Store) or len(part.manifest.subjects) < 2:
-        return each
-    read = map(only(part, ("subject",)).read, torch.split(each, _READ))
-    whose = [batch.subject for batch in read if batch.subject is not None]
-    if not whose or len(torch.unique(people := torch.cat(whose))) < 2:
-        return each
-    return torch.where(people >= 0, people, int(people.max()) + 1 + each)
 
 
 def evenly(indices: Tensor, most: int) -> Tensor:

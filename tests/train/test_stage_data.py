@@ -9,20 +9,21 @@ from pydantic import ValidationError
 
 from gazegan.data.manifest import Manifest
 from gazegan.data.store import write_store
-from gazegan.data.stream import JoinedSamples, MemorySamples
+from gazegan.data.stream import JoinedSamples, MemorySamples, RenderedSamples
 from gazegan.errors import UserError
 from gazegan.losses import gaze as losses
 from gazegan.nets.features import RandomFeatures
 from gazegan.nets.landmarks import by_image
 from gazegan.nets.regressor import Answer, RegressorConfig
+from gazegan.render.prior import load_recipe
 from gazegan.schema import LANDMARKS, MASKS
 from gazegan.train import gaze_losses
 from gazegan.train.adapt.settings import AdaptConfig
 from gazegan.train.assess import likenesses
 from gazegan.train.gaze_settings import GazeTraining
+from gazegan.train.held_out import belonging, parted, split
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
-from gazegan.train.sources import belonging, split
 
 
 def test_images_too_small_for_a_network_are_refused(gaze_of, make_eyes):
@@ -58,6 +59,68 @@ def test_held_out_are_whole_people_and_faces(tmp_path, make_eyes):
         tmp_path / "alone", plan, lambda rows: replace(eyes, subject=0 * whose)[list(rows)]
     )
     assert belonging(alone).tolist() == list(range(40))
+
+
+@pytest.fixture
+def store_of(tmp_path, make_eyes):
+    """Write a store of 12 eyes of three people, or of none, as its plan says."""
+    eyes = make_eyes(12).batch
+    plan = Manifest(
+        kind="real", count=12, channels=1, height=16, width=20, masks=MASKS, landmarks=LANDMARKS
+    )
+
+    def made(name, subject=None, **changes):
+        batch = replace(eyes, subject=None if subject is None else torch.tensor(subject))
+        made_plan = plan.model_copy(update=changes)
+        return write_store(tmp_path / name, made_plan, lambda rows: batch[list(rows)])
+
+    return made
+
+
+def test_people_of_equal_names_are_one_in_all_sources(store_of):
+    first = store_of("first", [0, 1, 2] * 4, subjects=("anna", "ben", "cem"))
+    second = store_of("second", [0, 1] * 5 + [-1] * 2, subjects=("cem", "dora"))
+    together = belonging(JoinedSamples((first, second)))
+    assert together[12] == together[2]
+    assert together[13] not in together[:12]
+    assert len(together[22:].unique()) == 2
+    assert len(together.unique()) == 6
+    alone = store_of("alone", [0] * 12, subjects=("anna",))
+    assert (belonging(JoinedSamples((alone, second)))[:12] == 0).all()
+
+
+def test_an_eye_and_its_copies_are_held_out_together(store_of):
+    raw = store_of("raw")
+    refined = store_of("refined", notes={"refined_from": raw.manifest.sha256})
+    again = store_of("again", notes={"refined_from": refined.manifest.sha256})
+    sifted = store_of(
+        "sifted", notes={"refined_from": raw.manifest.sha256, "kept": {"of": 99, "sha256": "-"}}
+    )
+    together = belonging(JoinedSamples((raw, refined, again, sifted)))
+    assert together[:36].tolist() == list(range(12)) * 3
+    assert len(together.unique()) == 24
+    assert belonging(JoinedSamples((refined, again)))[12:].tolist() == list(range(12))
+
+
+def test_faces_of_recipes_and_of_names_are_held_out_whole(store_of):
+    recipe = load_recipe("webcam", ("pairs=true", "image.height=16", "image.width=20"))
+    assert belonging(RenderedSamples(recipe, 0, 6)).tolist() == [0, 0, 1, 1, 2, 2]
+    named = store_of("named", names=tuple(f"{k // 2}_{'LR'[k % 2]}.png" for k in range(12)))
+    assert belonging(named).tolist() == [k // 2 for k in range(12)]
+
+
+def test_answers_of_a_network_are_no_measure(store_of):
+    """Their error would be that beside the network, not beside the truth."""
+    people = {"subjects": ("anna", "ben", "cem")}
+    truth = store_of("truth", [0] * 6 + [1] * 6, **people)
+    answered = store_of("answered", [0, 2] * 6, notes={"labels": {"sha256": "-"}}, **people)
+    together, rows, kept = parted(JoinedSamples((truth, answered)), 0.25, 0)
+    assert len(kept) == 6
+    assert (kept < 12).all()
+    # Of whom labels are held out, other photographs are not learned from either.
+    assert not set(together[rows].tolist()) & set(together[kept].tolist())
+    everything, none = split(together, 0.5, 0, torch.ones(24, dtype=torch.bool))
+    assert (len(everything), len(none)) == (24, 0)
 
 
 def test_shares_need_a_source_each_and_count_in_every_batch(gaze_of, make_eyes):

@@ -17,13 +17,13 @@ from gazegan.train import gaze_losses
 from gazegan.train.checkpoint import Trained
 from gazegan.train.gaze_feed import feed
 from gazegan.train.gaze_settings import GazeTraining
+from gazegan.train.held_out import split
 from gazegan.train.history import mix_history
 from gazegan.train.log import read_log
 from gazegan.train.loop import run
 from gazegan.train.refiner import gaze_moved_deg, refiner_stage
 from gazegan.train.refiner_settings import RefinerTraining
 from gazegan.train.setup import hold
-from gazegan.train.sources import split
 
 
 def one_step(stage, at=0, state=None):
