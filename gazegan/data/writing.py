@@ -162,12 +162,16 @@ def _run(
 
 
 def _finish(path: Path, plan: Manifest, written: list[Written]) -> None:
-    """Write the manifest, and drop a shard that another machine made with other bits."""
+    """Write the manifest; drop shards that another machine made with other bits, and halves.
+
+    A worker that was killed leaves half of a file under a name of its own.
+    """
     present = {one.fields for one in written}
     if len(present) > 1:
         raise ValueError("the shards of a store must hold the same fields")
     shards = tuple(one.shard for one in written)
     _drop(path, "shard-*.safetensors", keep={shard.file for shard in shards})
+    _drop(path, "*.tmp")
     whole = plan.model_copy(update={"shards": shards, "fields": present.pop()})
     write_manifest(path / MANIFEST, whole)
 

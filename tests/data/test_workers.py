@@ -87,6 +87,20 @@ def test_shares_in_any_order_at_any_time_make_the_same_store(tmp_path, eyes, pla
     assert contents(out) == contents(tmp_path / "whole")
 
 
+def test_what_a_killed_worker_left_is_gone_once_the_store_is_whole(tmp_path, eyes, plan):
+    batch, planned, out = eyes(8), sized(plan(8), 2), tmp_path / "out"
+    whole = write_here(out, planned, lambda r: batch[list(r)])
+
+    def interrupted(numbers, locks):
+        for one in whole(numbers, locks):
+            (out / f"shard-{one.number:05d}-0.safetensors.0a.tmp").write_bytes(b"half")
+            yield one
+
+    writing.fill(out, planned, interrupted)
+    write_store(tmp_path / "undisturbed", plan(8), lambda r: batch[list(r)], shard_size=2)
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
 def test_writers_of_one_file_never_mix_their_bytes(tmp_path):
     context, file = multiprocessing.get_context("fork"), tmp_path / "file"
     several = [
