@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _ROUNDS = ".rounds.jsonl"
+_SHEET = ".png"
 
 
 @click.command()
@@ -173,8 +174,11 @@ def _resumed(out: Path, diary: Path, settings: dict[str, Any]) -> list[dict[str,
     from gazegan.data.files import parse_json, read_bytes
 
     if not diary.exists():
-        if out.exists():
-            raise UserError(f"--out {out}: exists, without the rounds of a fit; choose another")
+        for file in (out, _beside(out, _SHEET)):
+            if file.exists():
+                raise UserError(
+                    f"--out {out}: {file.name} exists, without the rounds of a fit; choose another"
+                )
         return [settings]
     lines = read_bytes(diary, 1 << 28).splitlines()
     found = [parse_json(line, f"{diary} line {i + 1}") for i, line in enumerate(lines)]
@@ -219,7 +223,7 @@ def _save(
         near = os.path.relpath(begin.light.panorama, out.parent)
         changes["light"] = Light(panorama=near, sha256=begin.light.sha256)
     fitted = found.model_copy(update=changes)
-    write_atomic(_beside(out, ".png"), _sheet(begin, found, photographs, cfg))
+    write_atomic(_beside(out, _SHEET), _sheet(begin, found, photographs, cfg))
     write_atomic(out, to_toml(fitted, remarks).encode())
 
 

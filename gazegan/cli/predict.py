@@ -62,13 +62,15 @@ def predict(
     gazegan predict --weights runs/gaze --data stores/mine --align --align-to webcam \\
         --mirror-average --out stores/labelled
     """
-    from gazegan.cli.predictions import answers_csv
+    from gazegan.cli.predictions import answers_csv, check_replaceable
     from gazegan.data.files import make_folder, write_atomic
     from gazegan.data.pseudo import write_pseudo_labelled
 
     network, stores = gaze.open_network(weights, data, device)
     is_table = out.suffix == ".csv"
-    if not is_table:
+    if is_table:
+        check_replaceable(out)
+    else:
         _check_learnable(out, network.target, len(stores), by_face)
     with options.progress("predict", sum(map(len, stores)), as_json) as advance:
         found = answers(network, stores, batch, mirror_average, device, advance)

@@ -7,7 +7,10 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from gazegan.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +42,13 @@ def answers_csv(target: str, found: Sequence[Predicted], stores: Sequence[Store]
     """Write one line an eye: what `predictions_csv` does, but for truth and error."""
     columns = tuple(name for name in COLUMNS[target] if name.startswith("predicted"))
     return _table(columns, partial(_answers, target), found, stores)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UserError where `path` is a file that is not a table of eyes, such as one of labels."""
+    head = ",".join(WHICH).encode()
+    if path.exists() and not (path.is_file() and path.read_bytes().startswith(head)):
+        raise UserError(f"--out {path}: exists and is no table of answers; choose another")
 
 
 def _table(

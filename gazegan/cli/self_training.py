@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from gazegan.cli import gaze, training
-from gazegan.cli.answers import answers, changed
+from gazegan.cli.answers import answers, changed, supposed
 from gazegan.cli.options import progress
 from gazegan.errors import UserError
 
@@ -56,7 +56,7 @@ class SelfTraining:
         from gazegan.train.gaze import gaze_stage
         from gazegan.train.rundir import ANSWERED, FIRST, check_free
 
-        _check(cfg, data, self.real)
+        _check(cfg, data, self.real, self.align_to)
         parts = data.parts if isinstance(data, JoinedSamples) else (data,)
         shares = cfg.shares or tuple(float(len(part)) for part in parts)
         more = {"shares": (*shares, sum(shares)), "axes": cfg.axes and (*cfg.axes, "both")}
@@ -112,12 +112,15 @@ def _known(eyes: "Store") -> bool:
     return all(part.subject is not None and bool((part.subject >= 0).all()) for part in read)
 
 
-def _check(cfg: "GazeTraining", data: "Samples", real: Path) -> None:
+def _check(cfg: "GazeTraining", data: "Samples", real: Path, align_to: str) -> None:
     from gazegan.data.manifest import MANIFEST
     from gazegan.data.store import open_store
     from gazegan.train.adapt.settings import AdaptConfig
     from gazegan.train.sources import check_adaptable
 
+    supposed(
+        align_to
+    )  # Found wrong only when it is used, a whole training would have been in vain.
     folder = real.is_dir() and not (real / MANIFEST).exists()
     if folder or not _known(eyes := open_store(real)):
         raise UserError(

@@ -105,7 +105,7 @@ def refiner(
         stage = refiner_stage(cfg, renders, eyes, own, kept, training.notify, first)
         named = training.given(real=(real,), judge=(judge,), pretrained=(pretrained,))
         named["data"] = f"--synthetic {synthetic}"
-        training.tell_if_idle(cfg, training.train_into(stage, out, as_json, named))
+        training.tell_if_useless(cfg, training.train_into(stage, out, as_json, named))
 
 
 train.add_command(gaze)

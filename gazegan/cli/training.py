@@ -144,13 +144,23 @@ def _told(last: Mapping[str, Any]) -> str:
     return "\n".join(f"{name.ljust(wide)}  {value}" for name, value in rows)
 
 
-def tell_if_idle(cfg: "RefinerTraining", last: Mapping[str, Any]) -> None:
-    """Tell where a refiner has had time to learn and, by its `last` measures, does nothing."""
-    change = last.get("change", 1.0)
-    if change < _IDLE and cfg.steps >= 2 * cfg.critic_lead:
+def tell_if_useless(cfg: "RefinerTraining", last: Mapping[str, Any]) -> None:
+    """Tell where a refiner, by its `last` measures, does nothing or makes all eyes alike."""
+    change, variety = last.get("change", 1.0), last.get("refiner/variety", 1.0)
+    if cfg.steps <= cfg.critic_lead:
         notify(
-            f"{last['run']}: eyes change by {change:.1g} of 0..1 on average, next to nothing; lower"
-            f" --set keep ({cfg.kept:g})"
+            f"{last['run']}: the refiner has not learned yet: in the first {cfg.critic_lead} steps"
+            " only the critic does; raise --steps, or lower --set critic_lead"
+        )
+    elif change < _IDLE:
+        notify(
+            f"{last['run']}: eyes change by {change:.1g} of 0..1 on average, next to nothing; raise"
+            f" --steps, or lower --set keep ({cfg.kept:g})"
+        )
+    elif variety < cfg.least_variety:
+        notify(
+            f"{last['run']}: refined eyes have only {variety:.1%} of the renders' variety; raise"
+            f" --steps or --set keep ({cfg.kept:g}), or lower --set generator.lr"
         )
 
 

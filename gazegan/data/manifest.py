@@ -165,4 +165,7 @@ def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
 def _plan(manifest: Manifest, notes: dict[str, Any]) -> dict[str, Any]:
     plan = manifest.model_dump(mode="json", exclude={"fields", "shards", "sha256"})
     plan["notes"] = {key: value for key, value in plan["notes"].items() if key in notes}
+    # Answers count, not the names by which the network went that gave them, and where people look.
+    for name in ("weights", "align_to"):
+        plan["notes"].get("labels", {}).pop(name, None)
     return plan

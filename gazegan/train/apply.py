@@ -21,6 +21,8 @@ from gazegan.nets.refiner import Refiner
 from gazegan.schema import ORIGINS, EyeBatch
 
 _CHUNK = 256
+_OF_ONE_REFINEMENT = ("pupil_shift", "gaze_shift_deg", "kept")
+"""Notes that say nothing of a refinement of what was refined already."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def refine_store(
         )
     old = source.manifest
     notes: dict[str, Any] = {
-        **old.notes,
+        **{name: value for name, value in old.notes.items() if name not in _OF_ONE_REFINEMENT},
         "refined_from": old.sha256,
         "refiner": info["sha256"],
         "strength": asdict(strength),

@@ -213,7 +213,7 @@ def lesson(
     said = torch.stack([teach(network, image, turn, mirror) for network in state.teachers])
     answers, weight = agreement(said)
     remember(state.answered, answers, count, how.decay, mirror)
-    remember(state.labelled, gaze, count, how.decay, mirror)
+    remember(state.labelled, gaze, count, how.decay, mirror, taught_angles(cfg, gaze))
     told = align(answers, state.answered, state.labelled, how.spread)
     varied = how.augment if mirror else how.augment.model_copy(update={"mirror": 0.0})
     return Lesson(augment_eyes(varied, replace(photographs, gaze=told), generator), weight)

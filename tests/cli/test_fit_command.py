@@ -125,6 +125,10 @@ def test_refuses_what_it_would_overwrite_or_cannot_use(run: Run, tmp_path: Path)
     mine.write_text("name = 'mine'")
     assert "exists" in refused(mine)
     assert mine.read_text() == "name = 'mine'"
+    picture = tmp_path / "drawn.png"
+    picture.write_bytes(b"mine")
+    assert "drawn.png exists" in refused(tmp_path / "drawn.toml")
+    assert picture.read_bytes() == b"mine"
     assert "--hold nose" in refused(tmp_path / "a.toml", "--hold", "nose")
     assert "components" in refused(tmp_path / "a.toml", "--set", "components=0")
     out = tmp_path / "b.toml"

@@ -160,6 +160,17 @@ def test_what_cannot_be_predicted_is_refused(places, fault_of, tmp_path):
     assert not out.exists()
 
 
+def test_a_table_of_something_else_is_not_overwritten(places, gazegan, fault_of, tmp_path):
+    """Such as one of labels, in the place of which answers might be written."""
+    start = ("predict", "--weights", places / "angles.safetensors", "--data", places / "unlabelled")
+    mine = tmp_path / "labels.csv"
+    mine.write_text("file,pitch_deg,yaw_deg")
+    assert "no table of answers" in fault_of(*start, "--out", mine).message
+    assert mine.read_text() == "file,pitch_deg,yaw_deg"
+    for _ in range(2):
+        gazegan(*start, "--out", tmp_path / "gaze.csv")
+
+
 def test_angles_beyond_a_turn_are_named_by_those_within(places, gazegan, tmp_path):
     """As of a network that was trained badly, or sees what it never learned."""
     network, info = load_weights(places / "angles.safetensors", "gaze")

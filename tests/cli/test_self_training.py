@@ -59,6 +59,23 @@ def test_repeating_it_trains_nothing_anew(places, people, gazegan, tmp_path, mon
     assert before == {path: path.read_bytes() for path in files}
 
 
+def test_it_is_repeated_by_another_name_and_at_another_place(
+    places, people, gazegan, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    gazegan(*start(places, people, "run"))
+    monkeypatch.setattr("gazegan.train.gaze.step", lambda *_: pytest.fail("trained anew"))
+    gazegan(*start(places, people, tmp_path / "run"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert "4 steps" in gazegan(*start(places, people, tmp_path / "moved")).stdout
+
+
+def test_held_out_are_labels_alone(places, people, gazegan, tmp_path):
+    done = gazegan(*start(places, people, tmp_path / "run", "--set", "held_out=0.25"))
+    assert "held_out: 8 of 20 images" in done.stderr
+    assert "held_out: 8 of 40 images" in done.stderr
+
+
 def test_half_of_each_batch_are_photographs(places, people, gazegan, tmp_path):
     data = places / "labelled"
     more = ("--share", 3, "--data", data, "--share", 1, "--axes", "both", "--axes", "pitch")
@@ -77,6 +94,7 @@ def test_half_of_each_batch_are_photographs(places, people, gazegan, tmp_path):
         ("", ("--target", "direction"), ("--adapt self", "leave --target direction out")),
         ("", ("--network", "landmarks"), ("--adapt self", "another --network")),
         ("", ("--set", "adapt.weight=2"), ("--set adapt.*", "leave it out with self")),
+        ("", ("--align-to", "webcm"), ("webcm: no such recipe",)),
     ],
 )
 def test_contradictions_are_refused_before_anything_is_made(

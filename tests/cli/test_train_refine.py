@@ -84,6 +84,10 @@ def test_a_refiner_that_does_nothing_says_so(stores):
     assert "next to nothing" in idle.stderr and "lower --set keep (1000)" in idle.stderr
     eager = ("--set", "keep=0", "--set", "generator.lr=0.05", "--set", "average=0")
     assert "next to nothing" not in train_refiner(stores, "eager", *eager).stderr
+    never = train_refiner(stores, "never", "--set", "critic_lead=100")
+    assert "has not learned yet" in never.stderr and "lower --set critic_lead" in never.stderr
+    alike = ("--set", "least_variety=0.99", "--set", "generator.lr=0.5", "--set", "keep=0")
+    assert "of the renders' variety; raise --steps" in train_refiner(stores, "alike", *alike).stderr
 
 
 def train_gaze(stores, *more, run="gaze", code=0):
@@ -117,6 +121,15 @@ def test_the_road_from_renders_to_refined_renders(stores):
     before = (stores / "refined" / "manifest.json").read_bytes()
     assert "iris and pupil moved" in gazegan(*arguments, stores / "refined").output
     assert (stores / "refined" / "manifest.json").read_bytes() == before
+
+
+def test_a_refinement_of_what_was_refined_is_repeated(stores):
+    """Its own measures would else be taken for those of the first."""
+    train_refiner(stores)
+    for data, out in (("renders", "once"), ("once", "twice")):
+        words = ("refine", stores / data, "--weights", stores / "refiner", "--out", stores / out)
+        gazegan(*words, "--max-drift", "9")
+        assert "iris and pupil moved" in gazegan(*words, "--max-drift", "9").output
 
 
 def test_strength_takes_a_share_of_the_change_for_each_eye(stores):

@@ -136,6 +136,26 @@ def test_nothing_is_mirrored_where_augmentation_mirrors_nothing(gaze_of, make_ey
     torch.testing.assert_close(state.labelled[0], angles(30, 0).mean(0))
 
 
+def test_answers_are_aligned_to_those_angles_alone_that_are_taught(gaze_of, make_eyes):
+    """Eyes that look ahead and teach the pitch alone would else narrow the yaw."""
+    both, aside = angles(15, 0), angles(15, 1, shift=(0.0, 0.9))
+    changes = {"axes": ("both", "pitch"), "shares": (1, 1), "batch": 30}
+    cfg = gaze_of(augment=AugmentConfig(mirror=0)).config.model_copy(update=changes)
+    state, eyes = init(cfg, 1, "cpu"), make_eyes(30, 1).batch
+    lesson(cfg, state, torch.cat((both, aside)), eyes, torch.Generator().manual_seed(0))
+    pitch = torch.cat((both, aside))[:, 0]
+    expected = [[pitch.mean(), both[:, 1].mean()], [(pitch**2).mean(), (both[:, 1] ** 2).mean()]]
+    torch.testing.assert_close(state.labelled, torch.tensor(expected))
+
+
+def test_an_angle_that_nothing_tells_keeps_its_moments():
+    moments = torch.tensor([[0.1, 0.2], [0.3, 0.4]])
+    known = torch.tensor([[True, False]] * 8)
+    remember(moments, angles(8, 0), 3, 0.5, mirror=True, known=known)
+    torch.testing.assert_close(moments[:, 1], torch.tensor([0.2, 0.4]))
+    assert not torch.isclose(moments[0, 0], torch.tensor(0.1))
+
+
 @pytest.mark.parametrize(
     ("changes", "cure"),
     [

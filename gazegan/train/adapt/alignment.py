@@ -10,15 +10,26 @@ from gazegan.geometry import mirror_angles
 from gazegan.train import processes
 
 
-def remember(moments: Tensor, angles: Tensor, count: int, decay: float, mirror: bool) -> None:
+def remember(
+    moments: Tensor,
+    angles: Tensor,
+    count: int,
+    decay: float,
+    mirror: bool,
+    known: Tensor | None = None,
+) -> None:
     """Move running `moments` `[2, 2]` (mean, mean square; by angle) toward those of `angles`.
 
     `count` is how often that was done before; the first time they are replaced. With `mirror`,
-    mirror images count as well, so that left and right are alike.
+    mirror images count as well, so that left and right are alike. Of `angles` `[B, 2]` only those
+    `known` `[B, 2]` bool count; of an angle of which there is none, nothing moves.
     """
+    counted = torch.ones_like(angles) if known is None else known.to(angles.dtype)
     if mirror:
-        angles = torch.cat((angles, mirror_angles(angles)))
-    fresh = processes.averaged(torch.stack((angles.mean(0), angles.square().mean(0))))
+        angles, counted = torch.cat((angles, mirror_angles(angles))), counted.repeat(2, 1)
+    sums = torch.stack(((counted * angles).sum(0), (counted * angles.square()).sum(0)))
+    fresh, of = processes.averaged(sums), processes.averaged(counted.sum(0))
+    fresh = torch.where(of > 0, fresh / of.clamp(min=1e-6), moments)
     moments.lerp_(fresh, 1 - min(decay, count / (count + 1)))
 
 
