@@ -50,7 +50,7 @@ class ScheduleConfig(Config):
 
     kind: Literal["step", "cosine"] = "step"
     cut: float = Field(0.3, gt=0, le=1)
-    every: float | None = Field(None, gt=0)
+    every: float | None = Field(None, ge=1e-6)
     """Epochs between cuts, an epoch being as many images as the training data hold; None: a quarter
     of the training, which then has three cuts however few images it sees how often."""
     warm_up: float = Field(0.0, ge=0)

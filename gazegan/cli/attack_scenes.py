@@ -36,12 +36,12 @@ RESULT, STORE = "scenes.json", "store"
     help="Renders the search may look at for each scene; as many random ones stand beside it.",
 )  # fmt: skip
 @click.option(
-    "--within", type=click.FloatRange(0, 3, min_open=True), default=2.0, show_default=True,
+    "--within", type=options.Number(0, 3, min_open=True), default=2.0, show_default=True,
     help="How far a parameter may go from its median, in standard deviations of a normal"
     " distribution: 2 is the middle 95% of what the recipe draws.",
 )  # fmt: skip
 @click.option(
-    "--visible", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+    "--visible", type=options.Number(0, 1), default=0.5, show_default=True,
     help="Share of the nominal scene's visible iris that must stay in sight.",
 )  # fmt: skip
 @click.option(

@@ -43,7 +43,7 @@ _SPLITS = 10
     help="At most so many eyes of each --data.",
 )  # fmt: skip
 @click.option(
-    "--perplexity", type=click.FloatRange(2), default=30.0, show_default=True,
+    "--perplexity", type=options.Number(2), default=30.0, show_default=True,
     help="About how many neighbours of an eye count.",
 )  # fmt: skip
 @click.option(

@@ -53,12 +53,12 @@ def import_() -> None:
 @_common
 @click.option("--subjects", metavar="LIST", help="Keep only these, e.g. 0026-0040,0043.")
 @click.option(
-    "--head-yaw", "head_yaws", type=float, multiple=True, metavar="DEG",
+    "--head-yaw", "head_yaws", type=options.Number(-180, 180), multiple=True, metavar="DEG",
     help="Keep only this head yaw, positive toward the image's left (minus the P of the name);"
     " repeatable.",
 )  # fmt: skip
 @click.option(
-    "--gaze-yaw", "gaze_yaws", type=float, multiple=True, metavar="DEG",
+    "--gaze-yaw", "gaze_yaws", type=options.Number(-180, 180), multiple=True, metavar="DEG",
     help="Keep only this gaze yaw (minus the H of the name); repeatable.",
 )  # fmt: skip
 def columbia(

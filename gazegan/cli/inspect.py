@@ -235,17 +235,17 @@ def _show(
     "--schedule", "kind", type=click.Choice(["step", "cosine"]), default="step", show_default=True,
     help="Cuts, or half a cosine down to 0 at the last step.",
 )  # fmt: skip
-@click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
+@click.option("--lr", type=options.Number(0, min_open=True), default=1e-3, show_default=True,
               help="Initial learning rate.")  # fmt: skip
-@click.option("--lr-cut", type=click.FloatRange(0, 1, min_open=True), help="Factor of each cut.")
+@click.option("--lr-cut", type=options.Number(0, 1, min_open=True), help="Factor of each cut.")
 @click.option(
     "--lr-every",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0, min_open=True),
     help="Epochs between two cuts; default: a quarter of the training.",
 )
-@click.option("--warm-up", type=click.FloatRange(0), help="Epochs over which it rises from 0.")
+@click.option("--warm-up", type=options.Number(0), help="Epochs over which it rises from 0.")
 @click.option(
-    "--epochs", type=click.FloatRange(0, 1e6, min_open=True), default=8.0, show_default=True,
+    "--epochs", type=options.Number(0, 1e6, min_open=True), default=8.0, show_default=True,
     help="Epochs of the whole training.",
 )  # fmt: skip
 @click.option(

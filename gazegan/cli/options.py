@@ -1,6 +1,7 @@
 """Options that mean the same in every command, and the two ways a command talks."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +53,16 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 def out(help_text: str) -> Callable[[Any], Any]:
     """The required `--out` option."""
     return click.option("--out", type=PATH, required=True, help=help_text)
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds: beyond which NaN, to click, never lies."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number; write one such as 0.5", param, ctx)
+        return number
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg]

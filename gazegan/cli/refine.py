@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from gazegan.cli.options import DEVICE, JSON, PATH, SEED, check_device, out, progress, say
+from gazegan.cli.options import DEVICE, JSON, PATH, SEED, Number, check_device, out, progress, say
 
 if TYPE_CHECKING:
     from gazegan.data.store import Store
@@ -49,17 +49,17 @@ class Limits:
 @out("New store; an unfinished one is continued.")
 @click.option(
     "--strength",
-    type=(click.FloatRange(0, 2), click.FloatRange(0, 2)),
+    type=(Number(0, 2), Number(0, 2)),
     default=(1.0, 1.0),
     metavar="LOW HIGH",
     help="Share of the change that each eye takes, drawn evenly; default 1 1, the whole of it.",
 )
 @click.option(
-    "--max-drift", type=click.FloatRange(0), metavar="PX",
+    "--max-drift", type=Number(0), metavar="PX",
     help="Leave out eyes whose iris and pupil moved farther.",
 )  # fmt: skip
 @click.option(
-    "--max-gaze-drift", type=click.FloatRange(0), metavar="DEG",
+    "--max-gaze-drift", type=Number(0), metavar="DEG",
     help="Leave out eyes for which the --judge's answer moved farther.",
 )  # fmt: skip
 @click.option(

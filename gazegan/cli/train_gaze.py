@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import self_training, training
-from gazegan.cli.options import COMPILE, DEVICE, JSON, PATH, PRECISION, SEED, out, overrides
+from gazegan.cli.options import COMPILE, DEVICE, JSON, PATH, PRECISION, SEED, Number, out, overrides
 from gazegan.cli.pretrained import PRETRAINED, begun
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _PLACES = {
 @click.option(
     "--share",
     "shares",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     multiple=True,
     help="Share of each --data in a batch, in their order; else as many as each holds.",
 )
@@ -70,7 +70,7 @@ _PLACES = {
 @PRETRAINED
 @out("Run folder; resumed if it holds this run.")
 @training.STEPS
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Instead of --steps.")
+@click.option("--epochs", type=Number(0, min_open=True), help="Instead of --steps.")
 @training.BATCH
 @click.option(
     "--target",
@@ -88,7 +88,7 @@ _PLACES = {
 )
 @click.option(
     "--view",
-    type=click.FloatRange(0.1, 1),
+    type=Number(0.1, 1),
     metavar="SHARE",
     help="Look at this share of the image's sides about its middle alone, e.g. 0.73; what lies"
     " around differs most between renders and photographs.",
@@ -111,21 +111,21 @@ _PLACES = {
     type=click.Choice(["rmsprop", "rmsprop_norm", "sgd", "adam"]),
     help="Default: rmsprop; rmsprop_norm averages the norm of the whole gradient.",
 )
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Initial learning rate.")
+@click.option("--lr", type=Number(0, min_open=True), help="Initial learning rate.")
 @click.option(
     "--schedule",
     type=click.Choice(["step", "cosine"]),
     help="Cuts (default), or half a cosine down to 0 at the last step.",
 )
-@click.option("--lr-cut", type=click.FloatRange(0, 1, min_open=True), help="Factor of each cut.")
+@click.option("--lr-cut", type=Number(0, 1, min_open=True), help="Factor of each cut.")
 @click.option(
     "--lr-every",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Epochs between two cuts; default: a quarter of the training.",
 )
 @click.option(
     "--adversary-epsilon",
-    type=click.FloatRange(0, 255),
+    type=Number(0, 255),
     metavar="E",
     help="Adversarial training: change half of each batch by up to E/255 a pixel so as to mislead"
     " the network. --set adversary.steps, adversary.share.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli.options import check_device, progress, say
+from gazegan.errors import UserError
 
 if TYPE_CHECKING:
     from gazegan.cli.pretrained import Begun
@@ -25,11 +26,21 @@ _IDLE = 1e-3
 
 
 def steps_of(epochs: float, samples: "Samples", cfg: "GazeTraining") -> int:
-    """Return how many steps see those of the images that are not held out so often."""
+    """Return how many steps see those of the images that are not held out so often.
+
+    Raises UserError where they are more than a training may take.
+    """
     from gazegan.train.held_out import parted
+    from gazegan.train.loop import MOST_STEPS
 
     taught = len(parted(samples, cfg.held_out, cfg.seed)[1])
-    return max(1, math.ceil(epochs * taught / cfg.batch))
+    steps = epochs * taught / cfg.batch
+    if steps > MOST_STEPS:
+        raise UserError(
+            f"--epochs {epochs:g}: of {taught} images these are {steps:.2g} steps, more than"
+            f" {MOST_STEPS:g}; give fewer"
+        )
+    return max(1, math.ceil(steps))
 
 
 def configure(

@@ -34,6 +34,8 @@ Measured = dict[str, Tensor | float]
 """Scalars of a step by name, `[]` and without gradient where they still lie on its device."""
 Images = dict[str, Tensor]
 
+MOST_STEPS = 10**9
+"""More than any training takes; far more could not be counted by what writes the log."""
 _PLANNED = 200
 """Steps, evenly spread, whose plan is shown."""
 
@@ -42,7 +44,7 @@ class LoopConfig(Config):
     """What the loop needs to know; a stage's configuration extends it."""
 
     seed: int = Field(0, ge=0)
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(1000, ge=1, le=MOST_STEPS)
     batch: int = Field(32, ge=2, le=65536)
     """Images a step; the clock counts images."""
     log_every: int = Field(10, ge=1)
