@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from gazegan.cli import layers as show
-from gazegan.cli import options
+from gazegan.cli import options, training
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -276,6 +276,7 @@ def schedule(
 
     given = {"kind": kind, "cut": lr_cut, "every": lr_every, "warm_up": warm_up}
     plan = validate(ScheduleConfig, {k: v for k, v in given.items() if v is not None}, "settings")
+    training.check_schedule(plan)
     # Steps are many in truth: the share of the training that is done is that of its epochs.
     times = [epochs * k / _POINTS for k in range(_POINTS)]
     rates = [learning_rate(lr, plan, time, time / epochs) for time in times]

@@ -198,6 +198,7 @@ def gaze(
     with training.together(device) as own:
         begins = begun(pretrained, "gaze", own)
         cfg = training.configure(GazeTraining, values, overrides, begins)
+        training.check_schedule(cfg.schedule)
         if not itself:
             training.check_adapting(real, cfg)
         samples, eyes = _opened(data, real, itself.real if itself else None, cfg.seed)

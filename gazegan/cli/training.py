@@ -14,6 +14,7 @@ from gazegan.errors import UserError
 if TYPE_CHECKING:
     from gazegan.cli.pretrained import Begun
     from gazegan.data.stream import Samples
+    from gazegan.optim import ScheduleConfig
     from gazegan.train.gaze_settings import GazeTraining
     from gazegan.train.loop import Stage
     from gazegan.train.refiner_settings import RefinerTraining
@@ -81,6 +82,15 @@ def _given(values: Mapping[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
                 inside = inside.setdefault(part, {})
             inside[last] = value
     return nested
+
+
+def check_schedule(plan: "ScheduleConfig") -> None:
+    """Raise UsageError where cuts are asked of half a cosine, which has none."""
+    if plan.kind == "cosine" and plan.model_fields_set & {"cut", "every"}:
+        raise click.UsageError(
+            "--schedule cosine has no cuts; leave --lr-cut and --lr-every out, or take --schedule"
+            " step"
+        )
 
 
 def check_adapting(real: Path | None, cfg: "GazeTraining") -> None:

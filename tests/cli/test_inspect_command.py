@@ -120,6 +120,7 @@ def test_planned_learning_rates(gazegan, tmp_path):
         (("stack", "conv 1 1 99"), "layer 1: leaves nothing of 36x60; take a larger --size"),
         (("stack", "relu", "--draw", "x.png"), "no layer has a receptive field"),
         (("schedule", "--lr", "0"), "--lr"),
+        (("schedule", "--schedule", "cosine", "--lr-cut", "0.5"), "cosine has no cuts; leave"),
         (("--size", "3"), "--size"),
     ],
 )

@@ -164,7 +164,7 @@ def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
         "train", "gaze", "--data", stores / "renders", "--data", stores / "more", "--out",
         stores / "run", "--epochs", "2", "--batch", "16", "--target", "direction", "--optimiser",
         "sgd", "--lr", "0.01", "--lr-cut", "0.5", "--lr-every", "3", "--seed", "4",
-        "--schedule", "cosine", "--share", "1", "--share", "2.5",
+        "--share", "1", "--share", "2.5",
         "--set", "network.widths=[4,4,4,4,4]",
     )  # fmt: skip
     config = json.loads((stores / "run" / "config.json").read_text())["config"]
@@ -172,7 +172,7 @@ def test_gaze_trains_on_several_stores_and_every_option_arrives(stores):
     assert (config["batch"], config["seed"]) == (16, 4)
     assert config["optimiser"]["kind"] == "sgd"
     assert config["optimiser"]["lr"] == 0.01
-    expected = {"kind": "cosine", "cut": 0.5, "every": 3.0, "warm_up": 0.0}
+    expected = {"kind": "step", "cut": 0.5, "every": 3.0, "warm_up": 0.0}
     assert config["schedule"] == expected
     assert (config["shares"], config["axes"]) == ([1, 2.5], [])
     assert load_weights(stores / "run", "gaze")[0].target == "direction"

@@ -1,0 +1,24 @@
+"""Options that contradict each other are refused by name; none is dropped without a word."""
+
+import pytest
+
+
+@pytest.fixture
+def refused(places, fault_of, tmp_path):
+    """Refuse a training by a message, before anything is written."""
+
+    def run(*words):
+        start = ("train", "gaze", "--data", places / "labelled", "--batch", 4)
+        fault = fault_of(*start, "--out", tmp_path / "run", *words)
+        assert fault.exit_code == 2 and not (tmp_path / "run").exists()
+        return fault.message
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "cuts", [("--lr-cut", 0.5), ("--lr-every", 2), ("--set", "schedule.cut=1")]
+)
+def test_a_cosine_has_no_cuts(refused, cuts):
+    message = refused("--steps", 2, "--schedule", "cosine", *cuts)
+    assert "--schedule cosine has no cuts; leave --lr-cut and --lr-every out" in message
