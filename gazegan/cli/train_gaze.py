@@ -11,6 +11,7 @@ from gazegan.cli.pretrained import PRETRAINED, begun
 
 if TYPE_CHECKING:
     from gazegan.data.stream import Samples
+    from gazegan.train.gaze_settings import GazeTraining
 
 _PLACES = {
     "target": "network.target",
@@ -192,13 +193,14 @@ def gaze(
     if epochs is not None and chosen["steps"] is not None:
         raise click.UsageError("--epochs and --steps exclude each other; give one")
     named = training.given(data=data, real=(real,), pretrained=(pretrained,))
-    if itself := self_training.asked(chosen["adapt"], real, align_to, pretrained):
+    method = chosen["adapt"]
+    if itself := self_training.asked(method, real, align_to, pretrained):
         real = chosen["adapt"] = None
     values = {_PLACES.get(option, option): value for option, value in chosen.items()}
     with training.together(device) as own:
         begins = begun(pretrained, "gaze", own)
         cfg = training.configure(GazeTraining, values, overrides, begins)
-        training.check_schedule(cfg.schedule)
+        _check_agreement(cfg, epochs, method)
         if not itself:
             training.check_adapting(real, cfg)
         samples, eyes = _opened(data, real, itself.real if itself else None, cfg.seed)
@@ -209,6 +211,18 @@ def gaze(
         first = begins.suited("--data", samples.size, samples.channels) if begins else None
         stage = gaze_stage(cfg, samples, own, eyes, training.notify, first)
         training.train_into(stage, out, as_json, named)
+
+
+def _check_agreement(cfg: "GazeTraining", epochs: float | None, method: str | None) -> None:
+    """Raise UsageError where options contradict each other, or `--set` them unheard."""
+    training.check_schedule(cfg.schedule)
+    if epochs is not None and "steps" in cfg.model_fields_set:
+        raise click.UsageError("--epochs and --set steps exclude each other; give one")
+    said = cfg.adapt.method if "method" in cfg.adapt.model_fields_set else None
+    if method and said and said != method:
+        raise click.UsageError(
+            f"--adapt {method} and --set adapt.method={said} contradict each other; give one"
+        )
 
 
 def _opened(

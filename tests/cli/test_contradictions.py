@@ -22,3 +22,16 @@ def refused(places, fault_of, tmp_path):
 def test_a_cosine_has_no_cuts(refused, cuts):
     message = refused("--steps", 2, "--schedule", "cosine", *cuts)
     assert "--schedule cosine has no cuts; leave --lr-cut and --lr-every out" in message
+
+
+def test_epochs_and_steps_are_one_thing(refused):
+    message = refused("--epochs", 2, "--set", "steps=5")
+    assert "--epochs and --set steps exclude each other" in message
+
+
+@pytest.mark.parametrize("method", ["fourier", "self"])
+def test_a_method_is_said_once(refused, places, method):
+    photographs = ("--real", places / "labelled", "--adapt", method)
+    align = ("--align-to", "webcam") if method == "self" else ()
+    message = refused("--steps", 2, *photographs, *align, "--set", "adapt.method=teacher")
+    assert f"--adapt {method} and --set adapt.method=teacher contradict each other" in message
