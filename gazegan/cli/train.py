@@ -96,7 +96,7 @@ def refiner(
     with training.together(device) as own:
         begins = begun(pretrained, "refiner", own)
         cfg = training.configure(RefinerTraining, {**values, **how}, overrides, begins)
-        renders, eyes = open_together(synthetic, real, seed=seed, count=count)
+        renders, eyes = open_together(synthetic, real, seed=cfg.seed, count=count)
         if not isinstance(renders, Store):
             with progress("render", len(renders), quiet=as_json) as advance:
                 renders = hold(renders, advance)

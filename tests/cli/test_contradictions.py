@@ -1,6 +1,13 @@
 """Options that contradict each other are refused by name; none is dropped without a word."""
 
+import json
+
 import pytest
+
+REFINER = (
+    "--steps", 1, "--batch", 4, "--set", "critic_lead=1",
+    "--set", "network.widths=[4,8]", "--set", "critic.widths=[4,8]",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -35,3 +42,13 @@ def test_a_method_is_said_once(refused, places, method):
     align = ("--align-to", "webcam") if method == "self" else ()
     message = refused("--steps", 2, *photographs, *align, "--set", "adapt.method=teacher")
     assert f"--adapt {method} and --set adapt.method=teacher contradict each other" in message
+
+
+def test_recipes_are_rendered_for_a_refiner_by_the_seed_of_its_training(places, gazegan, tmp_path):
+    known = []
+    for k, how in enumerate((("--seed", 3), ("--set", "seed=3"), ("--seed", 4))):
+        words = ("--synthetic", "webcam", "--count", 8, "--real", places / "unlabelled", *REFINER)
+        gazegan("train", "refiner", "--out", tmp_path / str(k), *words, *how)
+        data = json.loads((tmp_path / str(k) / "config.json").read_text())["data"]
+        known.append({key: data[key] for key in data if key != "real"})
+    assert known[0] == known[1] != known[2]
