@@ -66,6 +66,7 @@ def compare(
     from gazegan.compare import beside_halves, features_of
     from gazegan.data.stream import open_together
 
+    options.check_once(data)
     settings = {"real": str(real), "data": [str(d) for d in data], "count": count, "seed": seed}
     settings["features"] = features
     if out:

@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gazegan.cli import gaze
+from gazegan.cli import gaze, options
 from gazegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def read_groups(data: Sequence[Path], count: int, seed: int) -> list[Group]:
     """
     from gazegan.data.stream import open_together
 
-    for k, path in enumerate(data):
-        if path in data[:k]:
-            raise UserError(f"--data {path}: is given twice; leave one out")
+    options.check_once(data)
     opened = open_together(*data, seed=seed, count=count)
     return [
         _group(path, source, k, count, seed)

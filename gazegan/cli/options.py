@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,15 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
 SIZE = _Size(8)
 SIDES = _Size(1)
 """Of maps, which may be smaller than images."""
+
+
+def check_once(data: Sequence[Path]) -> None:
+    """Raise UserError where a `--data` is named again, which would stand for one of two rows."""
+    from gazegan.errors import UserError
+
+    for k, path in enumerate(data):
+        if path in data[:k]:
+            raise UserError(f"--data {path}: is given twice; leave one out")
 
 
 def check_device(device: str) -> str:

@@ -76,6 +76,9 @@ def test_refuses_what_does_not_fit_together(stores: Path, tmp_path: Path) -> Non
         return told.output
 
     real = ("--real", stores / "real")
+    twice = ("--data", stores / "same", "--data", stores / "same", "--out", tmp_path / "twice")
+    assert "is given twice; leave one out" in refused(*real, *twice)
+    assert not (tmp_path / "twice").exists()
     assert "20x60" in refused(*real, "--data", stores / "same", "--data", stores / "other")
     assert "20x60" in refused("--real", stores / "other", "--data", stores / "same")
     assert "at least eight" in refused(*real, "--data", stores / "few")
