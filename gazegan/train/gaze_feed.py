@@ -66,8 +66,8 @@ def feed(
 ) -> Feed:
     """Check and split the data, and hold them on the device where they fit.
 
-    `notify` hears how many are held out, where any are. Raises UserError where they hold no gaze
-    or are too few, or cannot be adapted.
+    `notify` hears how many are held out, where any are to be. Raises UserError where they hold no
+    gaze or are too few, or cannot be adapted.
     """
     if real is not None:
         check_adaptable(cfg.network, cfg.adapt, bool(cfg.average), data, real)
@@ -78,8 +78,8 @@ def feed(
     data, real = only(data, _READ), None if real is None else only(real, ("head",))
     if len(rows) < 2:
         raise UserError(f"--data: {len(data)} images are too few to train on; render more")
-    if len(kept):
-        notify(_told(together, kept))
+    if cfg.held_out:
+        notify(_told(cfg.held_out, together, kept))
     return Feed(
         cfg=cfg,
         data=at_hand(data, device),
@@ -92,8 +92,13 @@ def feed(
     )
 
 
-def _told(together: Tensor, kept: Tensor) -> str:
+def _told(share: float, together: Tensor, kept: Tensor) -> str:
     """Say how many images are held out, which may be far from the share where people are few."""
+    if not len(kept):
+        return (
+            f"held_out: none of {len(together)} images are kept from training to measure on;"
+            f" {share:g} of those that no network labelled is less than one"
+        )
     of, groups, own = len(together), len(torch.unique(together)), len(torch.unique(together[kept]))
     whole = f" ({own} of {groups} people or faces)" if groups < of else ""
     return f"held_out: {len(kept)} of {of} images{whole} are kept from training to measure on"

@@ -38,6 +38,13 @@ def test_how_many_images_and_people_are_held_out_is_said(places, people, gazegan
     assert "held_out" not in done.stderr
 
 
+def test_that_nothing_is_held_out_is_said(places, gazegan, tmp_path):
+    start = ("train", "gaze", *TINY, "--steps", 1, "--set", "held_out=0.01", "--data")
+    done = gazegan(*start, places / "labelled", "--out", tmp_path / "run")
+    line = "held_out: none of 20 images are kept from training to measure on; 0.01 of those"
+    assert sum(said.startswith(line) for said in done.stderr.splitlines()) == 1
+
+
 def test_epochs_are_of_the_images_that_are_left(people, gazegan, tmp_path):
     words = ("train", "gaze", "--data", people, *TINY, "--epochs", 2, "--set", "held_out=0.1")
     gazegan(*words, "--out", tmp_path / "run")
