@@ -83,7 +83,9 @@ def check_adaptable(
     `averages` says whether there is an average of its weights.
     """
     check_alike(data, real)
-    if network.head_yaw and real.read([0]).head is None:
+    # fourier takes light and shade of photographs alone, wherever their heads are turned.
+    turned = network.head_yaw and how.method != "fourier"
+    if turned and real.read([0]).head is None:
         raise UserError(
             "--real: does not say how heads are turned, which --head-yaw reads; import photographs"
             " whose heads' pose is known, or leave --head-yaw out"

@@ -46,6 +46,12 @@ def test_photographs_of_unknown_heads_are_refused_by_name(places, fault_of, tmp_
     assert "--real: does not say" in fault.message and "leave --head-yaw out" in fault.message
 
 
+def test_heads_of_photographs_do_not_count_where_only_their_style_does(places, gazegan, tmp_path):
+    start = ("train", "gaze", "--data", places / "labelled", "--out", tmp_path / "run")
+    words = ("--real", places / "more", "--adapt", "fourier", "--head-yaw", "--steps", 2)
+    gazegan(*start, *words, "--batch", 4, "--set", "adapt.batch=4")
+
+
 def test_directions_are_not_taught_but_else_adapted(places, gazegan, fault_of, tmp_path):
     start = ("train", "gaze", "--data", places / "labelled", "--real", places / "unlabelled")
     start += ("--target", "direction", "--steps", 2, "--batch", 4, "--out", tmp_path / "run")
