@@ -13,6 +13,9 @@ from gazegan.losses.transport import kernel_distance, sliced_wasserstein
 
 _RIDGE = 1e-2
 """Weight of a squared coefficient of the classifier, a share of the features' own."""
+_ALIKE = 1e-4
+"""Spread of features, as a share of their size, below which images count as one: noise of a level
+makes ten times as much. In units still smaller, other images would be too far away to be told."""
 _BLOCK = 500
 """Samples of a block of the kernel distance; blocks give its standard error."""
 
@@ -40,20 +43,29 @@ def likeness(features: Tensor, real: Tensor, seed: int) -> Likeness:
     """Compare features `[N, D]` of images with those of photographs `[M, D]`.
 
     Features are measured in units in which the photographs have mean 0 and spread 1, or less where
-    they hardly vary. Raises ValueError where there are fewer than eight of either.
+    they hardly vary. Raises ValueError where there are fewer than eight of either, or the
+    photographs are all alike.
     """
     a, b = in_spreads(real, features, real)
     return _likeness(a, b, seed)
+
+
+def alike(features: Tensor) -> bool:
+    """Whether features `[N, D]` hardly vary, so that there is no spread to measure in."""
+    spread, size = (some.square().mean().sqrt() for some in (features.std(0), features))
+    return bool(spread <= _ALIKE * size)
 
 
 def in_spreads(real: Tensor, *features: Tensor) -> list[Tensor]:
     """Return features `[N, D]` in units in which photographs `[M, D]` have mean 0 and spread 1.
 
     No unit is below a hundredth of the mean one: a feature that a few photographs have would else
-    outweigh all others.
+    outweigh all others. Raises ValueError where the photographs are all alike.
     """
+    if alike(real):
+        raise ValueError("the photographs are all alike, and how they vary is the measure")
     mean, spread = real.mean(0), real.std(0)
-    least = 0.01 * spread.square().mean().sqrt().clamp_min(1e-12)
+    least = 0.01 * spread.square().mean().sqrt()
     return [(some - mean) / spread.clamp_min(least) for some in features]
 
 
@@ -236,7 +248,10 @@ def area_under_roc(positive: Tensor, negative: Tensor) -> float:
 def _discriminant(negative: Tensor, positive: Tensor) -> Tensor:
     """Return the direction `[D]` of Fisher's linear discriminant, with a ridge."""
     both = torch.stack([torch.cov(x.double().mT) for x in (negative, positive)]).mean(0)
-    ridge = _RIDGE * both.diagonal().mean() * torch.eye(len(both), dtype=both.dtype)
+    # Of a half in which nothing varies and nothing is apart, the direction is 0: no error.
+    ridge = (
+        _RIDGE * both.diagonal().mean().clamp_min(1e-12) * torch.eye(len(both), dtype=both.dtype)
+    )
     apart = positive.double().mean(0) - negative.double().mean(0)
     direction: Tensor = torch.linalg.solve(both + ridge, apart)
     return direction.to(positive.dtype)

@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from gazegan import rng
 from gazegan.compare import (
+    alike,
     area_under_roc,
     beside_halves,
     features_of,
@@ -187,6 +188,20 @@ def test_a_feature_that_three_photographs_have_does_not_outweigh_all_others() ->
         without = beside_halves([images], real, seed)
         for one, other in zip(with_it, without, strict=True):
             assert one.sliced_wasserstein == pytest.approx(other.sliced_wasserstein, abs=0.05)
+
+
+def test_photographs_that_are_all_alike_measure_nothing_and_halves_of_them_do() -> None:
+    """Of one other among them, half of the halves are all alike."""
+    same, images = normal(1, 0).expand(20, -1), normal(20, 1)
+    for real in (same, same + 1e-9 * images, torch.zeros(20, 6)):
+        assert alike(real)
+        with pytest.raises(ValueError, match="all alike"):
+            likeness(images, real, 0)
+    real = torch.cat((same[1:], images[:1]))
+    assert not alike(real)
+    chance, found = beside_halves([images], real, 0)
+    assert np.isfinite([chance.kernel_distance, found.kernel_distance, found.auc]).all()
+    assert chance.auc == 0.5
 
 
 def test_units_do_not_count() -> None:

@@ -63,7 +63,7 @@ def compare(
     gazegan compare --real photographs/ --data webcam --data mine.toml --out results/compare
     gazegan compare --real stores/photos --data stores/refined --features runs/gaze
     """
-    from gazegan.compare import beside_halves, features_of
+    from gazegan.compare import alike, beside_halves, features_of
     from gazegan.data.stream import open_together
 
     options.check_once(data)
@@ -76,6 +76,11 @@ def compare(
     total = sum(min(len(source), count) for source in sources)
     with options.progress("compare", total, as_json) as advance:
         seen = [features_of(network, _chosen(one, count, seed), advance) for one in sources]
+    if alike(seen[0]):
+        raise UserError(
+            f"--real {real}: these photographs are all alike, and how they vary is the measure;"
+            " name others"
+        )
     try:
         found = beside_halves(seen[1:], seen[0], seed)
     except ValueError as fault:

@@ -90,6 +90,8 @@ def features_of(groups: Sequence[Group], kind: str) -> Tensor:
         seen = compare.features_of(RandomFeatures(image.shape[1]), image, lambda count: None)
     else:
         seen = _read_by(Path(kind), groups)
+    if compare.alike(seen):
+        raise UserError(f"--data: to --features {kind} these eyes are all alike; name others")
     return compare.in_spreads(seen, seen)[0]
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gazegan.compare import likeness
+from gazegan.compare import alike, likeness
 from gazegan.drift import pupil_shift, summary
 from gazegan.geometry import angular_error_deg
 from gazegan.modes import evaluating
@@ -56,11 +56,16 @@ def likenesses(
     features: Callable[[Tensor], Tensor],
     prefix: str,
 ) -> Scalars:
-    """Return the measures of `compare` for images `[N, C, H, W]` by name; none where too few."""
+    """Return the measures of `compare` for images `[N, C, H, W]` by name.
+
+    There are none where images are too few, or the `real` ones all alike.
+    """
     if min(len(real), *(len(image) for image in images.values())) < _LEAST_COMPARED:
         return {}
     with torch.no_grad():
         true = features(real).cpu()
+        if alike(true):
+            return {}
         found = {name: likeness(features(some).cpu(), true, seed) for name, some in images.items()}
     return {
         f"{prefix}/{name}_{measure}": getattr(one, measure)

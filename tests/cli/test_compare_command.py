@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from gazegan.cli import main
 from gazegan.data.rendered import write_rendered
@@ -81,6 +82,12 @@ def test_refuses_what_does_not_fit_together(stores: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "twice").exists()
     assert "20x60" in refused(*real, "--data", stores / "same", "--data", stores / "other")
     assert "20x60" in refused("--real", stores / "other", "--data", stores / "same")
+    (tmp_path / "one").mkdir()
+    for k in range(16):
+        Image.new("L", (24, 16), 90).save(tmp_path / "one" / f"{k}.png")
+    words = ("--real", tmp_path / "one", "--data", stores / "same", "--out", tmp_path / "none")
+    assert f"--real {tmp_path / 'one'}: these photographs are all alike" in refused(*words)
+    assert not (tmp_path / "none").exists()
     assert "at least eight" in refused(*real, "--data", stores / "few")
     assert run(*real, "--data", "webcam", "--count", 16).exit_code == 0  # at the store's size
     out = ("--out", tmp_path / "out")

@@ -197,3 +197,8 @@ def test_what_cannot_be_mapped_is_one_line(stores, fault_of, tmp_path):
     assert "--features nowhere: neither" in said(*photos, "--features", "nowhere")
     assert "--colour subject" in said("--data", stores / "same", "--colour", "subject")
     assert "nowhere" in said("--data", stores / "nowhere")
+    (tmp_path / "one").mkdir()
+    for k in range(16):
+        Image.new("L", (24, 16), 90).save(tmp_path / "one" / f"{k}.png")
+    alike = said("--data", tmp_path / "one", "--features", "network")
+    assert "to --features network these eyes are all alike" in alike

@@ -177,6 +177,7 @@ def test_likeness_to_photographs_is_measured_beside_that_of_raw_renders(refiner_
     assert same["likeness/raw_sliced_wasserstein"] == 0
     assert same["likeness/dark_sliced_wasserstein"] > 0.5
     assert likenesses({"raw": image[:15]}, *how) == {}
+    assert likenesses({"raw": image}, image[:1].expand(20, -1, -1, -1), *how[1:]) == {}
 
 
 def test_landmarks_are_learned_and_told_in_pixels(tmp_path, gaze_of, make_eyes):
