@@ -118,9 +118,8 @@ def _check(cfg: "GazeTraining", data: "Samples", real: Path, align_to: str) -> N
     from gazegan.train.adapt.settings import AdaptConfig
     from gazegan.train.sources import check_adaptable
 
-    supposed(
-        align_to
-    )  # Found wrong only when it is used, a whole training would have been in vain.
+    # A name that is wrong is found before a network has been trained in vain.
+    supposed(align_to)
     folder = real.is_dir() and not (real / MANIFEST).exists()
     if folder or not _known(eyes := open_store(real)):
         raise UserError(

@@ -10,46 +10,15 @@ import time
 import pytest
 import torch
 from click.testing import CliRunner
+from tiny import TINY_GAZE, TINY_REFINER, store_at
 
 from gazegan.cli import main
-from gazegan.data.manifest import Manifest
-from gazegan.data.store import open_store, write_store
+from gazegan.data.store import open_store
 from gazegan.drift import pupil_shift
-from gazegan.schema import MASKS, ORIGINS, EyeBatch
+from gazegan.schema import ORIGINS
 from gazegan.train.apply import measure_drift
 from gazegan.train.checkpoint import WEIGHTS, load_weights
 from gazegan.train.log import read_log
-
-TINY_GAZE = (
-    "--steps", "12", "--batch", "8", "--set", "network.widths=[4,4,4,4,4]", "--set", "save_every=2",
-    "--set", "evaluate_every=6", "--set", "held_out=0.2",
-)  # fmt: skip
-TINY_REFINER = (
-    "--steps", "6", "--batch", "4", "--set", "network.widths=[4,8]", "--set", "critic.widths=[4,8]",
-    "--set", "critic_lead=1", "--set", "history=6", "--set", "save_every=2",
-)  # fmt: skip
-
-
-def eyes(indices, seed, labelled=True, size=(16, 20), channels=1):
-    g = torch.Generator().manual_seed(seed)
-    count = len(indices)
-    masks = torch.rand(count, len(MASKS), *size, generator=g)
-    return EyeBatch(
-        image=torch.rand(count, channels, *size, generator=g),
-        id=torch.tensor(list(indices)),
-        origin=torch.zeros(count, dtype=torch.int64),
-        gaze=torch.randn(count, 2, generator=g) * 0.2 if labelled else None,
-        masks=masks / masks.sum(1, keepdim=True) if labelled else None,
-    )
-
-
-def store_at(path, count=40, seed=0, labelled=True, channels=1, size=(16, 20)):
-    plan = Manifest(
-        kind="rendered" if labelled else "real", count=count, channels=channels,
-        height=size[0], width=size[1], masks=MASKS if labelled else (),
-    )  # fmt: skip
-    make = lambda indices: eyes(indices, seed + indices.start, labelled, size, channels)  # noqa: E731
-    return write_store(path, plan, make, shard_size=16)
 
 
 @pytest.fixture
