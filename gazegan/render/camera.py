@@ -187,21 +187,19 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     distance, unit = eye[:, 2], torch.ones_like(eye[:, 2])
     glass = Glass(p, where.head, eye, needs.lens, needs.tint, needs.pads) if needs.glasses else None
     px = Camera(unit, torch.zeros_like(eye[:, :2]), eye, lens, glass=glass).project(lids)
+    across, wide = _across(px, p, needs), p.fill.flatten() * image.width
     if image.framing == "landmarks":
-        fissure = (px[:, 0, 0] - px[:, 3, 0]).abs().clamp(min=1 / distance)  # at least 1 mm
-        square = (p.canthus_inner + p.canthus_outer).flatten() / distance
-        fissure = torch.lerp(fissure, square, p.fill_even.flatten())
-        focal, middle = p.fill.flatten() * image.width / fissure, px.mean(1)
+        focal, middle = wide / _fissure(p, across, distance), px.mean(1)
     elif image.framing == "normalised":
         focal, middle = distance * (1.6 * image.width / 60), (px[:, 0] + px[:, 3]) / 2
     elif image.framing == "strip":
-        focal, middle = _on_both(px, p.fill.flatten() * image.width)
+        focal, middle = _on_both(px, across, wide)
     else:
         half_field = torch.deg2rad(0.5 * p.field_of_view.flatten())
         focal, middle = 0.5 * image.width / half_field.tan(), torch.zeros_like(px[:, 0])
     turn = (p.side * torch.deg2rad(p.head_yaw)).sin()
-    across = p.side * (p.shift_nasal + p.shift_turn * turn)
-    shift = torch.stack((across.flatten(), p.shift_down.flatten()), -1)
+    aside = p.side * (p.shift_nasal + p.shift_turn * turn)
+    shift = torch.stack((aside.flatten(), p.shift_down.flatten()), -1)
     half = focal.new_tensor((image.width / 2, image.height / 2))
     centre = half + shift * image.width - focal[:, None] * middle
     return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None, glass)
@@ -216,12 +214,31 @@ def in_profile(p: EyeParams, where: Pose) -> Tensor:
     return along < torch.deg2rad(profile_at(p)).cos() * sqrt(square)
 
 
-def _on_both(px: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+def _across(px: Tensor, p: EyeParams, needs: Effects) -> Tensor:
+    """How far right `[B, N]` points `[B, N, 2]` px would be, were the camera not rolled.
+
+    Lids lie along the image's rows then: its roll must not change how large an eye is shown.
+    """
+    if not needs.stand:
+        return px[..., 0]
+    roll = torch.deg2rad(p.camera_roll)[:, 0]
+    return px[..., 0] * roll.cos() + px[..., 1] * roll.sin()
+
+
+def _fissure(p: EyeParams, across: Tensor, distance: Tensor) -> Tensor:
+    """Width `[B]` of the lids' opening at focal length 1, `fill_even` of it as it truly is."""
+    seen = (across[:, 0] - across[:, 3]).abs().clamp(min=1 / distance)  # at least 1 mm
+    square = (p.canthus_inner + p.canthus_outer).flatten() / distance
+    return torch.lerp(seen, square, p.fill_even.flatten())
+
+
+def _on_both(px: Tensor, across: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
     """Focal length `[B]` and middle `[B, 2]` that frame both eyes of faces, `wide` `[B]` px.
 
-    `px` `[B, 6, 2]` are points of the lids at focal length 1, the outer canthus 3.
+    `px` `[B, 6, 2]` are points of the lids at focal length 1, the outer canthus 3, and `across`
+    `[B, 6]` how far right they would be in a camera that is not rolled.
     """
-    span = (px[0::2, 3, 0] - px[1::2, 3, 0]).abs().clamp(min=_NARROW)
+    span = (across[0::2, 3] - across[1::2, 3]).abs().clamp(min=_NARROW)
     middle = 0.5 * (px[0::2].mean(1) + px[1::2].mean(1))
     return wide / span.repeat_interleave(2), middle.repeat_interleave(2, 0)
 

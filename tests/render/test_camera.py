@@ -145,6 +145,17 @@ def test_a_camera_elsewhere_sees_gaze_and_head_turned_and_the_head_the_same_gaze
     torch.testing.assert_close(batch.extrinsics[:, :, 3], batch.centres[:, 0])
 
 
+@pytest.mark.parametrize("name", ["webcam", "portrait"])
+@pytest.mark.parametrize("roll", [90, -37])
+def test_a_rolled_camera_shows_eyes_as_large_as_a_level_one(name, roll):
+    lens = "eyes.distortion_k1=0"  # bends what lies elsewhere in the image otherwise
+    level, rolled = (
+        render_indices(load_recipe(name, (lens, f"eyes.camera_roll={turn}")), 0, torch.arange(8))
+        for turn in (0, roll)
+    )
+    torch.testing.assert_close(rolled.intrinsics[:, :2], level.intrinsics[:, :2], rtol=1e-4, atol=0)
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_camera_below_the_temple_sees_the_head_face_up_and_toward_the_nose(side):
     params, textures = draw(1, side=side, head_pitch=0, head_yaw=0, camera_azimuth=20)
