@@ -197,12 +197,17 @@ def frame(p: EyeParams, where: Pose, image: Image, needs: Effects, lids: Tensor)
     else:
         half_field = torch.deg2rad(0.5 * p.field_of_view.flatten())
         focal, middle = 0.5 * image.width / half_field.tan(), torch.zeros_like(px[:, 0])
-    turn = (p.side * torch.deg2rad(p.head_yaw)).sin()
-    aside = p.side * (p.shift_nasal + p.shift_turn * turn)
-    shift = torch.stack((aside.flatten(), p.shift_down.flatten()), -1)
-    half = focal.new_tensor((image.width / 2, image.height / 2))
-    centre = half + shift * image.width - focal[:, None] * middle
+    centre = principal(p, image) - focal[:, None] * middle
     return Camera(focal, centre, eye, lens, stand(p) if needs.stand else None, glass)
+
+
+def principal(p: EyeParams, image: Image) -> Tensor:
+    """Return where `[B, 2]` px the recipe shifts the point that the camera faces, or frames."""
+    turn = (p.side * torch.deg2rad(p.head_yaw)).sin()
+    across = p.side * (p.shift_nasal + p.shift_turn * turn)
+    shift = torch.stack((across.flatten(), p.shift_down.flatten()), -1)
+    half = shift.new_tensor((image.width / 2, image.height / 2))
+    return half + shift * image.width
 
 
 def in_profile(p: EyeParams, where: Pose) -> Tensor:

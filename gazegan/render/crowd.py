@@ -33,6 +33,8 @@ _TRIES = 48
 """Places that are tried for a face before it is left out."""
 _ROOM = (92.0, 122.0, 150.0)
 """What no other head may cover: to either side, above and below the eyes, mm."""
+_UPRIGHT = 20.0
+"""Tilt, deg, up to which a body lies below its head, within `heads.REACH` to either side."""
 
 
 def render_scenes(
@@ -130,8 +132,7 @@ def _moved(
     rows = pairs.both(torch.tensor([k for k, *_ in placed[::-1]]))
     px = torch.tensor([at for _, *at in placed[::-1]]).repeat_interleave(2, 0)
     kept = params[rows]
-    middle = torch.tensor((image.width, image.height)) / 2
-    off = (px - middle) * (kept.distance / focal)[:, None]
+    off = (px - camera.principal(kept, image)) * (kept.distance / focal)[:, None]
     values = {name: getattr(kept, name) for name in PARAM_NAMES}
     return EyeParams(**(values | {"eye_x": off[:, 0], "eye_y": off[:, 1]}))
 
@@ -210,11 +211,13 @@ def _over(under: Tensor, top: Tensor, share: Tensor) -> Tensor:
 def _window(params: EyeParams, image: Image) -> Window:
     """The part of the image that a head with its body may cover."""
     # Where the window ends changes nothing, so no gradient passes.
-    across, down, distance = (
-        float(part[0].detach()) for part in (params.eye_x, params.eye_y, params.distance)
-    )
-    scale = _focal(params, image) / distance
-    x, y = image.width / 2 + scale * across, image.height / 2 + scale * down
+    p = EyeParams.from_flat(params[:1].flat().detach())
+    if abs(float(p.head_roll + p.camera_roll)) > _UPRIGHT:
+        return Window(0, 0, image.width, image.height)
+    scale = _focal(p, image) / float(p.distance)
+    x, y = camera.principal(p, image)[0].tolist()
+    x = min(max(x + scale * float(p.eye_x), 0), image.width)
+    y = min(max(y + scale * float(p.eye_y), 0), image.height)
     aside, up = (scale * mm for mm in heads.REACH)
     left, right = max(0, math.floor(x - aside)), min(image.width, math.ceil(x + aside))
     top = max(0, math.floor(y - up))

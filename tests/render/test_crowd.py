@@ -166,6 +166,25 @@ def test_head_boxes_are_tight_around_what_is_drawn(monkeypatch):
         assert (batch.heads[0, 0] - found).abs().max() < 2.5
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["shift_nasal=0.25", "shift_down=-0.3", "shift_turn=1", "camera_roll=90", "head_roll=40"],
+)
+def test_heads_are_drawn_where_their_boxes_are(monkeypatch, change):
+    """In their part of the image as in a render of the whole of it."""
+    recipe = crowd(f"eyes.{change}", "eyes.distance=[700, 2500]")
+    parts = render_scenes(recipe, 0, torch.arange(4))
+    monkeypatch.setattr("gazegan.render.crowd._window", whole)
+    known = render_scenes(recipe, 0, torch.arange(4))
+    assert torch.equal(parts.heads, known.heads)
+    for k, boxes in enumerate(parts.heads):
+        for x0, y0, x1, y1 in boxes[parts.present[k, ::2]].round().int().tolist():
+            assert x0 > -9 and y0 > -9 and x1 < 129 and y1 < 99
+            here = slice(max(0, y0), y1), slice(max(0, x0), x1)
+            off = (parts.image[k] - known.image[k])[:, *here].abs()
+            assert off.max() < 0.02
+
+
 def whole(params, image):
     from gazegan.render.scene import Window
 
