@@ -20,6 +20,11 @@ POLAR = {
 }
 """Given together they take the place of `GAZE`: where gaze leaves the camera axis, how far."""
 GAZE = ("gaze_pitch", "gaze_yaw")
+_WHOLE = {
+    "glasses": "1 where worn, else 0; give { choice = [0, 1], weights = [0.7, 0.3] }",
+    "led_count": "a whole number; give { choice = [1, 2] }",
+}
+"""What has nothing between whole numbers, and how to say that it differs."""
 
 
 class _PriorBase(Config):
@@ -35,6 +40,8 @@ class _PriorBase(Config):
         low, high = value.bounds
         if low < spec.low or high > spec.high:
             raise ValueError(f"must stay within {spec.low:g} .. {spec.high:g} ({spec.doc})")
+        if info.field_name in _WHOLE and not all(v.is_integer() for v in value.values or {0.5}):
+            raise ValueError(f"must be {_WHOLE[info.field_name]}")
         for line in value.lines:
             if line.of not in SPECS:
                 near = difflib.get_close_matches(line.of or "", SPECS, n=1)
