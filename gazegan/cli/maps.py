@@ -116,6 +116,7 @@ def predicted(batch: EyeBatch, recipe: str, seed: int, quiet: bool) -> EyeBatch:
 
     from gazegan.render import effects
     from gazegan.render.inverse import recover
+    from gazegan.render.params import SPECS
     from gazegan.render.prior import load_recipe
     from gazegan.render.scene import render
     from gazegan.schema import UNKNOWN, EyeBatch
@@ -128,7 +129,8 @@ def predicted(batch: EyeBatch, recipe: str, seed: int, quiet: bool) -> EyeBatch:
             if some.side is not None and bool((some.side != UNKNOWN).all()):
                 known["side"] = 1.0 - 2 * some.side
             if some.head is not None and bool(some.head.isfinite().all()):
-                known["head_yaw"] = torch.rad2deg(some.head[:, 1])
+                furthest = SPECS["head_yaw"].high  # photographs may show heads that turn further
+                known["head_yaw"] = torch.rad2deg(some.head[:, 1]).clamp(-furthest, furthest)
             found = recover(some.image, loaded, known, seed)
             like = render(found.params, found.seed, loaded.image, needs)
             parts.append(replace(some, masks=like.masks, landmarks=like.landmarks))

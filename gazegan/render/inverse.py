@@ -4,6 +4,7 @@ A parameter's place in its recipe's distribution is a standard normal latent z, 
 probable eye (maximum a posteriori) is the least of `trust * mean squared difference + |z|^2 / 2`.
 """
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from gazegan.errors import UserError
 from gazegan.render import effects, latents
 from gazegan.render.effects import Effects
 from gazegan.render.latents import free_names
-from gazegan.render.params import EyeParams
+from gazegan.render.params import SPECS, EyeParams
+from gazegan.render.population import POLAR
 from gazegan.render.prior import Image, Recipe
 from gazegan.render.scene import chunk, expose
 
@@ -70,17 +72,11 @@ def recover(
 
     `known` holds parameters `[B]` that are not looked for. Those that a recipe chooses from a list
     have no slope: where they are not known, they are those of the best start. Deterministic in
-    `seed`, which draws the starts and the textures. Raises UserError for recipes of pairs, and
-    where channels are not the recipe's.
+    `seed`, which draws the starts and the textures. Raises UserError for recipes of pairs, where
+    channels are not the recipe's, and for images and parameters that are not as they are said to
+    be.
     """
-    if recipe.pairs:
-        raise UserError(
-            f"{recipe.name}: eyes of a pair cannot be recovered one by one; pairs=false"
-        )
-    if images.shape[1] != recipe.image.channels:
-        raise UserError(
-            f"images have {images.shape[1]} channels, the recipe {recipe.image.channels}"
-        )
+    _check(images, recipe, known or {})
     plan = plan or Plan()
     height, width = images.shape[-2:]
     image = recipe.image.model_copy(update={"height": height, "width": width, "depth": False})
@@ -98,6 +94,38 @@ def recover(
         torch.cat([part.difference for part in parts]),
         torch.cat([part.loss for part in parts], 1),
     )
+
+
+def _check(images: Tensor, recipe: Recipe, known: Mapping[str, Tensor]) -> None:
+    if recipe.pairs:
+        raise UserError(
+            f"{recipe.name}: eyes of a pair cannot be recovered one by one; pairs=false"
+        )
+    if images.ndim != 4:
+        raise UserError(f"images have shape {tuple(images.shape)}, expected [B, C, H, W]")
+    if images.shape[1] != recipe.image.channels:
+        raise UserError(
+            f"images have {images.shape[1]} channels, the recipe {recipe.image.channels}"
+        )
+    if not bool(((images >= 0) & (images <= 1)).all()):  # so is no NaN
+        raise UserError("images must lie in 0..1; divide those in 0..255 by 255")
+    for name, value in known.items():
+        _check_known(name, value, len(images), latents.names(recipe))
+
+
+def _check_known(name: str, value: Tensor, count: int, names: tuple[str, ...]) -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "name another"
+        raise UserError(f"known: no parameter {name!r}; {hint}")
+    if value.shape != (count,):
+        raise UserError(f"known: {name} has shape {tuple(value.shape)}, expected ({count},)")
+    if name == "side" and not bool((value.abs() == 1).all()):
+        raise UserError("known: side must be -1 or 1; of labels, give 1.0 - 2 * eyes.side")
+    spec = (SPECS | POLAR)[name]
+    single = value.float()  # as the bounds are, where parameters reach them
+    if not bool(((single >= spec.low) & (single <= spec.high)).all()):
+        raise UserError(f"known: {name} must stay within {spec.low:g} .. {spec.high:g}")
 
 
 @dataclass(frozen=True)

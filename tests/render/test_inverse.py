@@ -130,6 +130,31 @@ def test_what_cannot_be_recovered_is_refused():
         recover(torch.zeros(1, 1, 24, 40), pairs)
 
 
+@pytest.mark.parametrize(
+    ("known", "fault"),
+    [
+        ({"side": [0, 1]}, "side must be -1 or 1; of labels, give 1.0 - 2"),
+        ({"side": [1]}, r"side has shape \(1,\), expected \(2,\)"),
+        ({"head_yaw": [0, float("nan")]}, "head_yaw must stay within -50 .. 50"),
+        ({"head_yaw": [0, 90]}, "head_yaw must stay within -50 .. 50"),
+        ({"head_yow": [0, 0]}, "no parameter 'head_yow'; did you mean 'head_yaw'?"),
+    ],
+)
+def test_known_parameters_that_cannot_be_are_refused_in_one_line(known, fault):
+    held = {name: torch.tensor(value, dtype=torch.float32) for name, value in known.items()}
+    with pytest.raises(UserError, match=fault) as caught:
+        recover(torch.zeros(2, 1, 24, 40), RECIPE, held, plan=SHORTEST)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 255, float("nan")])
+def test_images_that_are_none_are_refused(value):
+    with pytest.raises(UserError, match="images must lie in 0"):
+        recover(torch.full((1, 1, 24, 40), value), RECIPE, plan=SHORTEST)
+    with pytest.raises(UserError, match=r"expected \[B, C, H, W\]"):
+        recover(torch.zeros(24, 40), RECIPE)
+
+
 def test_free_names_leave_out_choices_and_constants():
     names = free_names(load_recipe("webcam"), {"blur": torch.zeros(1)})
     assert not {"side", "rim_below", "glasses", "torsion", "blur"} & set(names)
