@@ -117,6 +117,7 @@ def _hair(
     colour: Tensor = sum(  # type: ignore[assignment]
         share * surface.rgb(hair, v) for share, hair in zip(shares, _HAIRS, strict=True)
     )
+    colour = _as_seen(s, colour)
     strands = noise(s.seed, "locks", across / 3, v / 25)
     locks = colour * level * (0.8 + 0.35 * strands + 0.3 * sigmoid((v - 60) / 15))
     ends, line = -70 + 60 * chance[1], 66 + 10 * chance[2]
@@ -127,11 +128,16 @@ def _hair(
     return locks, behind, front
 
 
+def _as_seen(s: Sight, colour: Tensor) -> Tensor:
+    """Colours `[3, ...]` as the camera's band shows them: infrared has one channel."""
+    return colour if len(s.lamp.band.skin) == 3 else colour.mean(0, keepdim=True)
+
+
 def _body(
     s: Sight, across: Tensor, v: Tensor, level: Tensor, chance: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
     """Light `[B, 3, H, W]` and opacity `[B, H, W]` of neck and clothes."""
-    hue = torch.stack([0.22 + 0.2 * part for part in chance[3:6]])
+    hue = _as_seen(s, torch.stack([0.22 + 0.2 * part for part in chance[3:6]]))
     collar = 145 + 0.2 * (across - 50).clamp(min=0) + 0.002 * (across - 60).clamp(min=0) ** 2
     cloth = torch.minimum(-v - collar + 12 * torch.exp(-((across / 30) ** 2)), 215 - across)
     neck = torch.minimum(50 - across, -v - 60)

@@ -106,6 +106,8 @@ class Recipe(Config):
         if self.image.whole_faces and not self.pairs:
             framing = self.image.framing
             raise ValueError(f"framing {framing!r} shows both eyes of a face; add pairs = true")
+        if self.image.depth and self.image.framing == "scene":
+            raise ValueError("image.depth: scenes keep none; set it to false")
         if self.scene.least > self.scene.most:
             raise ValueError("scene.least is more than scene.most; swap them")
         return self

@@ -16,7 +16,10 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effects) -> Tensor:
-    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1."""
+    """Turn linear light `[3, B, H, W]` into the camera's image `[B, channels, H, W]` in 0..1.
+
+    What sees infrared sees one colour: three channels are the one of a grey image thrice.
+    """
     light = blur(light * _vignette(p, light), p.blur, needs.blur_reach)
     if needs.motion_reach:
         light = smear(light, p.motion, p.motion_angle, needs.motion_reach)
@@ -27,13 +30,13 @@ def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effe
     if needs.balance:
         light = light * torch.stack((p.balance_red, torch.ones_like(p.side), p.balance_blue))
     coded = transfer(light, p.contrast).transpose(0, 1)
-    if image.channels == 1:
+    if image.channels == 1 or image.band == "infrared":
         coded = grey(coded)
     elif needs.saturation:
         # At 1 the same to the last bit, whatever other eyes of the batch need
         coded = torch.addcmul(coded, p.saturation[:, None] - 1, coded - grey(coded))
     noisy = torch.addcmul(coded, p.noise[:, None], gaussian(seed, coded, "noise"))
-    return noisy.clamp(0, 1)
+    return noisy.clamp(0, 1).expand(-1, image.channels, -1, -1)
 
 
 def counted(seed: Tensor, light: Tensor, deviation: Tensor) -> Tensor:

@@ -13,9 +13,10 @@ from oracles import Eye
 from scenes import as_dict, double, draw, stage
 from scipy.optimize import brentq
 
-from gazegan.render import eyeball, leds, light, shape, surface
+from gazegan.render import eyeball, heads, leds, light, shape, surface
 from gazegan.render.bands import INFRARED, VISIBLE, band_of
-from gazegan.render.prior import Image
+from gazegan.render.crowd import render_scenes
+from gazegan.render.prior import Image, load_recipe
 from gazegan.render.scene import render
 
 NIGHT = {"light_key": 0, "light_ambient": 0.05, "glint": 0, "fill_glint": 0, "glasses": 0}
@@ -197,6 +198,36 @@ def test_pigment_matters_little_in_infrared():
     assert 0.7 < brown / blue < 1
     blue, brown = surface._iris_colour(VISIBLE, pigment)[1].flatten().tolist()
     assert brown / blue < 0.2
+
+
+@pytest.mark.parametrize("changes", [{}, {"bayer": True}])
+def test_noise_too_is_one_for_all_channels_of_infrared(changes):
+    params, textures = draw(3, **LED | {"noise": 0.03, "shot_noise": 0.1, "balance_red": 1.2})
+    grey, three = (
+        render(params, textures, Image(channels=n, band="infrared", **changes)).image
+        for n in (1, 3)
+    )
+    assert torch.equal(three, grey.expand(-1, 3, -1, -1))
+
+
+def test_scenes_of_infrared_are_grey():
+    changes = ("image.height=90", "image.width=120", "image.band=infrared", "eyes.jpeg=60")
+    image = render_scenes(load_recipe("crowd", changes), 0, torch.arange(3)).image
+    assert image.shape[1] == 3 and (image - image.mean(1, keepdim=True)).abs().max() < 1e-5
+
+
+def test_hair_and_clothes_are_grey_before_the_camera(monkeypatch):
+    shown, bust = [], heads.bust
+
+    def noted(sight, radiance):
+        shown.append(bust(sight, radiance))
+        return shown[-1]
+
+    monkeypatch.setattr(heads, "bust", noted)
+    changes = ("image.height=90", "image.width=120", "image.band=infrared")
+    render_scenes(load_recipe("crowd", changes), 0, torch.arange(2))
+    for sent in (part for seen in shown for part in (seen.head, seen.body)):
+        assert torch.equal(sent[:, :1].expand_as(sent), sent)
 
 
 def test_infrared_has_one_grey_band():

@@ -105,6 +105,7 @@ FAULTS = [
     ({"image": {"width": 10_000}}, "less than or equal to 8192"),
     ({"image": {"channels": 2}}, "1 or 3"),
     ({"image": {"framing": "mid"}}, "landmarks"),
+    ({"image": {"framing": "scene", "depth": True}, "pairs": True}, "image.depth: scenes keep"),
     ({"name": "a b"}, "name"),
 ]
 
