@@ -214,6 +214,8 @@ def _angle(row: dict[str, str], column: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = NAN
-    if not math.isfinite(value) or abs(value) > 90:
-        raise UserError(f"{where}, column {column}: {text!r} is not an angle in -90..90 degrees")
+    most = 180 if "yaw" in column else 90  # eyes and heads may look away from the camera
+    if not math.isfinite(value) or abs(value) > most:
+        fault = f"{text!r} is not an angle in -{most}..{most} degrees"
+        raise UserError(f"{where}, column {column}: {fault}")
     return value

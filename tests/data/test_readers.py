@@ -93,6 +93,12 @@ def test_a_table_labels_a_folder(tmp_path):
     assert batch.subject.tolist() == [0, -1]
 
 
+def test_eyes_and_heads_that_look_away_from_the_camera_are_read(tmp_path):
+    text = "file,pitch_deg,yaw_deg,head_yaw_deg\na.png,0,-100,180\n"
+    (photo,) = table(tmp_path, text).photos
+    assert photo.gaze_deg == (0, -100) and photo.head_deg[1] == 180
+
+
 @pytest.mark.parametrize("mark", [";", "\t"])
 def test_a_table_may_have_semicolons_or_tabs_for_commas(tmp_path, mark):
     text = "file,pitch_deg,yaw_deg\na.png,1,2\n".replace(",", mark)
@@ -140,7 +146,8 @@ def test_a_table_may_say_only_whose_eyes_are_whose(tmp_path):
         ("file,pitch_deg,yaw_deg\na.png,1,1e999\n", "line 2, column yaw_deg"),
         ("file,pitch_deg,yaw_deg\na.png,1,\n", "line 2, column yaw_deg"),
         ("file,pitch_deg,yaw_deg\na.png,1,abc\n", "line 2, column yaw_deg: 'abc'"),
-        ("file,pitch_deg,yaw_deg\na.png,91,0\n", "line 2, column pitch_deg"),
+        ("file,pitch_deg,yaw_deg\na.png,91,0\n", "pitch_deg: '91' is not an angle in -90"),
+        ("file,pitch_deg,yaw_deg\na.png,0,-181\n", "yaw_deg: '-181' is not an angle in -180"),
         ("file,pitch_deg,yaw_deg\na.png,1,2\nz.png,1,2\n", "line 3, column file: no image 'z.png'"),
         ("file,pitch_deg,yaw_deg\n../labels.csv,1,2\n", "no image"),
         ("file,pitch_deg,yaw_deg\na.png,1,2\n./a.png,1,2\n", "line 3, column file: 'a.png'"),
