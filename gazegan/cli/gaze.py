@@ -63,15 +63,22 @@ def open_network(weights: Path, data: Sequence[Path], device: str) -> tuple[Regr
     assert isinstance(network, Regressor)
     stores = [open_store(path) for path in data]
     for store in stores:
-        check_suits(
-            f"--weights {weights}", info, f"--data {store.path}", store.size, store.channels
-        )
-        if network.config.head_yaw and "head" not in store.fields:
-            raise UserError(
-                f"--weights {weights} reads the head's yaw, which --data {store.path} does not"
-                " tell; train a network without --head-yaw"
-            )
+        name = f"--data {store.path}"
+        check_suits(f"--weights {weights}", info, name, store.size, store.channels)
+        check_heads(f"--weights {weights}", network, name, "head" in store.fields)
     return network, stores
+
+
+def check_heads(weights: str, network: Regressor, images: str, told: bool) -> None:
+    """Raise UserError where a network reads the head's yaw, and images do not tell it.
+
+    Both are named as a user does.
+    """
+    if network.config.head_yaw and not told:
+        raise UserError(
+            f"{weights} reads the head's yaw, which {images} does not tell; train a network"
+            " without --head-yaw"
+        )
 
 
 def check_suits(

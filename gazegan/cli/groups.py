@@ -154,10 +154,14 @@ def _read_by(run: Path, groups: Sequence[Group]) -> Tensor:
     from gazegan.modes import evaluating
     from gazegan.nets.features import last_hidden
     from gazegan.predict import head_turn
+    from gazegan.train.checkpoint import load_weights
 
     if not run.exists():
         raise UserError(f"--features {run}: neither pixels, network nor a run of `train gaze`")
-    network, _ = gaze.open_network(run, [Path(group.name) for group in groups], "cpu")
+    network, info = load_weights(run, "gaze")
+    for name, eyes in ((f"--data {g.name}", g.eyes) for g in groups):
+        gaze.check_suits(f"--features {run}", info, name, eyes.size, eyes.channels)
+        gaze.check_heads(f"--features {run}", network, name, eyes.head is not None)
     with evaluating(network), torch.no_grad():
         parts = [last_hidden(network, g.eyes.image, head_turn(g.eyes)) for g in groups]
     return torch.cat(parts)

@@ -147,6 +147,29 @@ def test_a_gaze_networks_features_are_what_its_last_layer_reads(places, stores, 
     np.testing.assert_allclose(pdist(found), pdist(unit), rtol=1e-3)
 
 
+def test_a_gaze_network_reads_recipes_and_folders_too(places, gazegan, fault_of, tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for k, image in enumerate(made(4).image):
+        grey = (255 * image[0]).round().to(torch.uint8).numpy()
+        Image.fromarray(grey).save(folder / f"{k}.png")
+    recipe = tmp_path / "small.toml"
+    recipe.write_text("[image]\nheight = 16\nwidth = 24\n")
+    start = ("embed", "--perplexity", 8, "--count", COUNT, "--features")
+    data = ("--data", recipe, "--data", folder)
+    gazegan(*start, places / "angles.safetensors", *data, "--out", tmp_path / "out")
+    assert points(tmp_path / "out", "features").shape[0] == 2 * COUNT
+
+    words = ["--steps", "2", "--batch", "8", "--head-yaw", "--out", tmp_path / "run"]
+    gazegan("train", "gaze", "--data", places / "labelled", *words)
+    fault = fault_of(*start, tmp_path / "run", *data, "--out", tmp_path / "yaw").message
+    assert f"--features {tmp_path / 'run'} reads the head's yaw, which --data {folder}" in fault
+    fault = fault_of(
+        *start, places / "angles.safetensors", "--data", "webcam", "--out", tmp_path / "large"
+    ).message
+    assert "16x24 grey eyes, but --data webcam: 36x60 grey" in fault
+
+
 def test_tensorboard_shows_what_is_written(tmp_path):
     image, at = torch.rand(7, 1, 4, 6), torch.randn(7, 2)
     columns = {"name": [f"a\tb{k}" for k in range(7)], "side": ["L", ""] * 3 + ["R"]}
