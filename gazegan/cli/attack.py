@@ -122,6 +122,7 @@ def attack(
     """
     network, (store,) = gaze.open_network(weights, [data], device)
     gaze.need_labels([store])
+    methods_of.check_target(network, toward)
     how = Choices(tuple(dict.fromkeys(methods)), norm, steps, restarts, queries, toward)
     sizes = _sizes(epsilons, norm)
     settings = {

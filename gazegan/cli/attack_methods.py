@@ -88,6 +88,23 @@ class Victims:
     """By size, one change for all eyes and the balls it fits into."""
 
 
+def check_target(network: Regressor, toward: tuple[float, float] | None) -> None:
+    """Raise UserError where a network tells directions, and a target into the camera has none."""
+    import torch
+
+    from gazegan.geometry import eccentricity_deg
+    from gazegan.metrics import MIN_ECCENTRICITY_DEG
+
+    if toward is None or network.target != "direction":
+        return
+    wanted = torch.deg2rad(torch.tensor(toward, dtype=torch.float64))
+    if eccentricity_deg(wanted) < MIN_ECCENTRICITY_DEG:
+        raise UserError(
+            f"--target {toward[0]:g},{toward[1]:g}: looks into the camera, in no direction, but"
+            f" directions are what this network tells; name one {MIN_ECCENTRICITY_DEG:g} degree off"
+        )
+
+
 def victims(network: Regressor, batch: EyeBatch, toward: tuple[float, float] | None) -> Victims:
     """Return labelled eyes as what attacks need of them."""
     import torch

@@ -137,6 +137,20 @@ def test_impossible_choices_are_one_line(places, fault_of, tmp_path, words, told
     assert fault.exit_code == 2 and told in fault.message
 
 
+def test_a_target_into_the_camera_is_no_direction(places, gazegan, fault_of, tmp_path):
+    def words(target, aim, out):
+        data = ("--data", places / "labelled", "--count", 2, "--epsilon", 4, "--queries", 10)
+        weights = places / f"{target}.safetensors"
+        return ("attack", "--weights", weights, *data, "--target", aim, "--out", tmp_path / out)
+
+    for aim in ("0,0", "-0.5,0.5"):
+        fault = fault_of(*words("direction", aim, "refused"))
+        assert fault.exit_code == 2 and f"--target {aim}: looks into the camera" in fault.message
+    assert not (tmp_path / "refused").exists()
+    gazegan(*words("direction", "0,2", "near"))
+    gazegan(*words("angles", "0,0", "ahead"))
+
+
 def test_results_of_older_versions_are_still_claimed(places, gazegan, tmp_path):
     """The usual choices leave no trace in the settings, so that a demo can be repeated."""
     values = attacked(gazegan, places, tmp_path)
