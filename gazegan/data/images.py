@@ -76,7 +76,7 @@ def convert(image: Image.Image, size: tuple[int, int], channels: int) -> Tensor:
 def find_images(folder: Path) -> list[str]:
     """List the PNG and JPEG files below `folder` as sorted relative names with slashes.
 
-    Hidden files are none, and of what `gazegan export` left the masks are none.
+    Hidden files and folders hold none, and of what `gazegan export` left the masks are none.
     """
     return _found(folder, SUFFIXES)
 
@@ -88,8 +88,10 @@ def find_others(folder: Path) -> list[str]:
 
 def _found(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     exported = (folder / "labels.jsonl").is_file()
+    found = (folder / "images" if exported else folder).rglob("*")
+    names = (path.relative_to(folder) for path in found if path.suffix.lower() in suffixes)
     return sorted(
-        path.relative_to(folder).as_posix()
-        for path in (folder / "images" if exported else folder).rglob("*")
-        if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file()
+        name.as_posix()
+        for name in names
+        if not any(part.startswith(".") for part in name.parts) and (folder / name).is_file()
     )

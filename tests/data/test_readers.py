@@ -114,10 +114,13 @@ def test_names_are_found_however_their_letters_are_written(tmp_path):
 
 
 def test_other_formats_are_listed_and_hidden_files_are_not_images(tmp_path):
-    for name in ("a.png", "._a.png"):
-        (tmp_path / name).write_bytes(encoded(noise(8, 8)))
-    (tmp_path / "b.tiff").write_bytes(b"II")
-    listing = read_folder(tmp_path)
+    folder = tmp_path / ".in" / "photographs"  # what leads to the folder may be hidden
+    (folder / ".thumbs" / "small").mkdir(parents=True)
+    for name in ("a.png", "._a.png", ".thumbs/a.png", ".thumbs/small/a.png"):
+        (folder / name).write_bytes(encoded(noise(8, 8)))
+    for name in ("b.tiff", ".thumbs/b.tiff"):
+        (folder / name).write_bytes(b"II")
+    listing = read_folder(folder)
     assert [photo.name for photo in listing.photos] == ["a.png"]
     assert listing.skipped == (("b.tiff", "neither PNG nor JPEG; convert it"),)
 
