@@ -16,6 +16,7 @@ from PIL import Image
 from gazegan.config import differences
 from gazegan.data.export import is_empty
 from gazegan.data.files import make_folder, only_writer, parse_json, read_bytes, write_atomic
+from gazegan.data.manifest import placed_as
 from gazegan.errors import UserError
 from gazegan.geometry import direction_deg, eccentricity_deg
 from gazegan.schema import LANDMARKS, MASKS, SIDES, SceneBatch
@@ -70,7 +71,8 @@ def _begin(out: Path, plan: dict[str, Any]) -> bool:
         write_atomic(out / PLAN, _json(plan))
     file = out / (LABELS if finished else PLAN)
     known = parse_json(read_bytes(file, file.stat().st_size), file)
-    if changed := differences(_made_of(known) if finished else known, plan):
+    made_of = _made_of(known) if finished else known
+    if changed := differences(made_of, placed_as(made_of, plan)):
         raise UserError(f"{out}: holds other scenes ({changed[0]}); choose another --out")
     if finished:
         _clear(out)

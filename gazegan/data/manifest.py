@@ -1,6 +1,7 @@
 """The manifest of a store: what it holds, how it was made, and the SHA-256 of every byte of it."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -151,7 +152,8 @@ def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
     """
     if old.shards:
         new = new.model_copy(update={"schema_version": old.schema_version})
-    found = in_words(differences(_plan(old, new.notes), _plan(new, new.notes)), _OTHERS)
+    known = _plan(old, new.notes)
+    found = in_words(differences(known, placed_as(known, _plan(new, new.notes))), _OTHERS)
     if found:
         shown = "; ".join(item if len(item) < 120 else item[:117] + "..." for item in found[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -160,6 +162,24 @@ def check_same_plan(path: Path, old: Manifest, new: Manifest) -> None:
             f"--out {path}: holds a store of another configuration ({shown}{more}); choose another"
             f" --out{', with another --seed for other eyes,' if only_more else ''} or delete it"
         )
+
+
+def placed_as(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plan `new`, its recipe's panorama by the path in `old` where both have its bytes.
+
+    Paths count from where a command runs, which may be elsewhere the next time.
+    """
+    known, light = _light(old), _light(new)
+    if not light.get("sha256") or light["sha256"] != known.get("sha256"):
+        return dict(new)
+    light = {**light, "panorama": known.get("panorama")}
+    return {**new, "recipe": {**new["recipe"], "light": light}}
+
+
+def _light(plan: Any) -> Mapping[str, Any]:
+    for key in ("recipe", "light"):
+        plan = plan.get(key) if isinstance(plan, Mapping) else None
+    return plan if isinstance(plan, Mapping) else {}
 
 
 def _plan(manifest: Manifest, notes: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,22 @@ def test_finished_folders_are_left_alone_and_other_scenes_refused(folder):
         write_coco(lambda k: pytest.fail("rendered"), 4, folder, {"seed": 3})
 
 
+def test_scenes_of_one_panorama_go_on_from_another_folder(scenes, tmp_path):
+    def made_of(path, sha256):
+        return {"recipe": {"name": "room", "light": {"panorama": path, "sha256": sha256}}}
+
+    def scene(k):
+        return scenes[k : k + 1]
+
+    write_coco(scene, 1, tmp_path / "out", made_of("rooms/room.npy", "5a"))
+    write_coco(scene, 1, tmp_path / "out", made_of("room.npy", "5a"))
+    with pytest.raises(UserError, match="sha256: '5a' -> '6b'"):
+        write_coco(scene, 1, tmp_path / "out", made_of("rooms/room.npy", "6b"))
+    (tmp_path / "out" / "annotations.json").write_text('{"info": {"made_of": {"recipe": 1}}}')
+    with pytest.raises(UserError, match="holds other scenes"):
+        write_coco(scene, 1, tmp_path / "out", made_of("room.npy", "5a"))
+
+
 def test_a_scene_is_said_to_be_there_when_its_pictures_have_reached_the_disk(
     scenes, tmp_path, monkeypatch
 ):

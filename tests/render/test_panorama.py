@@ -1,6 +1,7 @@
 """Panoramas against float64 sums over the sphere; files that are refused, changed or moved."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -144,6 +145,26 @@ def test_a_store_knows_its_panorama_and_refuses_another(room, tmp_path):
     panorama.load.cache_clear()  # as another process
     with pytest.raises(UserError, match="another SHA-256"):
         write_rendered(loaded, 0, 4, store)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_store_goes_on_from_another_folder(room, tmp_path, monkeypatch, finished):
+    """Paths count from where a command runs; the panorama's bytes are what counts."""
+
+    def halted(count):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    store, loaded = tmp_path / "store", load_recipe("rooms/room.toml")
+    with nullcontext() if finished else pytest.raises(KeyboardInterrupt):
+        write_rendered(loaded, 0, 4, store, progress=None if finished else halted)
+    monkeypatch.chdir(room.parent)
+    near = load_recipe("room.toml")
+    assert near.light != loaded.light
+    assert len(write_rendered(near, 0, 4, store)) == 4
+    other = load_recipe("room.toml", ("image.bayer=true",))
+    with pytest.raises(UserError, match="another configuration"):
+        write_rendered(other, 0, 4, store)
 
 
 def faulty(folder):
