@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -74,10 +75,10 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        height, _, width = str(value).lower().partition("x")
-        if not (height.isdigit() and width.isdigit()):
+        sides = re.fullmatch("([0-9]{1,9})x([0-9]{1,9})", str(value).lower())
+        if not sides:
             self.fail(f"{value!r} is not a size; write HEIGHTxWIDTH, e.g. 36x60", param, ctx)
-        size = int(height), int(width)
+        size = int(sides[1]), int(sides[2])
         if not all(self.least <= side <= 8192 for side in size):
             self.fail(f"{value!r}: sides must lie in {self.least}..8192 pixels", param, ctx)
         return size

@@ -11,7 +11,7 @@ from typing import Any
 
 from gazegan.cli import gaze
 from gazegan.cli.tables import Table, tables, words
-from gazegan.errors import UserError
+from gazegan.errors import DataError, UserError
 
 _KINDS = {
     "evaluation": ("Evaluation", "How far answers are from the truth. The constant predictor"
@@ -140,6 +140,15 @@ def read(folder: Path) -> Section:
 def _result(folder: Path) -> Section:
     (path, *_) = _results(folder)
     values = gaze.read_json(path)
+    try:
+        return _told(folder, path, values)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{path}: not as `gazegan` writes it; move it away, or make it again"
+        ) from None
+
+
+def _told(folder: Path, path: Path, values: dict[str, Any]) -> Section:
     settings = values.pop("settings", {})
     kind, about = _KINDS[path.stem]
     if "parameters" in values and path.stem == "explain":
@@ -170,8 +179,8 @@ def _averaged(apart: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _score(folder: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> Score:
-    numbers = (values[key] for key in ("count", "mean_deg", "median_deg", "constant_deg"))
-    return Score(str(folder), str(settings.get("weights", "")), *numbers)
+    degrees = (float(values[key]) for key in ("mean_deg", "median_deg", "constant_deg"))
+    return Score(str(folder), str(settings.get("weights", "")), int(values["count"]), *degrees)
 
 
 def _run(folder: Path) -> Section:

@@ -74,13 +74,19 @@ def _bytes(file: str) -> bytes:
         raise UserError(f"light.panorama {file}: cannot be read; check the path") from None
 
 
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, UnidentifiedImageError, Image.DecompressionBombError),
+    *(TypeError, SyntaxError, AttributeError),  # of numpy: records, broken headers, archives
+)
+
+
 def _decode(file: str, data: bytes) -> Map:
     try:
         if Path(file).suffix.lower() == ".npy":
             values = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
         else:
             values = _linear(data)
-    except (OSError, ValueError, EOFError, UnidentifiedImageError, Image.DecompressionBombError):
+    except _UNREADABLE:
         raise UserError(f"light.panorama {file}: not an image; give a PNG, JPEG or .npy") from None
     return _checked(file, values)
 

@@ -120,6 +120,8 @@ BAD = [
     (("webcam", "--size", "0x9"), "--size"),
     (("webcam", "--size", "-36x60"), "--size"),
     (("webcam", "--size", "nanxnan"), "--size"),
+    (("webcam", "--size", "\u00b2x60"), "--size"),
+    (("webcam", "--size", f"{'9' * 5000}x60"), "--size"),
     (("webcam", "--size", "99999x60"), "--size"),
     (("webcam", "--set", "eyes.blurr=1"), "did you mean 'eyes.blur'?"),
     (("webcam", "--set", "eyes.blur=nan"), "finite"),

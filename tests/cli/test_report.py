@@ -170,6 +170,22 @@ def test_damaged_results_are_told_by_name(tmp_path):
     assert not (tmp_path / "x.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("evaluation", '{"accuracy": 0.9}'),
+        ("evaluation", '{"count": 1, "mean_deg": "a", "median_deg": 1, "constant_deg": 1}'),
+        ("embed", '{"apart": [{"splits": []}]}'),
+        ("embed", '{"apart": 3}'),
+    ],
+)
+def test_results_of_another_program_are_told_by_name(tmp_path, name, text):
+    (tmp_path / f"{name}.json").write_text(text)
+    said = invoke("report", tmp_path, "--out", tmp_path / "x.html", code=1).output
+    assert f"{name}.json: not as `gazegan` writes it" in said.replace("\n", "")
+    assert not (tmp_path / "x.html").exists()
+
+
 def test_folders_are_found_below_but_not_in_hidden_ones(tmp_path):
     for name in ("b/c", ".hidden", "a"):
         (tmp_path / name).mkdir(parents=True)

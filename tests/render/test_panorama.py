@@ -171,14 +171,18 @@ def faulty(folder):
     """Files that are no panorama, and the cure that each is answered with."""
     values = {"nan": np.full((8, 16), np.nan), "dark": np.zeros((8, 16)), "thin": np.ones((2, 2))}
     values["four"] = np.ones((8, 16, 4))
+    values["named"] = np.zeros((8, 16), [("red", "f4"), ("green", "f4")])
     for name, array in values.items():
         np.save(folder / f"{name}.npy", array)
+    np.savez(folder / "many.npz", values["thin"])
+    (folder / "many.npz").rename(folder / "many.npy")
     (folder / "text.png").write_text("no image")
     (folder / "cut.npy").write_bytes((folder / "four.npy").read_bytes()[:200])
     return {
         **{"nan.npy": "finite", "dark.npy": "all black", "thin.npy": "at least 4 x 4"},
         **{"four.npy": r"\[H, W, 3\]", "text.png": "not an image", "cut.npy": "not an image"},
         **{"none.png": "check the path", "room.gif": "name a .png, .jpg or .npy"},
+        **{"named.npy": "not an image", "many.npy": "not an image"},
     }
 
 
