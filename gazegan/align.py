@@ -60,6 +60,20 @@ def gazes_of(gaze: Tensor, turn: Tensor | None = None) -> Gazes:
     return Gazes(middle, along, left.square().mean(0).sqrt())
 
 
+def supposed_of(gaze: Tensor, turn: Tensor | None) -> tuple[Gazes | None, Gazes]:
+    """Return the moments of gazes `[N, 2]` rad along the heads' yaw `[N]` rad, and those of all.
+
+    The first are of the heads that are known, NaN being unknown; None where these do not vary, so
+    that nothing is told of how gazes go along with them.
+    """
+    whole = gazes_of(gaze)
+    if turn is None:
+        return None, whole
+    known = turn.isfinite()
+    varies = int(known.sum()) > 1 and float(turn[known].std()) >= _TURNS
+    return (gazes_of(gaze[known], turn[known]) if varies else None), whole
+
+
 def aligned(found: Predicted) -> Predicted:
     """Shift the answers, (pitch, yaw), of each eye so that the mean answers of all eyes agree.
 
@@ -74,11 +88,11 @@ def aligned(found: Predicted) -> Predicted:
     return replace(found, output=output)
 
 
-def match(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
+def match(output: Tensor, turn: Tensor | None, turned: Gazes | None, whole: Gazes) -> Tensor:
     """Return the correction `[4, 2]` for `calibrate.correct` from answers of one eye, unlabelled.
 
     `output` `[K, 2]` are (pitch, yaw), `turn` `[K]` the heads' yaw, rad, NaN where unknown. The
-    answers then have the moments `turned` along the heads' yaw, or those of `whole` where that is
+    answers then have the moments `turned` along the heads' yaw, or those of `whole` where either is
     unknown. Raises ValueError for fewer than `LEAST` answers.
     """
     if len(output) < LEAST:
@@ -91,13 +105,16 @@ def match(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> T
     return torch.stack(rows).to(output.dtype)
 
 
-def _supposed(turn: Tensor | None, turned: Gazes, whole: Gazes) -> tuple[Tensor | None, Gazes]:
-    """Return the heads' yaw, None unless all are known, and the gazes supposed with it."""
-    known = turn is not None and bool(turn.isfinite().all())
-    return (turn, turned) if known else (None, whole)
+def _supposed(
+    turn: Tensor | None, turned: Gazes | None, whole: Gazes
+) -> tuple[Tensor | None, Gazes]:
+    """Return the heads' yaw, None unless all are known and count, and the gazes supposed then."""
+    if turn is None or turned is None or not bool(turn.isfinite().all()):
+        return None, whole
+    return turn, turned
 
 
-def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
+def matched(found: Predicted, turned: Gazes | None, whole: Gazes) -> Predicted:
     """Shift and scale the answers, (pitch, yaw), of each eye to the moments of known gazes.
 
     `turned` are those along the head's yaw, `whole` those of all. Also undoes that networks are
@@ -107,12 +124,12 @@ def matched(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
     return _corrected(found, lambda output, turn: match(output, turn, turned, whole))
 
 
-def estimate(output: Tensor, turn: Tensor | None, turned: Gazes, whole: Gazes) -> Tensor:
+def estimate(output: Tensor, turn: Tensor | None, turned: Gazes | None, whole: Gazes) -> Tensor:
     """Return the most probable correction `[4, 2]` for `calibrate.correct`, without a label.
 
     `output` `[K, 2]` are (pitch, yaw) of one eye, `turn` `[K]` the heads' yaw, rad, NaN where
     unknown. Its gazes are supposed to be drawn from normal distributions of the moments `turned`
-    along the heads' yaw, or `whole` where that is unknown; offset, weight of the head's
+    along the heads' yaw, or `whole` where either is unknown; offset, weight of the head's
     yaw and scale to be off as `calibrate.Beliefs` and `_SCALE` say (maximum a posteriori). The
     more answers, the closer it comes to `match`.
     """
@@ -151,7 +168,7 @@ def _most_probable(answers: Tensor, x: Tensor, aims: Tensor, noise: float) -> tu
     return scale, fixed + scale * scaled
 
 
-def estimated(found: Predicted, turned: Gazes, whole: Gazes) -> Predicted:
+def estimated(found: Predicted, turned: Gazes | None, whole: Gazes) -> Predicted:
     """Correct the answers, (pitch, yaw), of each eye as `estimate` does from all of them.
 
     Right only where the eyes' gazes come from the distribution supposed. Raises ValueError where

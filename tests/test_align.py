@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from gazegan.align import LEAST, Gazes, aligned, estimate, estimated, gazes_of, match, matched
+from gazegan.align import (
+    LEAST,
+    Gazes,
+    aligned,
+    estimate,
+    estimated,
+    gazes_of,
+    match,
+    matched,
+    supposed_of,
+)
 from gazegan.calibrate import Beliefs, by_shots, correct
 from gazegan.predict import Predicted
 
@@ -85,6 +95,32 @@ def test_heads_that_gazes_go_along_with_are_followed():
     goals = gazes_of(gaze, turn), gazes_of(gaze)
     torch.testing.assert_close(matched(found, *goals).output, gaze)
     torch.testing.assert_close(matched(replace(found, head=None), *goals).output, gaze)
+
+
+def test_heads_that_are_not_known_tell_nothing_of_how_gazes_go_along_with_them():
+    """One unknown head, taken for a gaze that does not depend on it, took away that it does."""
+    turn = torch.linspace(-0.5, 0.5, 40, dtype=torch.float64)
+    gaze = torch.stack((0.1 * (12 * turn).sin(), 0.6 * turn + 0.05 * (9 * turn).cos()), 1)
+    some = turn.clone()
+    some[3] = torch.nan
+    known = some.isfinite()
+    turned, whole = supposed_of(gaze, some)
+    for value, goal in zip(
+        vars(turned).values(), vars(gazes_of(gaze[known], turn[known])).values(), strict=True
+    ):
+        torch.testing.assert_close(value, goal)
+    torch.testing.assert_close(whole.middle, gaze.mean(0))
+    head = torch.stack((torch.zeros_like(turn), turn), 1)
+    found = Predicted(
+        0.5 * gaze + 0.1, torch.arange(40), gaze, head, torch.zeros(40, dtype=torch.int64), None
+    )
+    for unknown in (None, torch.full((40,), torch.nan), torch.full((40,), 0.2)):
+        goals = supposed_of(gaze, unknown)
+        assert goals[0] is None
+        torch.testing.assert_close(matched(found, *goals).output, gaze)
+        near = estimated(found, *goals).output
+        blind = estimated(replace(found, head=None), gazes_of(gaze), gazes_of(gaze)).output
+        torch.testing.assert_close(near, blind)
 
 
 @given(seed=st.integers(0, 2**31), count=st.integers(3, 60), scale=st.floats(0.1, 1))

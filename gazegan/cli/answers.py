@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,8 @@ def changed(
         turned, whole = supposed(align_to)
         make = partial(matched if align else estimated, turned=turned, whole=whole)
     if align or align_to:
-        name = "--align" if align else "--align-to"
-        pairs = [(_aligned(make, name, *pair), pair[1]) for pair in pairs]
+        found = _aligned(make, "--align" if align else "--align-to", found, stores)
+        pairs = list(zip(found, stores, strict=True))
     if by_face:
         pairs = [(_joined(part, store), store) for part, store in pairs]
     if direction:
@@ -77,20 +78,69 @@ def changed(
 
 
 def _aligned(
-    align: Callable[[Predicted], Predicted], option: str, part: Predicted, store: Store
-) -> Predicted:
+    align: Callable[[Predicted], Predicted],
+    option: str,
+    found: list[Predicted],
+    stores: list[Store],
+) -> list[Predicted]:
+    """Align all answers together, wherever a person's photographs are."""
+    import torch
+
     try:
-        return align(part)
+        moved = align(_together(found, stores))
     except ValueError as fault:
-        raise UserError(f"{option}, --data {store.path}: {fault}; leave {option} out") from None
+        named = ", ".join(str(store.path) for store in stores)
+        raise UserError(f"{option}, --data {named}: {fault}; leave {option} out") from None
+    outputs = torch.split(moved.output, [len(part.id) for part in found])
+    # Of answers that are stretched no spread is known.
+    return [
+        replace(part, output=output, spread=None if moved.spread is None else part.spread)
+        for part, output in zip(found, outputs, strict=True)
+    ]
 
 
-def supposed(source: str) -> tuple[Gazes, Gazes]:
-    """Return where people look by `--align-to`: moments along the heads' yaw, and of all gazes."""
-    from gazegan.align import gazes_of
+def _together(found: list[Predicted], stores: list[Store]) -> Predicted:
+    """Return the answers on all stores as those on one, people numbered by name."""
+    import torch
+
+    from gazegan.predict import Predicted
+    from gazegan.schema import UNKNOWN
+
+    names = list(dict.fromkeys(name for store in stores for name in store.manifest.subjects))
+    sides = [torch.full_like(p.id, UNKNOWN) if p.side is None else p.side for p in found]
+    unknown = all(part.head is None for part in found)
+    heads = [p.output * float("nan") if p.head is None else p.head for p in found]
+    spreads = [part.spread for part in found if part.spread is not None]
+    return Predicted(
+        output=torch.cat([part.output for part in found]),
+        id=torch.cat([part.id for part in found]),
+        gaze=None,
+        head=None if unknown else torch.cat(heads),
+        subject=torch.cat([numbered(*pair, names) for pair in zip(found, stores, strict=True)]),
+        side=torch.cat(sides),
+        spread=torch.cat(spreads) if spreads else None,
+    )
+
+
+def numbered(part: Predicted, store: Store, names: list[str]) -> Tensor:
+    """Number the subjects of one store by `names`, which cover all stores; -1 where unknown."""
+    import torch
+
+    if part.subject is None:
+        return torch.full_like(part.id, -1)
+    numbers = [names.index(name) for name in store.manifest.subjects]
+    return torch.tensor([numbers[i] if i >= 0 else -1 for i in part.subject.tolist()])
+
+
+def supposed(source: str) -> tuple[Gazes | None, Gazes]:
+    """Return where people look by `--align-to`: moments along the heads' yaw, and of all gazes.
+
+    The first are None where it is not known how gazes go along with heads.
+    """
+    from gazegan.align import supposed_of
 
     gaze, turn = _of_store(Path(source)) if Path(source).is_dir() else _of_recipe(source)
-    return gazes_of(gaze, turn), gazes_of(gaze)
+    return supposed_of(gaze, turn)
 
 
 def _of_store(path: Path) -> tuple[Tensor, Tensor | None]:

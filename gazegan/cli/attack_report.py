@@ -84,7 +84,7 @@ def save(
         values[f"clean{which}_deg"],
         {KINDS[kind]: [row[f"{kind}{which}_deg"] for row in values["epsilons"]] for kind in kinds},
         constant,
-        f"Gaze error of {len(batch)} eyes under attack" if constant else _aim(how, len(batch)),
+        _aim(how, len(batch)) if how.toward else f"Gaze error of {len(batch)} eyes under attack",
         SIZES[how.norm],
         "mean angle to the target (degrees)" if how.toward else "mean error (degrees)",
         unit=1,

@@ -153,7 +153,7 @@ def _told(left_out: list[dict[str, Any]], most: int) -> str:
     return f"left out {many} with too few samples for --shots {most}: {which}"
 
 
-def _unlabelled(goals: tuple[Gazes, Gazes]) -> Learn:
+def _unlabelled(goals: tuple[Gazes | None, Gazes]) -> Learn:
     from gazegan.align import estimate
 
     def learn(output: Tensor, gaze: Tensor, head: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import gaze, options
-from gazegan.cli.answers import answers, changed
+from gazegan.cli.answers import answers, changed, numbered
 from gazegan.cli.uncertainty import save_diagram, score_spread, spread_text
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _score(target: str, found: list[Predicted], stores: list[Store], weights: Pa
             torch.cat([part.output for part in found]),
             torch.cat([part.gaze for part in found if part.gaze is not None]),
             torch.cat([_heads(part) for part in found]),
-            torch.cat([_subjects(*pair, names) for pair in zip(found, stores, strict=True)]),
+            torch.cat([numbered(*pair, names) for pair in zip(found, stores, strict=True)]),
             names,
         )
     except ValueError as fault:
@@ -126,16 +126,6 @@ def _score(target: str, found: list[Predicted], stores: list[Store], weights: Pa
 
 def _heads(part: Predicted) -> Any:
     return part.output * float("nan") if part.head is None else part.head
-
-
-def _subjects(part: Predicted, store: Store, names: list[str]) -> Any:
-    """Number the subjects of one store by `names`, which cover all stores; -1 where unknown."""
-    import torch
-
-    if part.subject is None:
-        return torch.full_like(part.id, -1)
-    numbers = [names.index(name) for name in store.manifest.subjects]
-    return torch.tensor([numbers[i] if i >= 0 else -1 for i in part.subject.tolist()])
 
 
 def _distances(report: Report, found: list[Predicted]) -> dict[str, float]:
@@ -181,6 +171,8 @@ def _save(
     curve = error_curve({"network": report.errors.degrees}, report.constant.degrees, title)
     write_atomic(out / "predictions.csv", predictions_csv(report.target, found, stores))
     write_atomic(out / "curve.png", curve)
+    # What a network that answered otherwise has left
+    (out / "scatter.png").unlink(missing_ok=True)
     if report.target == "angles":
         predicted = torch.rad2deg(torch.cat([part.output for part in found]))
         true = torch.rad2deg(torch.cat([p.gaze for p in found if p.gaze is not None]))

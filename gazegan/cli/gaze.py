@@ -134,8 +134,13 @@ def constant_deg(true: Tensor, target: str) -> float:
 
 
 def need_labels(stores: Sequence[Store]) -> None:
-    """Raise UserError naming the first store without gaze labels."""
+    """Raise UserError naming the first store without gaze labels, or with a network's answers."""
     for store in stores:
+        if "labels" in store.manifest.notes:
+            raise UserError(
+                f"--data {store.path}: its labels are the answers of a network (`gazegan predict`),"
+                " not where eyes look; name the store that these eyes are from, if it is labelled"
+            )
         if "gaze" not in store.fields:
             raise UserError(
                 f"--data {store.path}: these eyes have no gaze labels;"

@@ -113,15 +113,14 @@ def _is_store(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def _walk(path: Path, depth: int) -> Iterator[Path]:
-    if _is_run(path) or _is_store(path):
+def _walk(path: Path, depth: int, of_a_run: bool = False) -> Iterator[Path]:
+    run, store = _is_run(path), _is_store(path)
+    # Runs and stores inside a run, as of self-training, are parts of it; results are not.
+    if _results(path) or ((run or store) and not of_a_run):
         yield path
-        return
-    if _results(path):
-        yield path
-    if depth:
+    if depth and not store:
         for below in sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] != "."):
-            yield from _walk(below, depth - 1)
+            yield from _walk(below, depth - 1, of_a_run or run)
 
 
 def _results(folder: Path) -> list[Path]:

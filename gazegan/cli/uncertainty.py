@@ -46,11 +46,12 @@ def score_spread(found: Sequence[Predicted]) -> Uncertainty | None:
 
 
 def save_diagram(out: Path, found: Uncertainty | None) -> None:
-    """Write the reliability diagram, if there is anything to draw."""
+    """Write the reliability diagram, if there is anything to draw; else none is left there."""
     from gazegan.data.files import write_atomic
     from gazegan.plots import reliability_diagram
     from gazegan.uncertainty import NOMINAL
 
+    (out / "calibration.png").unlink(missing_ok=True)
     if found is not None:
         inside = {name: axis.coverage for name, axis in found.axes.items()}
         write_atomic(out / "calibration.png", reliability_diagram(NOMINAL, inside))

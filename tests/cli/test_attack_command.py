@@ -94,6 +94,18 @@ def test_other_norms_have_sizes_of_their_own(places, gazegan, tmp_path, norm):
     assert values["epsilons"][-1]["pgd_deg"] > values["clean_deg"]
 
 
+def test_eyes_that_a_constant_tells_exactly_are_attacked(places, gazegan, tmp_path):
+    """Of one eye the constant predictor is the truth."""
+    words = ("attack", "--weights", places / "direction.safetensors", "--data", places / "labelled")
+    constants = []
+    for seed in range(4):
+        out = tmp_path / str(seed)
+        quick = ("--count", 1, "--steps", 1, "--epsilon", 1, "--seed", seed, "--out", out)
+        constants.append(json.loads(gazegan(*words, *quick, "--json").stdout)["constant_deg"])
+        assert (out / "curve.png").exists()
+    assert 0 in constants
+
+
 def test_an_l2_size_is_the_root_mean_square(places, gazegan, tmp_path):
     """Moving every pixel by 4/255 and a change of that root mean square are of one length."""
     from gazegan.cli import attack_methods as methods

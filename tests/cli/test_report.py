@@ -192,6 +192,10 @@ def test_folders_are_found_below_but_not_in_hidden_ones(tmp_path):
         (tmp_path / name / "explain.json").write_text("{}")
     found = sections.find(tmp_path)
     assert found == [tmp_path / "a", tmp_path / "b" / "c"]
+    (tmp_path / "b" / "first").mkdir()
+    for run in ("b", "b/first"):
+        (tmp_path / run / "config.json").write_text("{}")
+    assert sections.find(tmp_path) == [tmp_path / "a", tmp_path / "b", tmp_path / "b" / "c"]
 
 
 def test_results_of_any_shape_become_tables():

@@ -72,6 +72,20 @@ def test_evaluate_writes_spreads_and_their_calibration(unsure, gazegan, tmp_path
         assert picture.size[0] > 400
 
 
+def test_pictures_of_a_network_that_was_replaced_are_gone(unsure, places, gazegan, tmp_path):
+    weights, out = tmp_path / "run.safetensors", tmp_path / "out"
+    words = ("evaluate", "--weights", weights, "--data", places / "labelled", "--out", out)
+    pictures = {"curve.png"}
+    for network, more in (
+        (unsure[0] / "weights.safetensors", {"scatter.png", "calibration.png"}),
+        (places / "angles.safetensors", {"scatter.png"}),
+        (places / "direction.safetensors", set()),
+    ):
+        weights.write_bytes(network.read_bytes())
+        gazegan(*words)
+        assert {path.name for path in out.glob("*.png")} == pictures | more
+
+
 def test_mirrored_variances_are_averaged(unsure, gazegan):
     run, store = unsure
     start = ("evaluate", "--weights", run, "--data", store, "--mirror-average")
