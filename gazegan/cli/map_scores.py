@@ -1,4 +1,8 @@
-"""How good the maps of `gazegan explain` are: on masks, under removal, by randomised weights."""
+"""How good the maps of `gazegan explain` are: on masks, under removal, by randomised weights.
+
+Of networks that look at the middle of the image alone, only its pixels are scored: the others,
+whose attribution is 0 whatever was learnt, would make chance look bad and all maps alike.
+"""
 
 from __future__ import annotations
 
@@ -31,30 +35,42 @@ def results(
     from gazegan import rng
     from gazegan.explain import strength
 
-    first, batch = next(iter(found)), work.batch
+    first, regions = next(iter(found)), _regions(work.batch, network.config.view)
     plain = mapped(work, network, "gradient_x_input", lambda _: None)
     assert plain.gradient is not None
-    alone = replace(plain, map=plain.gradient)
+    alone = _seen(replace(plain, map=plain.gradient), network)
     scores = {}
     for name, attribution in found.items():
         weight = strength(attribution.map)
         scores[name] = {
-            **_on_masks(attribution, batch),
+            **_on_masks(_seen(attribution, network), regions),
             **_areas(_removed(work, network, weight)),
             "completeness": _completeness(work, network, name, attribution),
         }
-        advance(len(batch))
+        advance(len(work.batch))
         scores[name]["randomised"] = _randomised(work, network, name)
-        advance(len(batch))
-    drawn = torch.rand(batch.image[:, 0].shape, generator=rng.stream(work.seed, "explain", "order"))
-    chance = {**_chances(batch), **_areas(_removed(work, network, drawn))}
-    shares = (scores[first]["shares"], _on_masks(alone, batch)["shares"], chance["shares"])
+        advance(len(work.batch))
+    shape, drawn = work.batch.image[:, 0].shape, rng.stream(work.seed, "explain", "order")
+    order = torch.rand(shape, generator=drawn)
+    chance = {**_chances(regions), **_areas(_removed(work, network, order))}
+    shares = (scores[first]["shares"], _on_masks(alone, regions)["shares"], chance["shares"])
     return {**_apart(shares), "methods": scores, "chance": chance}
 
 
-def _regions(batch: EyeBatch) -> dict[str, Tensor]:
-    """Coverage `[B, H, W]` of every mask, of iris and pupil, and of the lids where known."""
+def _seen(attribution: Attribution, network: Regressor) -> Attribution:
+    """Return the part of maps that the network looks at."""
+    from gazegan.nets.layers import middle
+
+    return replace(attribution, map=middle(attribution.map, network.config.view))
+
+
+def _regions(batch: EyeBatch, view: float) -> dict[str, Tensor]:
+    """Coverage `[B, h, w]` of every mask, of iris and pupil, and of the lids where known.
+
+    Of the middle `view` of the images' sides.
+    """
     from gazegan.explain import lid_band
+    from gazegan.nets.layers import middle
     from gazegan.schema import MASKS
 
     if batch.masks is None:
@@ -63,7 +79,7 @@ def _regions(batch: EyeBatch) -> dict[str, Tensor]:
     by_name["iris_and_pupil"] = _sum_of(by_name, _IRIS)
     if batch.landmarks is not None:
         by_name["lids"] = lid_band(batch.landmarks, batch.size)
-    return by_name
+    return {name: middle(cover, view) for name, cover in by_name.items()}
 
 
 def _sum_of(masks: dict[str, Tensor], names: tuple[str, ...]) -> Tensor:
@@ -73,13 +89,12 @@ def _sum_of(masks: dict[str, Tensor], names: tuple[str, ...]) -> Tensor:
     return torch.stack([masks[name] for name in names]).sum(0)
 
 
-def _on_masks(attribution: Attribution, batch: EyeBatch) -> dict[str, Any]:
+def _on_masks(attribution: Attribution, regions: dict[str, Tensor]) -> dict[str, Any]:
     """Return mean shares of attribution by region and how often the strongest pixel is there."""
     import torch
 
     from gazegan.explain import mask_shares, pointing_game
 
-    regions = _regions(batch)
     if not regions:
         return {"shares": None, "pointing": None}
     shares = mask_shares(attribution, torch.stack(list(regions.values()), 1)).attribution
@@ -99,9 +114,8 @@ def _means(names: dict[str, Tensor], values: Tensor) -> dict[str, float] | None:
     return dict(zip(names, known.mean(0).tolist(), strict=True)) if len(known) else None
 
 
-def _chances(batch: EyeBatch) -> dict[str, Any]:
+def _chances(regions: dict[str, Tensor]) -> dict[str, Any]:
     """Return what attribution spread evenly, and a pixel chosen at random, would have."""
-    regions = _regions(batch)
     if not regions:
         return {"shares": None, "pointing": None}
     area = {name: float(cover.double().mean()) for name, cover in regions.items()}
@@ -128,16 +142,17 @@ def _apart(shares: tuple[dict[str, float] | None, ...]) -> dict[str, Any]:
 
 
 def _removed(work: Work, network: Regressor, weight: Tensor) -> Removal:
-    """Take pixels away and put them back in the order of `weight` `[N, H, W]`."""
+    """Take pixels that are seen away and put them back in the order of `weight` `[N, H, W]`."""
     import torch
 
     from gazegan.explain import Removal, faded, removal
+    from gazegan.nets.layers import middle
 
-    parts = []
+    order, view, parts = torch.full_like(weight, -torch.inf), network.config.view, []
+    middle(order, view)[:] = middle(weight, view)
     for rows, chunk in work.chunks():
-        fn, order = gaze.of_heads(network, chunk), weight[rows].to(work.device)
-        image = chunk.image
-        parts.append(removal(fn, image, faded(image), order, work.pick, period=work.period))
+        fn, image, some = gaze.of_heads(network, chunk), chunk.image, order[rows].to(work.device)
+        parts.append(removal(fn, image, faded(image), some, work.pick, period=work.period))
     deletion, insertion = (
         torch.cat([getattr(part, kind) for part in parts]).cpu()
         for kind in ("deletion", "insertion")
@@ -186,10 +201,12 @@ def _randomised(work: Work, network: Regressor, method: str) -> list[dict[str, f
     from gazegan.explain import cascade, rank_correlation
 
     few = replace(work, batch=work.batch[:_RANDOMISED])
-    own = mapped(few, network, method, lambda _: None).map
+    own = _seen(mapped(few, network, method, lambda _: None), network)
     told: list[dict[str, float | None]] = []
     for share, other in cascade(network, rng.stream(work.seed, "explain", "randomised")):
-        alike = rank_correlation(own, mapped(few, other, method, lambda _: None).map)
+        alike = rank_correlation(
+            own.map, _seen(mapped(few, other, method, lambda _: None), network).map
+        )
         known = alike[alike.isfinite()]
         told.append({"layers": share, "correlation": float(known.mean()) if len(known) else None})
     return told

@@ -117,10 +117,11 @@ def removal(
     """Take pixels of `image` away in the order of `weight` `[B, H, W]`, and put them back.
 
     `image` and `baseline`, whose pixels stand where those of the image are away, are
-    `[B, C, H, W]`. Of equal weights the upper left goes first. Source: Petsiuk et al., RISE, BMVC
-    2018, section 4, with the distance of the output in the place of a class's probability.
+    `[B, C, H, W]`. Of equal weights the upper left goes first; those of weight -inf, as many in
+    each image, are never moved and do not count. Source: Petsiuk et al., RISE, BMVC 2018,
+    section 4, with the distance of the output in the place of a class's probability.
     """
-    pixels = weight[0].numel()
+    pixels = int((weight[0] != -torch.inf).sum())
     order = weight.flatten(1).argsort(dim=1, descending=True, stable=True)
     rank = order.argsort(dim=1).view_as(weight)[:, None]
     share = torch.linspace(0, 1, steps + 1, dtype=torch.float64)

@@ -13,11 +13,13 @@ from PIL import Image
 from gazegan import explain, rng
 from gazegan.cli import main
 from gazegan.cli.maps import predicted
-from gazegan.data.store import open_store
+from gazegan.data.store import open_store, write_store
+from gazegan.nets.layers import middle
+from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.render import inverse
 from gazegan.render.prior import load_recipe, sample
 from gazegan.render.scene import render_indices
-from gazegan.train.checkpoint import load_weights
+from gazegan.train.checkpoint import load_weights, save_weights
 
 PICKS = {
     "pitch": explain.pitch_deg,
@@ -163,6 +165,51 @@ def test_scores_that_need_no_masks_are_told_of_photographs_too(places, gazegan, 
     assert values["masks"] is None and score["shares"] is None and score["pointing"] is None
     # Directions repeat after a turn: no distance is more than half of one.
     assert 0 < score["deletion_deg"] < 180 and score["completeness"]["change_deg"] < 180
+
+
+def explained(gazegan, network, store, out):
+    """What is told of all eyes of a store."""
+    height, width = open_store(store).size
+    config, data = network.config.model_dump(mode="json"), {"height": height, "width": width}
+    info = {"config": {"network": config}, "data": {"channels": 1, **data}, "step": 1}
+    weights = out.with_suffix(".safetensors")
+    save_weights(weights, network, "gaze", info)
+    done = gazegan(
+        "explain", "--weights", weights, "--data", store, "--out", out, "--count", 99, "--json"
+    )
+    return json.loads(done.stdout)
+
+
+def test_what_a_network_does_not_see_is_not_scored(places, gazegan, tmp_path):
+    """One that looks at the middle is scored as the same network is on eyes that were cut out."""
+    store = open_store(places / "labelled")
+    whole = store.read(range(20))
+    cut = replace(whole, image=middle(whole.image, 0.5), masks=middle(whole.masks, 0.5))
+    plan = store.manifest.model_copy(update=dict(zip(("height", "width"), cut.size, strict=True)))
+    write_store(tmp_path / "cut", plan, lambda indices: cut[list(indices)])
+    stores = {0.5: places / "labelled", 1.0: tmp_path / "cut"}
+    told, config = {}, RegressorConfig(widths=(4, 4, 8, 8, 8), hidden=8)
+    torch.manual_seed(0)
+    weights = Regressor(config, 1).state_dict()
+    for view, path in stores.items():
+        network = Regressor(config.model_copy(update={"view": view}), 1).eval()
+        network.load_state_dict(weights)
+        told[view] = explained(gazegan, network, path, tmp_path / str(view))
+    seen, oracle = told.values()
+    for kind in ("attribution", "gradient", "area", "iris_and_pupil"):
+        assert seen[kind] == pytest.approx(oracle[kind], abs=1e-6)
+    by_method = [one["methods"]["gradient_x_input"] for one in (seen, oracle)]
+    assert by_method[0]["pointing"] == pytest.approx(by_method[1]["pointing"])
+    assert seen["chance"]["pointing"] == pytest.approx(oracle["chance"]["pointing"])
+    alike = [[stage["correlation"] for stage in one["randomised"]] for one in by_method]
+    assert alike[0] == pytest.approx(alike[1], abs=1e-4)
+    drawn = torch.rand(20, *whole.size, generator=rng.stream(0, "explain", "order"))
+    # What stands in for pixels that are away is that of the image with its rim.
+    parts = (middle(part, 0.5) for part in (whole.image, explain.faded(whole.image), drawn))
+    removed = explain.removal(network, *parts)
+    for name in ("deletion", "insertion"):
+        expected = float(explain.area_under(getattr(removed, name)).mean())
+        assert seen["chance"][f"{name}_deg"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_masks_can_be_predicted_and_are_marked(places, gazegan, tmp_path, monkeypatch):

@@ -99,6 +99,13 @@ def test_the_true_order_of_a_positive_model_beats_every_other(seed):
     assert (good.insertion <= bad.insertion + 1e-4).all()
 
 
+def test_pixels_of_no_weight_are_not_moved():
+    image, weight = torch.ones(1, 1, 1, 4), torch.tensor([[[8.0, 4.0, 2.0, 1.0]]])
+    order = torch.tensor([[[-torch.inf, 1.0, 2.0, -torch.inf]]])
+    found = explain.removal(linear(weight), image, 0 * image, order, first, steps=2)
+    assert found.deletion.tolist() == [[0, 2, 6]] and found.insertion.tolist() == [[15, 13, 9]]
+
+
 def test_removal_of_directions_goes_the_shorter_way():
     image = torch.full((1, 1, 2, 2), 2.5)
 
