@@ -105,7 +105,7 @@ def network(
         size = size or trained
     size = size or _SIZE
     if name in REGRESSORS:
-        _check_size(name, size)
+        _check_size(name, size, _view(found))
     _show(name, found, count, size, wanted, draw, text, as_json)
 
 
@@ -188,11 +188,18 @@ def _load(run: Path) -> tuple[nn.Module, int, tuple[int, int]]:
     return found, data["channels"], (data["height"], data["width"])
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
+def _view(network: nn.Module) -> float:
+    """Return the share of an image's sides, about its middle, that a network looks at."""
+    return float(getattr(getattr(network, "config", None), "view", 1))
+
+
+def _check_size(name: str, size: tuple[int, int], view: float) -> None:
     from gazegan.nets.regressor import LEAST_SIDE
 
-    if min(size) < (least := LEAST_SIDE[name]):
-        raise UserError(f"--size {size[0]}x{size[1]}: {name} needs sides of at least {least}")
+    seen = show.size_of(show.middle_of(size, view))
+    if min(seen) < (least := LEAST_SIDE[name]):
+        cut = f", of which view leaves {seen[0]}x{seen[1]}" if view < 1 else ""
+        raise UserError(f"--size {size[0]}x{size[1]}{cut}: {name} needs sides of at least {least}")
 
 
 def _show(
@@ -212,20 +219,21 @@ def _show(
     weight = next(network.parameters(), torch.empty(0))
     image = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0))
     trunk = getattr(network, "trunk", None) if name != "critic" else None
+    view = _view(network)
     found = inspect_network(network, image.to(weight.device), trunk)
     colour = {1: "grey", 3: "colour"}.get(channels, f"of {channels} channels")
     values = {"network": name, "size": size, "channels": channels, **show.values_of(found)}
     said = [
         show.text_of(found, f"{name}, {size[0]}x{size[1]} {colour}"),
-        *show.notes_on(found, trunk is not None),
+        *show.notes_on(found, trunk is not None, size, view),
     ]
     if wanted is not None:
         maps = getattr(network, "trunk", network)
-        ranges = show.ranges_of(maps, channels, size, wanted)
+        ranges = show.ranges_of(maps, channels, size, wanted, view)
         values["wanted"], line = show.wanted_of(wanted, ranges)
         said.append(line)
     if draw is not None or text:
-        said += show.drawing_of(found, name, channels == 3, size, draw, text)
+        said += show.drawing_of(found, name, channels == 3, size, view, draw, text)
         values["drawing"] = None if draw is None else str(draw)
     options.say(as_json, values, "\n".join(said))
 

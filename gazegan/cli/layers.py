@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 _BOXES, _COLUMNS = 5, 72
 _RECIPE = "webcam"
 
+Size = tuple[int, int]
 Box = tuple[int, int, int, int]
 
 
@@ -75,9 +79,30 @@ def _field_words(layer: Layer) -> tuple[str, str]:
     return _by(layer.seen.size), str(down) if down == across else _by((down, across))
 
 
-def notes_on(found: Inspection, prepared: bool) -> list[str]:
-    """Say what the table leaves out; `prepared` images have their histogram changed first."""
+def middle_of(size: Size, view: float) -> Box:
+    """Return the box of an image of `size` that a network looks at."""
+    from gazegan.nets.layers import rim
+
+    top, left = (rim(side, view) for side in size)
+    return top, left, size[0] - top, size[1] - left
+
+
+def size_of(box: Box) -> Size:
+    """Return (height, width) of a box."""
+    return box[2] - box[0], box[3] - box[1]
+
+
+def notes_on(found: Inspection, prepared: bool, size: Size, view: float) -> list[str]:
+    """Say what the table leaves out; `prepared` images have their histogram changed first.
+
+    Of images of `size` the network looks at the middle `view` of both sides.
+    """
     notes = []
+    if view < 1:
+        notes.append(
+            f"The network looks at the middle {_by(size_of(middle_of(size, view)))} of the image"
+            f" alone (view {view:g}): maps and fields are of that; the rest it never sees."
+        )
     if prepared:
         notes.append(
             "Fields are counted from the prepared image, each pixel of which depends on the whole"
@@ -92,15 +117,36 @@ def notes_on(found: Inspection, prepared: bool) -> list[str]:
 
 
 def ranges_of(
-    network: nn.Module, channels: int, size: tuple[int, int], wanted: tuple[int, int]
+    network: nn.Module, channels: int, size: Size, wanted: Size, view: float
 ) -> tuple[Range, Range]:
-    """Return which heights and widths give the wanted ones; raises UserError where none does."""
+    """Return which heights and widths of images give the wanted ones.
+
+    `network` gets the middle `view` of their sides. Raises UserError where none does.
+    """
     from gazegan.inspect.sizes import input_ranges
 
+    seen = size_of(middle_of(size, view))
     try:
-        return input_ranges(network, channels, size, wanted)
+        rows, columns = input_ranges(network, channels, seen, wanted)
     except ValueError as fault:
         raise UserError(f"--wanted {_by(wanted)}: {fault}; ask for less") from None
+    return _uncut(rows, view), _uncut(columns, view)
+
+
+def _uncut(found: Range, view: float) -> Range:
+    """Return the sides of images whose middle is in a range, the most that follow each other.
+
+    Rims are whole pixels, so that a larger image can have a smaller middle.
+    """
+    from gazegan.nets.layers import rim
+
+    if found.empty:
+        return found
+    sides = range(found.low, ceil((found.high + 2) / view))
+    fits = [n for n in sides if found.low <= n - 2 * rim(n, view) <= found.high]
+    runs = groupby(enumerate(fits), lambda pair: pair[1] - pair[0])
+    longest = max(([n for _, n in run] for _, run in runs), key=len)
+    return replace(found, low=longest[0], high=longest[-1])
 
 
 def wanted_of(wanted: tuple[int, int], ranges: Sequence[Range]) -> tuple[dict[str, Any], str]:
@@ -121,19 +167,21 @@ def drawing_of(
     found: Inspection,
     name: str,
     colour: bool,
-    size: tuple[int, int],
+    size: Size,
+    view: float,
     draw: Path | None,
     in_text: bool,
 ) -> list[str]:
-    """Draw receptive fields on a rendered eye: as PNG into `draw`, the last that ends within
-    it as text.
+    """Draw receptive fields on a rendered eye, of which the network looks at the middle `view`.
 
-    Raises UserError where no layer has any.
+    As PNG into `draw`, the last that ends within the eye as text. Raises UserError where no layer
+    has any.
     """
     from gazegan.data.files import write_atomic
     from gazegan.plots import receptive_fields, text_image
 
-    boxes = _boxes(found.layers)
+    middle = middle_of(size, view)
+    boxes = _boxes(found.layers, middle)
     if not boxes:
         raise UserError("--draw, --text: no layer has a receptive field of a size of its own")
     eye, said = _eye(size, colour), []
@@ -141,8 +189,9 @@ def drawing_of(
         shown = _shown(boxes, size)
         said += ["", text_image(eye, boxes[shown]), f"What the middle of a map sees: {shown}."]
     if draw is not None:
-        title = f"{name}: what the middle of a map sees (grey: padding)"
-        write_atomic(draw, receptive_fields(eye, boxes, title))
+        ends = None if view == 1 else middle
+        title = f"{name}: what the middle of a map sees{'' if ends else ' (grey: padding)'}"
+        write_atomic(draw, receptive_fields(eye, boxes, title, ends))
         said.append(f"{draw}: {len(boxes)} receptive fields on an eye of {_by(size)}")
     return said
 
@@ -168,8 +217,11 @@ def draw_schedule(path: Path, epochs: Sequence[float], rates: Sequence[float]) -
     write_atomic(path, schedule_curve(epochs, rates))
 
 
-def _boxes(layers: Sequence[Layer]) -> dict[str, Box]:
-    """Choose up to five layers whose fields grow, the last one among them; name -> its box."""
+def _boxes(layers: Sequence[Layer], middle: Box) -> dict[str, Box]:
+    """Choose up to five layers whose fields grow, the last one among them; name -> its box.
+
+    Fields are counted from the corner of the image's `middle` that is seen, boxes from the image's.
+    """
     from gazegan.inspect.fields import Field
 
     largest, grown = (0, 0), []
@@ -181,11 +233,15 @@ def _boxes(layers: Sequence[Layer]) -> dict[str, Box]:
     count = min(_BOXES, len(grown))
     chosen = [grown[(k + 1) * len(grown) // count - 1] for k in range(count)]
     return {
-        f"{layer.name or layer.kind}, {_by(layer.seen.size)} px": box
+        f"{layer.name or layer.kind}, {_by(layer.seen.size)} px": _moved(box, middle[:2])
         for layer in chosen
         if isinstance(layer.seen, Field)
         and (box := layer.seen.box(layer.shape[-2] // 2, layer.shape[-1] // 2))
     }
+
+
+def _moved(box: Box, by: Size) -> Box:
+    return box[0] + by[0], box[1] + by[1], box[2] + by[0], box[3] + by[1]
 
 
 def _shown(boxes: Mapping[str, Box], size: tuple[int, int]) -> str:

@@ -117,9 +117,14 @@ def standardise(image: Tensor, epsilon: float) -> Tensor:
     return centred / (variance + epsilon**2).sqrt()
 
 
+def rim(side: int, share: float) -> int:
+    """Return how many px `middle` cuts off either end of a side."""
+    return round((1 - share) / 2 * side)
+
+
 def middle(image: Tensor, share: float) -> Tensor:
     """Cut off the rim of images `[..., H, W]`: `share` of both sides is left, to two pixels."""
-    top, left = (round((1 - share) / 2 * side) for side in image.shape[-2:])
+    top, left = (rim(side, share) for side in image.shape[-2:])
     return image[..., top : image.shape[-2] - top, left : image.shape[-1] - left]
 
 

@@ -165,17 +165,22 @@ def schedule_curve(
 
 
 def receptive_fields(
-    image: ArrayLike, boxes: Mapping[str, tuple[int, int, int, int]], title: str
+    image: ArrayLike,
+    boxes: Mapping[str, tuple[int, int, int, int]],
+    title: str,
+    seen: tuple[int, int, int, int] | None = None,
 ) -> bytes:
     """Draw (top, left, bottom, right) px boxes on an image `[C, H, W]` in 0..1, as PNG.
 
-    Boxes may reach beyond the image; what they see there is padding.
+    Boxes may reach beyond the image, or the part of it that is `seen`; what they see there is
+    padding.
     """
     values = np.clip(floats(image), 0, 1)
     pixels = np.repeat(values, 4 - len(values), 0)[:3].transpose(1, 2, 0)
     height, width = pixels.shape[:2]
     edges = np.array([(0, 0, height, width), *boxes.values()])
     low, high = edges[:, :2].min(0), edges[:, 2:].max(0)
+    drawn = boxes if seen is None else {**boxes, "what lies beyond is padding": seen}
     # Room for the name of the rows, which the layout forgets where images are broad.
     room = ConstrainedLayoutEngine(w_pad=0.2, compress=True)
     figure = Figure(figsize=(8.6, 5.0), dpi=110, layout=room)
@@ -185,7 +190,7 @@ def receptive_fields(
     axes.set_facecolor(GRID)
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
     for (name, (top, left, bottom, right)), style in zip(
-        boxes.items(), styles(len(boxes)), strict=False
+        drawn.items(), styles(len(boxes)), strict=False
     ):
         across, down = (left, right, right, left, left), (top, top, bottom, bottom, top)
         axes.plot(across, down, label=name, **style)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from gazegan import plots
+from gazegan.nets.layers import middle, standardise
 from gazegan.nets.regressor import Regressor, RegressorConfig
 from gazegan.train.checkpoint import save_weights
 
@@ -108,11 +110,49 @@ def test_planned_learning_rates(gazegan, tmp_path):
     assert done.stdout.count("*") == 72 and (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("view", [0.5, 0.73, 0.1])
+def test_a_network_that_looks_at_the_middle_is_asked_for_whole_images(gazegan, view):
+    words = ("inspect", "small", "--set", f"view={view}", "--wanted", "5x8")
+    wanted = values_of(gazegan(*words, "--json"))["wanted"]
+    trunk = Regressor(RegressorConfig(widths=(1, 1, 1, 1, 1), view=view), 1).eval().trunk
+
+    def maps(side):
+        return trunk(middle(torch.zeros(1, 1, side, side), view)).shape[-1]
+
+    for name, side in (("heights", 5), ("widths", 8)):
+        low, high = wanted[name]
+        assert {maps(one) for one in range(low, high + 1)} == {side}
+        assert maps(low - 1) != side != maps(high + 1)
+    rows, columns = middle(torch.zeros(36, 60), view).shape
+    assert f"looks at the middle {rows}x{columns} of the image alone" in gazegan(*words).stdout
+
+
+def test_fields_of_the_middle_are_drawn_about_it(gazegan, tmp_path, monkeypatch):
+    drawn = {}
+    keep = lambda image, boxes, title, seen: drawn.update(boxes, seen=seen) or b""  # noqa: E731
+    monkeypatch.setattr(plots, "receptive_fields", keep)
+    gazegan("inspect", "small", "--set", "view=0.5", "--draw", tmp_path / "fields.png")
+    *boxes, seen = drawn.values()
+    assert seen == (9, 15, 27, 45)
+    network = Regressor(RegressorConfig(view=0.5, knots=0), 1).eval()
+    image = torch.rand(1, 1, 36, 60, generator=torch.Generator().manual_seed(0))
+    even = standardise(middle(image, 0.5), 0.02).requires_grad_()
+    maps = network.trunk(even)
+    maps[0, :, maps.shape[2] // 2, maps.shape[3] // 2].sum().backward()
+    rows, columns = (even.grad[0, 0].any(1 - k).nonzero() for k in (0, 1))
+    # The last box, cut off where the middle ends, is what gradients reach.
+    inside = [max(boxes[-1][k], seen[k]) for k in (0, 1)]
+    inside += [min(boxes[-1][k], seen[k]) for k in (2, 3)]
+    reached = (int(rows[0]) + 9, int(columns[0]) + 15, int(rows[-1]) + 10, int(columns[-1]) + 16)
+    assert tuple(inside) == reached
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("nothing",), "neither a network (small, lenet"),
         (("lenet", "--size", "12x40"), "--size 12x40: lenet needs sides of at least 16"),
+        (("lenet", "--set", "view=0.3"), "of which view leaves 10x18: lenet needs sides of at"),
         (("resnet", "--set", "block=2"), "unknown key 'block'; did you mean 'blocks'?"),
         (("small", "--set", "norm=free"), "norm 'free' is of kind 'resnet' alone"),
         (("resnet", "--wanted", "8000x2"), "--wanted 8000x2: not even 8192 px give 8000"),
