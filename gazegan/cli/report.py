@@ -30,7 +30,7 @@ def report(paths: tuple[Path, ...], out: Path, title: str, as_json: bool) -> Non
     gazegan report . --out everything.html --title "Webcam, second try"
     gazegan report results --out results.html --json
     """
-    from gazegan.cli import pages, sections
+    from gazegan.cli import glance, pages, sections
     from gazegan.data.files import write_atomic
 
     if out.is_dir():
@@ -42,9 +42,8 @@ def report(paths: tuple[Path, ...], out: Path, title: str, as_json: bool) -> Non
             found.append(sections.read(folder))
             advance(1)
     found.sort(key=lambda section: section.rank)
-    scores = [section.score for section in found if section.score]
-    widest = max([1e-9, *(score.mean_deg for score in scores)])
-    html = pages.page("report.html", title=title, sections=found, scores=scores, widest=widest)
+    glances = glance.glances([section.score for section in found if section.score])
+    html = pages.page("report.html", title=title, sections=found, glances=glances)
     write_atomic(out, html.encode(errors="replace"))
     values = {
         "report": str(out),

@@ -10,6 +10,7 @@ from statistics import fmean, median
 from typing import Any
 
 from gazegan.cli import gaze
+from gazegan.cli.glance import Score, score_of
 from gazegan.cli.tables import Table, tables, words
 from gazegan.errors import DataError, UserError
 
@@ -55,18 +56,6 @@ class Picture:
 
     source: str
     about: str
-
-
-@dataclass(frozen=True)
-class Score:
-    """Errors of one evaluation, degrees, beside those of the constant predictor."""
-
-    folder: str
-    network: str
-    count: int
-    mean_deg: float
-    median_deg: float
-    constant_deg: float
 
 
 @dataclass(frozen=True)
@@ -162,7 +151,7 @@ def _told(folder: Path, path: Path, values: dict[str, Any]) -> Section:
         tuple(tables(values)),
         tuple(pictures),
         json.dumps(settings, indent=1),
-        _score(folder, values, settings) if path.stem == "evaluation" else None,
+        score_of(folder, values, settings) if path.stem == "evaluation" else None,
     )
 
 
@@ -175,11 +164,6 @@ def _averaged(apart: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, float)
     }
     return {"images": apart["images"], "splits": len(splits), **means}
-
-
-def _score(folder: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> Score:
-    degrees = (float(values[key]) for key in ("mean_deg", "median_deg", "constant_deg"))
-    return Score(str(folder), str(settings.get("weights", "")), int(values["count"]), *degrees)
 
 
 def _run(folder: Path) -> Section:

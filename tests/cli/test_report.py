@@ -1,6 +1,7 @@
 """The report of runs, stores and results: one page, true to their files, that asks for nothing."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -114,6 +115,32 @@ def test_many_records_are_rows_rather_than_columns():
     assert table.rows[3] == ("lid 3", "3.00", "2.00") and table.more == 6
 
 
+def test_errors_of_gaze_and_of_directions_stand_apart(places, tmp_path):
+    """They are on different scales, and options change what is scored."""
+    runs = {
+        "angles": [], "mirrored": ["--mirror-average"], "turned": ["--direction"], "direction": []
+    }  # fmt: skip
+    for name, options in runs.items():
+        weights = places / f"{'direction' if name == 'direction' else 'angles'}.safetensors"
+        start = ("evaluate", "--weights", weights, "--data", places / "labelled")
+        invoke(*start, "--out", tmp_path / name, *options)
+    values = json.loads((tmp_path / "angles" / "evaluation.json").read_text())
+    values["settings"] |= {"align": True, "by_face": True, "align_to": "webcam"}
+    (tmp_path / "aligned").mkdir()
+    (tmp_path / "aligned" / "evaluation.json").write_text(json.dumps(values))
+    invoke("report", tmp_path, "--out", tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text()
+    glance = html[html.index("Errors at a glance") : html.index("<section>")]
+    assert check_self_contained(html) and glance.count("<caption>") == 2
+    gaze, direction = glance.split("</table>")[:2]
+    assert "<caption>Gaze: 3-D angle" in gaze and "<caption>Direction: along" in direction
+    assert all(f"{name}<" in gaze for name in ("angles", "mirrored", "aligned"))
+    assert all(f"{name}<" in direction for name in ("turned", "direction"))
+    told = re.findall("<small>(.*?)</small>", glance.replace("\n", ""))
+    assert told == ["by face, align, align to webcam", "mirror average", "direction"]
+    assert "width: 100.0%" in gaze and "width: 100.0%" in direction
+
+
 def test_what_tells_images_apart_is_on_the_page(tmp_path):
     halves = [{"counts": [8, 8], "linear_auc": auc, "p_value": p} for auc, p in TOLD]
     one = [{"counts": [16, 8], "linear_auc": 0.95, "p_value": 0.001}]
@@ -175,6 +202,7 @@ def test_damaged_results_are_told_by_name(tmp_path):
     [
         ("evaluation", '{"accuracy": 0.9}'),
         ("evaluation", '{"count": 1, "mean_deg": "a", "median_deg": 1, "constant_deg": 1}'),
+        ("evaluation", '{"count": 1, "mean_deg": 1, "median_deg": 1, "constant_deg": 1}'),
         ("embed", '{"apart": [{"splits": []}]}'),
         ("embed", '{"apart": 3}'),
     ],
