@@ -78,10 +78,12 @@ def beside_halves(images: Sequence[Tensor], real: Tensor, seed: int) -> list[Lik
     `likeness` does.
     """
     count = min(len(real) // 2, *map(len, images))
-    (near, far), *others = (_twice(some, count, seed) for some in in_spreads(real, real, *images))
+    pairs = [_twice(some, count, seed) for some in in_spreads(real, real, *images)]
+    near, far = pairs[0]
+    # All are drawn by one order: crosswise, a source that holds the photographs does not meet each
+    # of them again in the same half.
     return [
-        _mean(_likeness(one, near, seed), _likeness(other, far, seed))
-        for one, other in ((far, near), *others)
+        _mean(_likeness(second, near, seed), _likeness(first, far, seed)) for first, second in pairs
     ]
 
 

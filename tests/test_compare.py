@@ -171,11 +171,19 @@ def test_beside_halves_each_source_is_told_by_the_mean_of_both() -> None:
     orders = torch.randperm(300, generator=rng.stream(0, "compare", "halves")).chunk(2)
     mean, spread = real.mean(0), real.std(0)
     parts = [[(some[order] - mean) / spread for order in orders] for some in (real, other)]
-    apart = [float(kernel_distance(a, b)) for a, b in zip(*parts, strict=True)]
+    apart = [float(kernel_distance(a, b)) for a, b in zip(parts[0], parts[1][::-1], strict=True)]
     assert same.kernel_distance == pytest.approx(1000 * sum(apart) / 2)
     assert chance.kernel_distance == pytest.approx(1000 * float(kernel_distance(*parts[0])))
     with pytest.raises(ValueError, match="at least eight"):
         beside_halves([other[:7]], real, 0)
+
+
+def test_photographs_are_as_far_from_themselves_as_their_halves_are() -> None:
+    """Else a source that shares photographs in their order would seem nearer than chance allows."""
+    real = normal(301, 0)
+    chance, same, noisy = beside_halves([real, real + 1e-6 * normal(301, 1)], real, 0)
+    assert same == chance and chance.sliced_wasserstein > 0.05
+    assert noisy.sliced_wasserstein == pytest.approx(chance.sliced_wasserstein, rel=1e-3)
 
 
 def test_a_feature_that_three_photographs_have_does_not_outweigh_all_others() -> None:
