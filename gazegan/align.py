@@ -49,8 +49,7 @@ class Gazes:
 def gazes_of(gaze: Tensor, turn: Tensor | None = None) -> Gazes:
     """Return the moments of gazes `[N, 2]` (pitch, yaw) rad and the heads' yaw `[N]` rad."""
     values = gaze.double()
-    varies = turn is not None and bool(turn.isfinite().all()) and float(turn.std()) >= _TURNS
-    if turn is None or not varies:
+    if turn is None or not bool(turn.isfinite().all()) or not _varies(turn):
         return Gazes(values.mean(0), torch.zeros_like(values[0]), values.std(0, correction=0))
     turns = turn.double()
     from_mean = turns - turns.mean()
@@ -58,6 +57,11 @@ def gazes_of(gaze: Tensor, turn: Tensor | None = None) -> Gazes:
     middle = values.mean(0) - along * turns.mean()
     left = values - middle - along * turns[:, None]
     return Gazes(middle, along, left.square().mean(0).sqrt())
+
+
+def _varies(turn: Tensor) -> bool:
+    """Whether heads whose yaw is known `[N]` rad are turned differently."""
+    return len(turn) > 1 and float(turn.std()) >= _TURNS
 
 
 def supposed_of(gaze: Tensor, turn: Tensor | None) -> tuple[Gazes | None, Gazes]:
@@ -70,8 +74,7 @@ def supposed_of(gaze: Tensor, turn: Tensor | None) -> tuple[Gazes | None, Gazes]
     if turn is None:
         return None, whole
     known = turn.isfinite()
-    varies = int(known.sum()) > 1 and float(turn[known].std()) >= _TURNS
-    return (gazes_of(gaze[known], turn[known]) if varies else None), whole
+    return (gazes_of(gaze[known], turn[known]) if _varies(turn[known]) else None), whole
 
 
 def aligned(found: Predicted) -> Predicted:

@@ -87,7 +87,7 @@ def _aligned(
     import torch
 
     try:
-        moved = align(_together(found, stores))
+        moved = align(together(found, stores))
     except ValueError as fault:
         named = ", ".join(str(store.path) for store in stores)
         raise UserError(f"{option}, --data {named}: {fault}; leave {option} out") from None
@@ -99,31 +99,36 @@ def _aligned(
     ]
 
 
-def _together(found: list[Predicted], stores: list[Store]) -> Predicted:
-    """Return the answers on all stores as those on one, people numbered by name."""
+def names_of(stores: list[Store]) -> list[str]:
+    """Return the names of all people in stores, sorted."""
+    return sorted({name for store in stores for name in store.manifest.subjects})
+
+
+def together(found: list[Predicted], stores: list[Store]) -> Predicted:
+    """Return the answers on all stores as those on one: people are numbered as in `names_of`."""
     import torch
 
     from gazegan.predict import Predicted
     from gazegan.schema import UNKNOWN
 
-    names = list(dict.fromkeys(name for store in stores for name in store.manifest.subjects))
-    sides = [torch.full_like(p.id, UNKNOWN) if p.side is None else p.side for p in found]
-    unknown = all(part.head is None for part in found)
+    names = names_of(stores)
     heads = [p.output * float("nan") if p.head is None else p.head for p in found]
+    sides = [torch.full_like(p.id, UNKNOWN) if p.side is None else p.side for p in found]
+    gazes = [part.gaze for part in found if part.gaze is not None]
     spreads = [part.spread for part in found if part.spread is not None]
     return Predicted(
         output=torch.cat([part.output for part in found]),
         id=torch.cat([part.id for part in found]),
-        gaze=None,
-        head=None if unknown else torch.cat(heads),
-        subject=torch.cat([numbered(*pair, names) for pair in zip(found, stores, strict=True)]),
+        gaze=torch.cat(gazes) if len(gazes) == len(found) else None,
+        head=torch.cat(heads),
+        subject=torch.cat([_numbered(*pair, names) for pair in zip(found, stores, strict=True)]),
         side=torch.cat(sides),
         spread=torch.cat(spreads) if spreads else None,
     )
 
 
-def numbered(part: Predicted, store: Store, names: list[str]) -> Tensor:
-    """Number the subjects of one store by `names`, which cover all stores; -1 where unknown."""
+def _numbered(part: Predicted, store: Store, names: list[str]) -> Tensor:
+    """Number the subjects of one store by `names`; -1 where unknown."""
     import torch
 
     if part.subject is None:

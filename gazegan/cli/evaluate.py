@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from gazegan.cli import gaze, options
-from gazegan.cli.answers import answers, changed, numbered
+from gazegan.cli.answers import answers, changed, names_of, together
 from gazegan.cli.uncertainty import save_diagram, score_spread, spread_text
 
 if TYPE_CHECKING:
@@ -105,27 +105,16 @@ def evaluate(
 
 def _score(target: str, found: list[Predicted], stores: list[Store], weights: Path) -> Report:
     """Score all stores as one set; raises DataError where that is impossible."""
-    import torch
-
     from gazegan.errors import DataError
     from gazegan.metrics import direction_report, gaze_report
 
-    names = sorted({name for store in stores for name in store.manifest.subjects})
+    whole, names = together(found, stores), names_of(stores)
     score = gaze_report if target == "angles" else direction_report
+    assert whole.gaze is not None
     try:
-        return score(
-            torch.cat([part.output for part in found]),
-            torch.cat([part.gaze for part in found if part.gaze is not None]),
-            torch.cat([_heads(part) for part in found]),
-            torch.cat([numbered(*pair, names) for pair in zip(found, stores, strict=True)]),
-            names,
-        )
+        return score(whole.output, whole.gaze, whole.head, whole.subject, names)
     except ValueError as fault:
         raise DataError(f"{weights} cannot be scored on these eyes: {fault}") from None
-
-
-def _heads(part: Predicted) -> Any:
-    return part.output * float("nan") if part.head is None else part.head
 
 
 def _distances(report: Report, found: list[Predicted]) -> dict[str, float]:

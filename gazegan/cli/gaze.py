@@ -135,8 +135,10 @@ def constant_deg(true: Tensor, target: str) -> float:
 
 def need_labels(stores: Sequence[Store]) -> None:
     """Raise UserError naming the first store without gaze labels, or with a network's answers."""
+    from gazegan.data.pseudo import is_pseudo_labelled
+
     for store in stores:
-        if "labels" in store.manifest.notes:
+        if is_pseudo_labelled(store):
             raise UserError(
                 f"--data {store.path}: its labels are the answers of a network (`gazegan predict`),"
                 " not where eyes look; name the store that these eyes are from, if it is labelled"

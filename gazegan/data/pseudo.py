@@ -18,6 +18,11 @@ from gazegan.data.store import Store, write_store
 from gazegan.schema import EyeBatch
 
 
+def is_pseudo_labelled(store: Store) -> bool:
+    """Whether the labels of a store, or of what it is a copy of, are a network's answers."""
+    return "labels" in store.manifest.notes
+
+
 def write_pseudo_labelled(
     source: Store,
     gaze: Tensor,

@@ -27,6 +27,10 @@ _WHOLE = {
 """What has nothing between whole numbers, and how to say that it differs."""
 
 
+def _are_whole(value: Distribution) -> bool:
+    return value.values is not None and all(one.is_integer() for one in value.values)
+
+
 class _PriorBase(Config):
     gaze_direction: Spread | None = None
     gaze_eccentricity: Spread | None = None
@@ -40,7 +44,7 @@ class _PriorBase(Config):
         low, high = value.bounds
         if low < spec.low or high > spec.high:
             raise ValueError(f"must stay within {spec.low:g} .. {spec.high:g} ({spec.doc})")
-        if info.field_name in _WHOLE and not all(v.is_integer() for v in value.values or {0.5}):
+        if info.field_name in _WHOLE and not _are_whole(value):
             raise ValueError(f"must be {_WHOLE[info.field_name]}")
         for line in value.lines:
             if line.of not in SPECS:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gazegan import rng
 from gazegan.data.faces import face_numbers, tells_faces
+from gazegan.data.pseudo import is_pseudo_labelled
 from gazegan.data.store import Store
 from gazegan.data.stream import JoinedSamples, RenderedSamples, Samples, only
 
@@ -117,5 +118,5 @@ def _digests(store: Store) -> list[str]:
 def _answered(data: Samples) -> Tensor:
     """Return of which images `[N]` bool the labels are a network's answers."""
     parts = data.parts if isinstance(data, JoinedSamples) else (data,)
-    own = [isinstance(part, Store) and "labels" in part.manifest.notes for part in parts]
+    own = [isinstance(part, Store) and is_pseudo_labelled(part) for part in parts]
     return torch.tensor(own).repeat_interleave(torch.tensor([len(part) for part in parts]))
