@@ -126,7 +126,7 @@ def learning_rate(
     if schedule.kind == "cosine":
         return risen * initial * (1 + cos(pi * done)) / 2
     cuts = epochs / schedule.every if schedule.every else 4 * done
-    return risen * initial * schedule.cut ** floor(cuts)
+    return risen * initial * schedule.cut ** floor(cuts + 1e-9)  # 0.3 / 0.1 lies below 3
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import KNeighborsClassifier
 
-from gazegan import rng
+from gazegan import compare, rng
 from gazegan.compare import (
     alike,
     area_under_roc,
@@ -176,6 +176,14 @@ def test_beside_halves_each_source_is_told_by_the_mean_of_both() -> None:
     assert chance.kernel_distance == pytest.approx(1000 * float(kernel_distance(*parts[0])))
     with pytest.raises(ValueError, match="at least eight"):
         beside_halves([other[:7]], real, 0)
+
+
+def test_two_comparisons_of_the_same_images_are_no_surer_than_one() -> None:
+    """Those of two halves hold the same photographs, if in other places."""
+    once = likeness(normal(1200, 1, 0.3), normal(1200, 0), 0)
+    again = compare._mean(once, once)
+    assert once.kernel_se and again.kernel_se == pytest.approx(once.kernel_se)
+    assert again == once
 
 
 def test_photographs_are_as_far_from_themselves_as_their_halves_are() -> None:

@@ -33,6 +33,12 @@ def test_schedule_equals_step_lr(cut, every, lr):
         scheduler.step()
 
 
+@pytest.mark.parametrize("cuts", range(1, 12))
+def test_a_cut_comes_where_rounding_puts_the_quotient_just_below_it(cuts):
+    schedule = ScheduleConfig(kind="step", every=0.1, cut=0.5, warm_up=0)
+    assert learning_rate(1.0, schedule, cuts / 10) == 0.5**cuts
+
+
 @pytest.mark.parametrize("epochs", [0.5, 8, 300])
 def test_without_a_distance_there_are_three_cuts_however_long_the_training(epochs):
     weight = nn.Parameter(torch.zeros(1))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gazegan import geometry
 from gazegan.render import eyeball, shape
+from gazegan.render.distortion import WIDEST, distort, undistort
 from gazegan.render.effects import Effects, profile_at
 from gazegan.render.elementary import angle, sqrt
 from gazegan.render.eyeball import Pose
@@ -19,12 +20,8 @@ from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
 from gazegan.render.shape import Rays
 
-_STEPS = 6
-"""Newton steps that straighten a ray; fields that do not fold need no more for float32."""
 _NARROW = 1e-3
 """Floor of the slope from outer to outer canthus; a head in profile comes nowhere near it."""
-_WIDEST, _FOLDED = 10.0, 0.02
-"""Bounds on a ray's slope and on how far the lens may squeeze; they act beyond a fold only."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Camera:
             points = self.glass.seen(points)
         x, y, z = points[:, :, 0] + self.eye.T[:, :, None]
         depth = z.clamp(min=1)  # not behind the camera
-        x, y = ((side / depth).clamp(-_WIDEST, _WIDEST) for side in (x, y))
+        x, y = ((side / depth).clamp(-WIDEST, WIDEST) for side in (x, y))
         if self.lens is not None:
             x, y = distort(x, y, self.lens.T[:, :, None])
         return torch.stack((x, y), -1) * self.focal[:, None, None] + self.centre[:, None]
@@ -98,40 +95,6 @@ class Camera:
         if self.glass is None or not self.glass.refracts:
             return self
         return replace(self, glass=self.glass.hold(point))
-
-
-def distort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
-    """Bend the slopes (x, y) of rays as a lens (k1, k2, p1, p2) `[4, ...]` does.
-
-    Brown (Photogrammetric Engineering 1966) with two radial and two tangential terms, in the
-    order and with the signs of OpenCV.
-    """
-    k1, k2, p1, p2 = lens
-    square = x * x + y * y
-    radial = 1 + square * (k1 + k2 * square)
-    twice = 2 * (p1 * y + p2 * x)
-    return x * radial + x * twice + p2 * square, y * radial + y * twice + p1 * square
-
-
-def undistort(x: Tensor, y: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the slopes `[B, H, W]` that `distort` bends to (x, y), by Newton's method.
-
-    It finds them wherever the lens does not fold the image, as recipes promise.
-    """
-    k1, k2, p1, p2 = lens
-    u, v = x.clamp(-_WIDEST, _WIDEST), y.clamp(-_WIDEST, _WIDEST)
-    for _ in range(_STEPS):
-        bent_u, bent_v = distort(u, v, lens)
-        square, twice = u * u + v * v, 2 * (p1 * v + p2 * u)
-        radial, rise = 1 + square * (k1 + k2 * square) + twice, 2 * (k1 + 2 * k2 * square)
-        uu = radial + u * (u * rise + 4 * p2)
-        vv = radial + v * (v * rise + 4 * p1)
-        uv = u * v * rise + 2 * (p1 * u + p2 * v)
-        det = (uu * vv - uv * uv).clamp(min=_FOLDED)
-        off_u, off_v = x - bent_u, y - bent_v
-        u = (u + (vv * off_u - uv * off_v) / det).clamp(-_WIDEST, _WIDEST)
-        v = (v + (uu * off_v - uv * off_u) / det).clamp(-_WIDEST, _WIDEST)
-    return u, v
 
 
 def stand(p: EyeParams) -> Tensor:

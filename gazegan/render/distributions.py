@@ -114,7 +114,10 @@ class Distribution(Config):
         return max(ends) < self.low - margin or min(ends) > self.high + margin
 
     def quantile(self, u: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Map uniform draws `u` `[B]` in (0, 1) to this distribution (inverse of its CDF).
+        """Map uniform draws `u` `[B]` in (0, 1) to this distribution.
+
+        The inverse of its CDF; of a choice or a mixture, that of the parts as they are written,
+        one after the other.
 
         `drawn` holds the values `[B]` of the parameters that it follows.
         """

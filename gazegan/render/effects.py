@@ -61,6 +61,8 @@ class Effects:
     shot_noise: bool
     balance: bool
     """The white balance is off."""
+    hues: bool
+    """The transfer curve keeps hues where it bends."""
     saturation: bool
     """Colours are told less or more strongly than they are."""
     jpeg: bool
@@ -121,6 +123,7 @@ def needed(bounds: Bounds) -> Effects:
         leds=math.ceil(bounds("led_count")[1]) if used("led_light") else 0,
         shot_noise=used("shot_noise"),
         balance=used("balance_red", "balance_blue", neutral=1),
+        hues=used("hue_kept"),
         saturation=used("saturation", neutral=1),
         jpeg=used("jpeg"),
         glasses=used("glasses"),

@@ -125,14 +125,22 @@ def bright(p: EyeParams, seed: Tensor, way: Tensor, footprint: Tensor) -> Tensor
 def facing(pane: Pane) -> Tensor:
     """Irradiance over pi `[B, 1, 1]` of the whole pane at unit radiance, where faced squarely.
 
+    That of the opening, less both bars, which cross in its middle.
+    """
+    a, b, bars = pane.across, pane.high, pane.bars
+    crossed = _squarely(bars * a, b) + _squarely(a, bars * b) - _squarely(bars * a, bars * b)
+    return _squarely(a, b) - crossed
+
+
+def _squarely(a: Tensor, b: Tensor) -> Tensor:
+    """Irradiance over pi of a rectangle of half-sides a and b at distance 1.
+
     Four times the configuration factor of a plane element to a parallel rectangle with a corner
     before it (Howell, "A Catalog of Radiation Heat Transfer Configuration Factors").
     """
-    a, b = pane.across, pane.high
     slant_a, slant_b = sqrt(1 + a * a), sqrt(1 + b * b)
     half = a / slant_a * (b / slant_a).atan() + b / slant_b * (a / slant_b).atan()
-    glass = (1 - pane.bars) * (1 - pane.bars)
-    return 2 / math.pi * half * glass
+    return 2 / math.pi * half
 
 
 def irradiance(pane: Pane, normal: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from gazegan.render.params import EyeParams
 from gazegan.render.shape import Rays, dot, to_frame, unit
 
 AQUEOUS = 1.336
-"""Refractive index behind the cornea (the keratometric single-surface model)."""
+"""Refractive index of the aqueous humour, here of all that lies behind the cornea's front."""
 
 _BACKWARD, _SLANT, _STEEP = 1e-3, 0.05, 0.25
 """Guards: eyes that look out of the back of the head, and rays along the plane or the flank of the

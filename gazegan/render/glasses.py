@@ -54,8 +54,8 @@ def wear(
         kept = kept * (
             1 - lensed * (1 - torch.exp(-2 * p.lens_tint * surface.rgb(lamp.band.dye, u)))
         )
-    worn = seen * (1 - p.glasses * (1 - kept)) + p.glasses * lensed * (1 - cover) * glare * tint
-    return worn + shine, p.glasses * cover
+    mirrored = p.glasses * lensed * (1 - cover) * glare * tint + shine
+    return seen * (1 - p.glasses * (1 - kept)) + lamp.colour * mirrored, p.glasses * cover
 
 
 def _bar(p: EyeParams, up: Tensor) -> Tensor:
@@ -178,9 +178,10 @@ def _mirrored(
 
 
 def shade(s: Glass, toward: Tensor, face: FaceHit) -> Tensor:
-    """Share `[B, H, W]` of a far light `toward` `[3, B, 1, 1]` that frame and lens let through.
+    """Share `[B, H, W]` of a far light `toward` `[3, B, 1, 1]` that the frame lets through.
 
-    The frame's shadow is soft by the lamp's size; the lens' tint dims what passes it.
+    Its shadow is soft by the lamp's size. What a tint absorbs of all light behind the lens, on its
+    way in and out, `wear` takes away; beside the lens no tinted shadow falls.
     """
     p = s.p
     x, y, z = shape.to_frame(s.head, toward)
@@ -192,7 +193,5 @@ def shade(s: Glass, toward: Tensor, face: FaceHit) -> Tensor:
     half = _bar(p, v + p.lens_drop)
     rim = sigmoid(3 * (half - inside.abs()) / soft) * (2 * half / soft).clamp(max=1)
     lit = 1 - 0.8 * rim
-    if s.tinted:
-        lit = lit * torch.exp(-p.lens_tint * sigmoid(3 * inside / soft))
     share: Tensor = 1 - p.glasses * (1 - lit)
     return share

@@ -28,7 +28,8 @@ def params_at(
 ) -> EyeParams:
     """Return the parameters at latents `[N, P]`, differentiable; `known` `[N]` are as they say.
 
-    A latent of z is the value below which the share of the normal distribution below z lies.
+    A latent of z is the value below which the share of the normal distribution below z lies, if
+    the parts of choices and mixtures are written in rising order.
     """
     places = 0.5 * torch.erfc(-latent / math.sqrt(2))
     columns = dict(zip(names(recipe), places.unbind(1), strict=True))

@@ -18,7 +18,8 @@ from gazegan.render.panorama import Sky
 from gazegan.render.params import EyeParams
 
 CORNEA = 0.025
-"""Reflectance of the tear film seen squarely: (n - 1)^2 / (n + 1)^2 with n = 1.376."""
+"""Reflectance of cornea and tear film seen squarely: (n - 1)^2 / (n + 1)^2 with the cornea's
+n = 1.376, as is usual for the first Purkinje image; that of tears, 1.337, would give 0.021."""
 
 _BOUNCED = 0.2
 """Share of the key light that white skin would send into hollows: it fills two fifths of what

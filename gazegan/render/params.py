@@ -247,16 +247,15 @@ class EyeParams:
     motion: Tensor = _p(0, 0, 16, "length of the motion blur, px")
     motion_angle: Tensor = _p([-90, 90], -90, 90, "of the motion, deg, from image right over up")
     exposure: Tensor = _p(_normal(0.0, 0.4, -1.2, 1.2), -4, 4, "compensation, stops")
-    metering: Tensor = _p(
-        [0.4, 0.95], 0, 1, "share of the skin's brightness that exposure evens out"
-    )
+    metering: Tensor = _p([0.4, 0.95], 0, 1, "share of skin's brightness that exposure evens out")
     balance_red: Tensor = _p(1, 0.5, 2, "red gain of a white balance that errs")
     balance_blue: Tensor = _p(1, 0.5, 2, "blue gain of a white balance that errs")
     contrast: Tensor = _p([1.0, 1.7], 0.2, 3, "slope at mid-grey")
+    hue_kept: Tensor = _p(0, 0, 1, "share of the curve's bends that luma follows, not each channel")
     saturation: Tensor = _p(1, 0, 2, "distance of colours from grey of the same luma")
-    vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners")
+    vignette: Tensor = _p([0.0, 0.2], 0, 1, "loss of light at the corners; half of it at the sides")
     shot_noise: Tensor = _p(0, 0, 0.3, "photon noise at full scale: 1 / sqrt(full well, electrons)")
-    noise: Tensor = _p([0.0, 0.02], 0, 0.3, "standard deviation of read noise, of full scale")
+    noise: Tensor = _p([0.0, 0.02], 0, 0.3, "deviation, of full scale, in the finished image")
     jpeg: Tensor = _p(0, 0, 100, "libjpeg's quality, 1 coarsest; 0 is no compression")
 
     def __getitem__(self, index: slice | Tensor) -> Self:

@@ -20,6 +20,8 @@ POLAR = {
 }
 """Given together they take the place of `GAZE`: where gaze leaves the camera axis, how far."""
 GAZE = ("gaze_pitch", "gaze_yaw")
+_EVEN = 1001
+"""Evenly placed draws by which a median is found; an odd number, whose middle one is at a half."""
 _WHOLE = {
     "glasses": "1 where worn, else 0; give { choice = [0, 1], weights = [0.7, 0.3] }",
     "led_count": "a whole number; give { choice = [1, 2] }",
@@ -111,13 +113,16 @@ class _PriorBase(Config):
         return self.spread(name).bounds
 
     def extent(self, name: str) -> Extent:
-        """Return the bounds of a parameter, and the median between them."""
+        """Return the bounds of a parameter, and the median between them.
+
+        What it follows is taken at its own median.
+        """
         spread = self.spread(name)
         middles = {str(line.of): self.extent(str(line.of)).middle for line in spread.lines}
-        half = torch.tensor([0.5])
-        middle = spread.quantile(half, {of: half.new_tensor([m]) for of, m in middles.items()})
+        even = (torch.arange(_EVEN) + 0.5) / _EVEN
+        values = spread.quantile(even, {of: torch.full((_EVEN,), m) for of, m in middles.items()})
         low, high = self.bounds(name)
-        return Extent(low, float(middle), high)
+        return Extent(low, float(values.median()), high)
 
 
 _fields: Any = {

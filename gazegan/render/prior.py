@@ -14,6 +14,7 @@ from gazegan.config import Config
 from gazegan.errors import UserError
 from gazegan.render import pairs, panorama
 from gazegan.render.bands import BandName
+from gazegan.render.distortion import straightens
 from gazegan.render.panorama import Panorama
 from gazegan.render.params import ROOM, SPECS, EyeParams
 from gazegan.render.population import GAZE, POLAR, Prior
@@ -24,8 +25,7 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 
 _FACE_MM = 20
 """What an image framed on the lids shows of the face around the eyeball's centre."""
-_FLAT = 0.1
-"""A lens that squeezes slopes to less than this share is taken for one that folds."""
+_LENS = ("distortion_k1", "distortion_k2", "distortion_p1", "distortion_p2")
 
 
 class Image(Config):
@@ -129,10 +129,11 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _unfolded(self) -> "Recipe":
-        k1, k2 = self.bounds("distortion_k1")[0], self.bounds("distortion_k2")[0]
-        if _folds(k1, k2, self._field()):
+        bounds = [self.bounds(name) for name in _LENS]
+        if any(map(any, bounds)) and not straightens(bounds, self._field()):
             raise ValueError(
-                "distortion_k1, distortion_k2 fold the image over; raise them or narrow the field"
+                f"{', '.join(_LENS)} fold the image over, or nearly;"
+                " bring them nearer to 0 or narrow the field"
             )
         return self
 
@@ -145,16 +146,6 @@ class Recipe(Config):
             return 2 * corner * math.tan(math.radians(far["field_of_view"] / 2))
         reach = _FACE_MM + (far["ipd"] / 2 if self.image.whole_faces else 0)
         return (math.hypot(far["eye_x"], far["eye_y"]) + reach) / self.bounds("distance")[0]
-
-
-def _folds(k1: float, k2: float, reach: float) -> bool:
-    """Whether a lens that bends slope r to r(1 + k1 r^2 + k2 r^4) turns back before `reach`."""
-    r = 0.0
-    while r * (1 + k1 * r**2 + k2 * r**4) < reach:
-        if 1 + 3 * k1 * r**2 + 5 * k2 * r**4 < _FLAT:
-            return True
-        r += 0.01
-    return False
 
 
 def sample(

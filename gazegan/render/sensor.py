@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from gazegan import rng
 from gazegan.render.effects import Effects
-from gazegan.render.elementary import exp2, power, sqrt
+from gazegan.render.elementary import exp2, fourth, power, sqrt
 from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
 
@@ -29,7 +29,8 @@ def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effe
     light = demosaic(raw) if image.bayer else raw
     if needs.balance:
         light = light * torch.stack((p.balance_red, torch.ones_like(p.side), p.balance_blue))
-    coded = transfer(light, p.contrast).transpose(0, 1)
+    kept = p.hue_kept if needs.hues else None
+    coded = transfer(light, p.contrast, kept).transpose(0, 1)
     if image.channels == 1 or image.band == "infrared":
         coded = grey(coded)
     elif needs.saturation:
@@ -55,23 +56,48 @@ def metered(p: EyeParams, seen: Tensor) -> Tensor:
 
 
 def grey(image: Tensor) -> Tensor:
-    """Luma `[B, 1, H, W]` of RGB `[B, 3, H, W]` (ITU-R BT.601)."""
-    two = torch.add(_LUMA[0] * image[:, :1], image[:, 1:2], alpha=_LUMA[1])
-    return torch.add(two, image[:, 2:], alpha=_LUMA[2])
+    """Luma `[B, 1, H, W]` of RGB `[B, 3, H, W]`."""
+    return _luma(image.transpose(0, 1))[:, None]
 
 
-def transfer(light: Tensor, contrast: Tensor) -> Tensor:
+def transfer(light: Tensor, contrast: Tensor, hue_kept: Tensor | None = None) -> Tensor:
     """Encode linear light: gamma 1/2.2, contrast about mid-grey, soft toe and shoulder.
 
-    `light` is `[3, B, H, W]`, `contrast` `[B, 1, 1]`. A hard end at black would swallow dark
-    irises, which cameras' curves and their lenses' veiling glare keep apart from pupils.
+    `light` is `[3, B, H, W]`, `contrast` and `hue_kept` `[B, 1, 1]`. A hard end at black would
+    swallow dark irises, which cameras' curves and their lenses' veiling glare keep apart from
+    pupils.
     """
     encoded = power(light.clamp(min=1e-5), 1 / 2.2)
     encoded = torch.addcmul(0.45 * (1 - contrast), encoded, contrast)
+    each = _bent(encoded)
+    return each if hue_kept is None else torch.lerp(each, _bent_as_one(encoded), hue_kept)
+
+
+def _bent(encoded: Tensor) -> Tensor:
     middle = encoded.clamp(_TOE, _KNEE)
     beyond = encoded - middle
     pressed = torch.maximum(beyond * (1 / (1 - _KNEE)), beyond * (-1 / _TOE))
     return middle + beyond / (1 + pressed)
+
+
+def _bent_as_one(encoded: Tensor) -> Tensor:
+    """Bend the luma of `[3, B, H, W]`; colours stay as far from it as 0..1 has room for.
+
+    Channels that are bent one by one turn bright skin yellow: red ends first.
+    """
+    luma = _luma(encoded)
+    bent, apart = _bent(luma), encoded - luma
+    red, green, blue = apart
+    most = torch.maximum(torch.maximum(red, green), blue)
+    least = torch.minimum(torch.minimum(red, green), blue)
+    over = torch.maximum(most / (1 - bent).clamp(min=1e-3), -least / bent.clamp(min=1e-3))
+    return torch.addcmul(bent, apart, sqrt(sqrt(1 + fourth(over))).reciprocal())
+
+
+def _luma(light: Tensor) -> Tensor:
+    """Luma `[B, H, W]` of RGB `[3, B, H, W]` (ITU-R BT.601)."""
+    two = torch.add(_LUMA[0] * light[0], light[1], alpha=_LUMA[1])
+    return torch.add(two, light[2], alpha=_LUMA[2])
 
 
 _TOE, _KNEE = 0.16, 0.8

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles import Eye, frame
 from scenes import LARGE, SMALL, as_dict, draw
@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from gazegan.config import validate
 from gazegan.errors import UserError
-from gazegan.render import camera, effects
+from gazegan.render import distortion, effects
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image, Recipe, load_recipe
 from gazegan.render.scene import render, render_indices
@@ -69,11 +69,11 @@ lenses = st.tuples(
 @settings(deadline=None, max_examples=60)
 def test_the_lens_bends_as_opencvs_does_and_back(lens, x, y):
     given_ = torch.tensor(lens, dtype=torch.float64)
-    u, v = camera.distort(*torch.tensor((x, y), dtype=torch.float64), given_)
+    u, v = distortion.distort(*torch.tensor((x, y), dtype=torch.float64), given_)
     point = np.array([[x, y, 1.0]])
     known, _ = cv2.projectPoints(point, np.zeros(3), np.zeros(3), np.eye(3), np.array(lens))
     np.testing.assert_allclose((u, v), known[0, 0], atol=1e-12)
-    back = camera.undistort(u.float(), v.float(), given_.float())
+    back = distortion.undistort(u.float(), v.float(), given_.float())
     np.testing.assert_allclose(back, (x, y), atol=2e-6)
 
 
@@ -236,6 +236,23 @@ def test_a_recipes_effects_cover_those_of_its_eyes():
     assert effects.of_params(draw(64, moved)[0]) == needs
 
 
+@given(
+    lens=st.tuples(*[st.floats(-0.5, 0.5)] * 2, *[st.floats(-0.05, 0.05)] * 2),
+    reach=st.floats(0.2, 3),
+    turn=st.floats(0, 2 * np.pi),
+    share=st.floats(0, 1),
+)
+@settings(deadline=None, max_examples=200)
+def test_lenses_that_are_not_refused_can_be_followed_back_everywhere(lens, reach, turn, share):
+    assume(distortion.straightens([(k, k) for k in lens], reach))
+    x, y = share * reach * np.cos(turn), share * reach * np.sin(turn)
+    back = distortion.undistort(*torch.tensor((x, y), dtype=torch.float64), torch.tensor(lens))
+    known, _ = cv2.projectPoints(
+        np.array([[*back, 1.0]]), np.zeros(3), np.zeros(3), np.eye(3), np.array(lens)
+    )
+    np.testing.assert_allclose(known[0, 0], (x, y), atol=3e-4 * reach)
+
+
 def test_the_same_bits_in_any_batch():
     held = tuple(f"eyes.{name}={value}" for name, value in HEADSET.items())
     spread = ("eyes.camera_azimuth=[0, 30]", "eyes.distortion_k1={choice=[-0.2, 0]}")
@@ -253,9 +270,11 @@ def test_the_same_bits_in_any_batch():
         {"distortion_k1": -0.5, "field_of_view": 100},
         {"distortion_k2": [-0.5, 0], "field_of_view": 90},
         {"distortion_k1": -0.2, "field_of_view": [30, 120]},
+        {"distortion_p1": 0.05, "distortion_p2": 0.05, "field_of_view": 120},
+        {"distortion_k1": 0.5, "distortion_k2": -0.23, "field_of_view": 92},
     ],
 )
 def test_a_lens_that_folds_the_image_is_refused(eyes):
-    with pytest.raises(UserError, match="fold the image over; raise them or narrow the field"):
+    with pytest.raises(UserError, match="fold the image over, or nearly; bring them nearer to 0"):
         validate(Recipe, {"image": {"framing": "free"}, "eyes": eyes}, "my.toml")
     validate(Recipe, {"eyes": eyes}, "my.toml")  # a crop around an eye on the axis shows none of it

@@ -11,6 +11,7 @@ from scipy import stats
 
 from gazegan import rng
 from gazegan.render.distributions import Distribution, read
+from gazegan.render.population import Prior
 
 U = rng.uniform(torch.arange(4096), 0, "test")
 V = rng.uniform(torch.arange(4096), 0, "other")
@@ -178,6 +179,21 @@ def test_draws_of_any_form_stay_within_its_bounds_and_alone_have_the_same_bits(f
         assert torch.equal(spread.quantile(U[i : i + 1], {"x": x[i : i + 1]})[0], drawn[i])
     assert spread == read(spread.model_dump(mode="json"))
     assert {line.of for line in spread.lines} <= {"x"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"mixture": [[0, 4], [0, 0.4]]},
+        {"mixture": [[2.9, 3.6], [2.2, 2.4]], "weights": [0.55, 0.45]},
+        {"mixture": [{"mean": 3, "sd": 1, "low": 2, "high": 4}, 2.2], "weights": [0.7, 0.3]},
+        {"choice": [3, 1, 2]},
+    ],
+)
+def test_the_median_of_parts_in_any_order_is_that_of_what_is_drawn(form):
+    drawn = read(form).quantile((torch.arange(2**17) + 0.5) / 2**17, {})
+    found = Prior(blur=form).extent("blur").middle
+    assert found == pytest.approx(float(drawn.median()), abs=0.01)
 
 
 @given(forms(2))

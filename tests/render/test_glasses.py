@@ -141,6 +141,34 @@ def test_a_tinted_lens_absorbs_on_both_passes_and_a_dark_room_mirrors_nothing(ba
     np.testing.assert_allclose(worn[:, 0, 48, 80], known, rtol=1e-5)
 
 
+def test_a_tint_dims_no_light_before_it_is_worn():
+    """What light loses on its way in is part of both passes, which `wear` takes away."""
+    held = {**WIDE, "head_yaw": 0, "head_pitch": 0}
+    clear, _ = draw(4, lens_tint=0, **held)
+    params = replace(clear, lens_tint=torch.full((4,), 3.0))
+    key = shape.unit(torch.tensor([0.2, -0.3, -0.9])[:, None, None, None].expand(3, 4, 1, 1))
+    shares = []
+    for p_ in (clear, params):
+        p, where, view, rays = stage(p_, LARGE)
+        shares.append(glasses.shade(view.glass, key, shape.hit_face(p, where.head, rays)))
+    assert torch.equal(*shares) and shares[0].max() > 0.99
+
+
+@pytest.mark.parametrize("warmth", [-0.3, 0.4])
+def test_what_glasses_mirror_has_the_colour_of_the_light(warmth):
+    shiny = {"lens_glare": 1, "lens_coating": 0, "lens_power": 0, "rim_width": 3}
+    params, textures = draw(4, light_warmth=warmth, **{**WIDE, "lens_half_width": 15} | shiny)
+    p, _, view, rays = stage(params, LARGE)
+    lamp = light.lamps(p, VISIBLE, effects.of_params(params), view, textures)
+    level, pixel_mm = torch.full((4, 1, 1), 0.5), (view.distance / view.focal)[:, None, None]
+    dark = torch.zeros(3, 4, 96, 160)
+    worn, rim = glasses.wear(view.glass, textures, level, lamp, rays, dark, pixel_mm)
+    for part in (rim > 0.9, (rim == 0) & (worn[1] > 1e-3)):
+        assert part.any()
+        red, blue = worn[0][part], worn[2][part]
+        torch.testing.assert_close(red / blue, torch.full_like(red, (1 + warmth) / (1 - warmth)))
+
+
 def test_what_a_coating_reflects_is_as_green_as_asked():
     worn = {"glasses": 1, "lens_coating": 1, "lens_glare": 1, "noise": 0, "jpeg": 0}
     params, textures = draw(6, **worn, lens_power=0)

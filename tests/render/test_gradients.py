@@ -34,7 +34,7 @@ def energy(flat, textures, image):
 def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
     lights = {"window_light": 2, "monitor_light": 1, "led_light": 1, "led_count": 2.5}
     lights |= {"tear_film": 0.5, "led_radius": 8, "balance_red": 1.1, "balance_blue": 0.9}
-    lights |= {"saturation": 0.9, "lens_green": 0.7}
+    lights |= {"saturation": 0.9, "hue_kept": 0.5, "lens_green": 0.7}
     held = {"noise": 0.01, "glasses": 0.5, "rim_below": 0.5, "distance": 60, "camera_roll": 2}
     held |= {"lens_power": -3, "lens_tint": 0.3, "rim_pads": 0.5, "lens_half_width": 15}
     lens = {"shot_noise": 0.05, "motion": 2, "jpeg": 90, "distortion_k1": -0.1, "eye_x": 1}
@@ -58,6 +58,7 @@ LIGHTS = {
         "balance_red": 1.1,
         "balance_blue": 0.9,
         "saturation": 0.9,
+        "hue_kept": 0.5,
         "shot_noise": 0.05,
         "noise": 0.01,
     },
