@@ -55,8 +55,8 @@ def compare(
     On features of a fixed network that was never trained, or of a gaze network: the sliced
     Wasserstein distance, the kernel distance (as KID, times 1000), and how well a linear classifier
     tells images from photographs that it did not see (area under the ROC curve, 0.5 where it
-    cannot). Each is the mean of two: as many images as half the photographs beside either half,
-    so that chance counts alike for them and for the two halves.
+    cannot). Each is the mean of two: as many images as half the photographs beside either half, or
+    as many as the smallest --data has, so that chance counts alike for all of them.
 
     \b
     gazegan compare --real stores/photos --data stores/renders --data stores/refined

@@ -43,7 +43,7 @@ def predict(
 ) -> None:
     """Tell where eyes look that nobody labelled.
 
-    Writes a line an eye: its store, index, name, person and head pose, where known, and the
+    Writes a line an eye: its store, index, name, person, side and head pose, where known, and the
     answer in degrees; pitch is positive up and yaw toward the image's left, as in MPIIGaze.
     Networks trained with --spread tell a standard deviation of each angle too.
 

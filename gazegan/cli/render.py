@@ -50,7 +50,7 @@ class _Share(click.ParamType):  # type: ignore[type-arg]
     "--compile",
     "compiled",
     is_flag=True,
-    help="Compile the renderer first: half a minute once for most sizes, then much faster.",
+    help="Compile the renderer first: up to half a minute once for a size, then much faster.",
 )
 @click.option(
     "--workers", type=click.IntRange(1, 1024), default=1, show_default=True,
@@ -83,7 +83,7 @@ def render(
     studio, near_eye, driver, portrait, crowd, uniform360, missing_angle, hard, standin.
     Scenes (crowd) are written as a folder of images and masks with COCO's annotations.json.
     Eye i depends on the recipe, the seed and i alone. Labels: gaze, head pose, masks, landmarks,
-    ellipses, centres, boxes and every scene parameter; docs/conventions.md defines them.
+    ellipses, centres, boxes and every scene parameter, by the conventions that the README tells.
 
     \b
     gazegan render webcam --count 2000 --out stores/webcam

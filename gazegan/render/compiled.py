@@ -30,8 +30,8 @@ def compiled(
 ) -> Renderer:
     """Return a renderer for the size and the effects of `recipe`, compiled before it is returned.
 
-    On a CPU that takes half a minute once, for all sizes of image, on an NVIDIA GPU seconds; later
-    runs find it on disk. Images agree with the plain renderer's within 2 grey levels, equalised
+    On a CPU that takes half a minute, once for each small size of image and once for all large
+    ones, on an NVIDIA GPU seconds; later runs find it on disk. Images agree with the plain renderer's within 2 grey levels, equalised
     ones within what that makes of them. Where no compiler works, `notify` hears of it in one line
     and the plain renderer is returned.
     """

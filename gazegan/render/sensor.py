@@ -13,6 +13,8 @@ from gazegan.render.params import EyeParams
 from gazegan.render.prior import Image
 
 _LUMA = (0.299, 0.587, 0.114)
+_TOE, _KNEE = 0.16, 0.8
+"""Where the transfer curve begins to bend toward black, and toward white."""
 
 
 def develop(p: EyeParams, seed: Tensor, light: Tensor, image: Image, needs: Effects) -> Tensor:
@@ -73,20 +75,22 @@ def transfer(light: Tensor, contrast: Tensor, hue_kept: Tensor | None = None) ->
     return each if hue_kept is None else torch.lerp(each, _bent_as_one(encoded), hue_kept)
 
 
-def _bent(encoded: Tensor) -> Tensor:
-    middle = encoded.clamp(_TOE, _KNEE)
+def _bent(encoded: Tensor, knee: float = _KNEE) -> Tensor:
+    middle = encoded.clamp(_TOE, knee)
     beyond = encoded - middle
     pressed = torch.maximum(beyond * (1 / (1 - _KNEE)), beyond * (-1 / _TOE))
     return middle + beyond / (1 + pressed)
 
 
 def _bent_as_one(encoded: Tensor) -> Tensor:
-    """Bend the luma of `[3, B, H, W]`; colours stay as far from it as 0..1 has room for.
+    """Bend the luma of `[3, B, H, W]` toward white; colours stay as far from it as there is room.
 
-    Channels that are bent one by one turn bright skin yellow: red ends first.
+    Channels that are bent one by one turn bright skin yellow: red ends first. Toward black each
+    is bent by itself, which takes the colour out of what is dark.
     """
-    luma = _luma(encoded)
-    bent, apart = _bent(luma), encoded - luma
+    toed = _bent(encoded, math.inf)
+    luma = _luma(toed)
+    bent, apart = _bent(luma), toed - luma
     red, green, blue = apart
     most = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)
@@ -98,10 +102,6 @@ def _luma(light: Tensor) -> Tensor:
     """Luma `[B, H, W]` of RGB `[3, B, H, W]` (ITU-R BT.601)."""
     two = torch.add(_LUMA[0] * light[0], light[1], alpha=_LUMA[1])
     return torch.add(two, light[2], alpha=_LUMA[2])
-
-
-_TOE, _KNEE = 0.16, 0.8
-"""Where the transfer curve begins to bend toward black, and toward white."""
 
 
 def blur(image: Tensor, sigma: Tensor, reach: int) -> Tensor:
