@@ -73,11 +73,15 @@ def test_the_library_example_of_the_readme_runs() -> None:
     assert eyes.landmarks is not None and eyes.landmarks.shape == (8, 57, 2)
 
 
-def test_the_recipe_of_the_readme_is_valid(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    path = tmp_path / "looking_up.toml"
-    path.write_text(text)
-    assert gazegan.load_recipe(path).image.width == 160
+def test_the_recipes_of_the_readme_are_valid(tmp_path: Path) -> None:
+    texts = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    recipes = []
+    for i, text in enumerate(texts):
+        path = tmp_path / f"{i}.toml"
+        path.write_text(text)
+        recipes.append(gazegan.load_recipe(path))
+    assert [recipe.name for recipe in recipes] == ["screen", "looking_up"]
+    assert recipes[1].image.width == 160
 
 
 def test_paths_and_lists_are_taken_as_people_write_them(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def compiled(
     """Return a renderer for the size and the effects of `recipe`, compiled before it is returned.
 
     On a CPU that takes half a minute, once for each small size of image and once for all large
-    ones, on an NVIDIA GPU seconds; later runs find it on disk. Images agree with the plain renderer's within 2 grey levels, equalised
-    ones within what that makes of them. Where no compiler works, `notify` hears of it in one line
-    and the plain renderer is returned.
+    ones, on an NVIDIA GPU seconds; later runs find it on disk. Images agree with the plain
+    renderer's within 2 grey levels, equalised ones within what that makes of them. Where no
+    compiler works, `notify` hears of it in one line and the plain renderer is returned.
     """
     where = torch.device(device)
     needs = tuple(dict.fromkeys(effects.kinds(effects.of_recipe(recipe))))

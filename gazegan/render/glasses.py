@@ -23,6 +23,8 @@ _RIM_TILT, _BAR_TURN = 0.7, 0.3
 that is taken to turn from pixel to pixel."""
 _THREAD = 0.1
 """Half the width of the edge and the thread that hold a lens without a rim below, mm."""
+_CEILING = 1.5
+"""What the smooth upper side of a frame mirrors, as a share of the light that skin sends."""
 _GREEN = (0.45, 1.0, 0.6)
 """Tint of what a coating still reflects."""
 
@@ -135,7 +137,9 @@ def _shine(s: Glass, level: Tensor, lamp: Lamps, profile: Tensor, u: Tensor, v: 
     facing = shape.dot(normal, shape.unit(key + ahead)).clamp(min=0)
     gloss = fourth(fourth(facing)) * p.light_key * (0.05 + 0.25 * (1 - p.rim_dark))
     lit = 0.6 - 0.35 * normal[1]
-    bar = level * (0.012 + 0.8 * (1 - p.rim_dark) * lit) + gloss
+    up = normal[1].clamp(max=0)
+    sheen = _CEILING * p.rim_gloss * (up * up)
+    bar = level * (0.012 + 0.8 * (1 - p.rim_dark) * lit + sheen) + gloss
     if lamp.room is None:
         return bar
     # The same across the bar, which is too thin to show how that varies.

@@ -183,7 +183,7 @@ def brow(
     dense = dense * near[..., rows, columns]
     # From above the inner canthus to the temple.
     dense = dense * elementary.ramp(u, 14.5, -1.5) * elementary.ramp(u, -27, 2.5)
-    mean = p.brow_dark * 0.7 * dense.clamp(0, 1)
+    mean = p.brow_dark * (0.7 + 0.25 * p.uneven) * dense.clamp(0, 1)
     if not fine:
         return part.paste(mean if not uneven else mean * _locks(p, seed, across, down, pixel_mm))
     hairs = _brow_hairs(seed, across + 0.4 * tufts, down, dense.clamp(0, 1.2), pixel_mm)

@@ -202,6 +202,7 @@ class EyeParams:
     glasses: Tensor = _p(0, 0, 1, "1 wears glasses")
     rim_width: Tensor = _p({"mixture": [[0.5, 1.2], [1.2, 2.8]]}, 0.3, 12, "mm")
     rim_dark: Tensor = _p([0.2, 1.0], 0, 1, "1 black, 0 bright metal")
+    rim_gloss: Tensor = _p(0, 0, 3, "brightness of the ceiling that a frame's upper side mirrors")
     lens_half_width: Tensor = _p([19, 27], 12, 40, "mm")
     lens_half_height: Tensor = _p([10, 17], 7, 35, "mm")
     lens_nasal: Tensor = _p([-6, 2], -15, 15, "u of the lens' centre, mm")

@@ -75,8 +75,8 @@ def transfer(light: Tensor, contrast: Tensor, hue_kept: Tensor | None = None) ->
     return each if hue_kept is None else torch.lerp(each, _bent_as_one(encoded), hue_kept)
 
 
-def _bent(encoded: Tensor, knee: float = _KNEE) -> Tensor:
-    middle = encoded.clamp(_TOE, knee)
+def _bent(encoded: Tensor) -> Tensor:
+    middle = encoded.clamp(_TOE, _KNEE)
     beyond = encoded - middle
     pressed = torch.maximum(beyond * (1 / (1 - _KNEE)), beyond * (-1 / _TOE))
     return middle + beyond / (1 + pressed)
@@ -88,9 +88,12 @@ def _bent_as_one(encoded: Tensor) -> Tensor:
     Channels that are bent one by one turn bright skin yellow: red ends first. Toward black each
     is bent by itself, which takes the colour out of what is dark.
     """
-    toed = _bent(encoded, math.inf)
+    below = (encoded - _TOE).clamp(max=0)
+    toed = encoded.clamp(min=_TOE) + below / (1 - below / _TOE)
     luma = _luma(toed)
-    bent, apart = _bent(luma), toed - luma
+    above = (luma - _KNEE).clamp(min=0)
+    bent = luma.clamp(max=_KNEE) + above / (1 + above / (1 - _KNEE))
+    apart = toed - luma
     red, green, blue = apart
     most = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)

@@ -14,6 +14,7 @@ from gazegan.render.bands import INFRARED, VISIBLE
 from gazegan.render.params import mirrored
 from gazegan.render.prior import Image
 from gazegan.render.scene import expose, render
+from gazegan.schema import MASKS
 
 WIDE = {"glasses": 1, "lens_half_width": 40, "lens_half_height": 35, "lens_round": 6, "noise": 0}
 WIDE |= {"lens_nasal": 0, "lens_drop": 0, "lens_taper": 0, "rim_brow": 0}
@@ -167,6 +168,24 @@ def test_what_glasses_mirror_has_the_colour_of_the_light(warmth):
         assert part.any()
         red, blue = worn[0][part], worn[2][part]
         torch.testing.assert_close(red / blue, torch.full_like(red, (1 + warmth) / (1 - warmth)))
+
+
+def test_frames_mirror_the_ceiling_on_their_upper_side_alone():
+    held = {"glasses": 1, "head_pitch": 0, "head_yaw": 0, "head_roll": 0, "rim_width": 5}
+    held |= {"rim_below": 1, "rim_brow": 0, "rim_dark": 1, "noise": 0, "blur": 0, "lens_drop": 0}
+    held |= {"lens_nasal": 0, "lens_half_height": 9, "lens_half_width": 14, "lens_taper": 0}
+    params, textures = draw(6, **held)
+    glossy = replace(params, rim_gloss=torch.full((6,), 1.0))
+    plain, shiny = (render(p, textures, LARGE) for p in (params, glossy))
+    more = shiny.image - plain.image
+    rim = plain.masks[:, MASKS.index("glasses")]
+    assert more[:, 0][rim == 0].abs().max() < 1e-6 and more.min() > -1e-6
+    p, where, _, rays = stage(params, LARGE)
+    x, y, _ = lens.crossing(where.head, rays)
+    top = (rim > 0.99) & (y < -p.lens_half_height) & (x.abs() < 0.3 * p.lens_half_width)
+    across = (-y - p.lens_half_height) / 2.5  # -1 at the lens, 1 at the outside
+    outside, middle = (more[:, 0][top & part] for part in (across > 0.5, across.abs() < 0.2))
+    assert outside.mean() > 5 * middle.mean() and outside.mean() > 0.1
 
 
 def test_what_a_coating_reflects_is_as_green_as_asked():

@@ -37,6 +37,7 @@ def test_every_parameter_has_a_finite_gradient_and_most_have_a_share():
     lights |= {"saturation": 0.9, "hue_kept": 0.5, "lens_green": 0.7}
     held = {"noise": 0.01, "glasses": 0.5, "rim_below": 0.5, "distance": 60, "camera_roll": 2}
     held |= {"lens_power": -3, "lens_tint": 0.3, "rim_pads": 0.5, "lens_half_width": 15}
+    held |= {"rim_gloss": 0.5}
     lens = {"shot_noise": 0.05, "motion": 2, "jpeg": 90, "distortion_k1": -0.1, "eye_x": 1}
     params, textures = draw(12, **held, **lights, **lens, **ODD)
     flat = params.flat().requires_grad_()
@@ -68,7 +69,7 @@ ODD = {"furrows": 0.5, "uneven": 0.5, "corner_reach": 0.5, "room_glare": 2, "lid
     "shade_bound": 0.5, "under_red": 0.5, "fill_even": 0.5}  # fmt: skip
 WORN = {"glasses": 0.5, "rim_below": 0.5, "lens_half_height": 9, "lens_nasal": -2,
     "lens_half_width": 14, "lens_power": -2, "lens_tint": 0.3, "lens_green": 0.7,
-    "rim_pads": 0.5}  # fmt: skip
+    "rim_pads": 0.5, "rim_gloss": 0.5}  # fmt: skip
 MOVED = {"distance": 200, "motion": 2, "jpeg": 0, "field_of_view": 9}
 EXEMPT = {
     "side": "a choice of two",

@@ -82,14 +82,17 @@ COLOURS = np.random.default_rng(0).uniform(0.03, 1, (3, 1, 40, 40)) ** 3 * 8
 
 
 @pytest.mark.parametrize("contrast", [0.6, 1.0, 2.2])
-def test_a_curve_that_keeps_hues_bends_luma_alone(contrast):
+def test_a_curve_that_keeps_hues_bends_luma_alone_toward_white(contrast):
     held = torch.full((1, 1, 1), contrast, dtype=torch.float64)
     light, one = torch.from_numpy(COLOURS), torch.ones(1, 1, 1, dtype=torch.float64)
     out = sensor.transfer(light, held, one).numpy()
     plain = 0.45 + contrast * (COLOURS ** (1 / 2.2) - 0.45)
+    low = np.minimum(plain - 0.16, 0)  # each channel's soft toe
+    plain = np.maximum(plain, 0.16) + low / (1 - low / 0.16)
     weights = np.array([0.299, 0.587, 0.114])
     luma = np.tensordot(weights, plain, 1)
-    bent = sensor._bent(torch.from_numpy(luma)).numpy()
+    high = np.maximum(luma - 0.8, 0)
+    bent = np.minimum(luma, 0.8) + high / (1 + high / 0.2)
     np.testing.assert_allclose(np.tensordot(weights, out, 1), bent, atol=1e-9)
     apart, found = plain - luma, out - bent
     share = (found * apart).sum(0) / (apart * apart).sum(0)
