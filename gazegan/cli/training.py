@@ -49,12 +49,14 @@ def configure(
 ) -> Any:
     """Return a stage's configuration from options, None or () where not given, and `--set`.
 
-    Raises UserError where it says of the network what the one that it `begins` with is not.
+    Raises UserError where a setting does nothing, or says of the network what the one that it
+    `begins` with is not.
     """
-    from gazegan.config import apply_overrides, validate
+    from gazegan.config import apply_overrides, check_used, validate
 
     base = begins.settings if begins else {}
     cfg = validate(model, apply_overrides(_given(values, base), overrides), "settings")
+    check_used(cfg, apply_overrides(_given(values, {}), overrides))
     if begins:
         begins.check_network(cfg.network)
     return cfg
