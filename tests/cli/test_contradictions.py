@@ -58,9 +58,56 @@ def test_recipes_are_rendered_for_a_refiner_by_the_seed_of_its_training(places, 
 
 
 @pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        (("--steps", 3), "steps=5"),
+        (("--target", "angles"), "network.target=direction"),
+        (("--network", "lenet"), "network={target='direction'}"),
+        (("--head-yaw",), "network.head_yaw=false"),
+        (("--lr", 0.1), "optimiser.lr=0.2"),
+        (("--schedule", "cosine"), "schedule.kind=step"),
+        (("--share", 2), "shares=[1.0]"),
+        (("--seed", 0), "seed=3"),
+    ],
+)
+def test_an_option_is_not_overruled_by_a_setting(refused, option, setting):
+    message = refused(*option, "--set", setting)
+    start = " ".join(map(str, option)) if option[0] != "--share" else "--share"
+    assert f"{start} and --set {setting} contradict each other; give one" in message
+
+
+def test_a_refiner_s_option_is_not_overruled_either(places, fault_of, tmp_path):
+    words = ("--synthetic", places / "labelled", "--real", places / "unlabelled", *REFINER)
+    message = fault_of(
+        "train", "refiner", "--out", tmp_path / "run", *words, "--set", "steps=5"
+    ).message
+    assert "--steps 1 and --set steps=5 contradict each other" in message
+
+
+def test_what_is_said_twice_alike_or_varied_is_taken(places, gazegan, tmp_path):
+    start = (
+        "train",
+        "gaze",
+        "--data",
+        places / "labelled",
+        "--steps",
+        1,
+        "--out",
+        tmp_path / "run",
+    )
+    alike = ("--lr", 0.01, "--set", "optimiser.lr=1e-2", "--set", "steps=1", "--set", "seed=3")
+    gazegan(*start, "--set", "batch=4", *alike, "--augment", "strong", "--set", "augment.blur=0.1")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert (config["seed"], config["augment"]["blur"]) == (3, 0.1)
+
+
+@pytest.mark.parametrize(
     ("words", "idle"),
     [
-        (("--set", "network.blocks=5"), "network.blocks: does nothing in a network of kind 'small'"),
+        (
+            ("--set", "network.blocks=5"),
+            "network.blocks: does nothing in a network of kind 'small'",
+        ),
         (
             ("--network", "lenet", "--set", "network.widths=[4,4,4,4,4]"),
             "network.widths: does nothing in a network of kind 'lenet'",
