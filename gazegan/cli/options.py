@@ -90,7 +90,7 @@ SIDES = _Size(1)
 
 
 def check_once(data: Sequence[Path]) -> None:
-    """Raise UserError where a `--data` is named again, which would stand for one of two rows."""
+    """Raise UserError where a `--data` is named again, which would count twice."""
     from gazegan.errors import UserError
 
     for k, path in enumerate(data):

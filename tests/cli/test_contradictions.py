@@ -155,3 +155,12 @@ def test_a_run_with_settings_that_did_nothing_is_still_read(places, gazegan, tmp
     save_weights(tmp_path / "old.safetensors", Regressor(config, 1).eval(), "gaze", info)
     weights = ("--pretrained", tmp_path / "old.safetensors", "--steps", 1, "--batch", 4)
     gazegan("train", "gaze", "--data", places / "labelled", "--out", tmp_path / "run", *weights)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_eyes_are_not_counted_twice(places, fault_of, tmp_path, command):
+    words = ("--weights", places / "angles.safetensors", "--out", tmp_path / "out")
+    data = ("--data", places / "labelled", "--data", places / "more", "--data", places / "labelled")
+    fault = fault_of(command, *words, *data)
+    assert f"--data {places / 'labelled'}: is given twice; leave one out" in fault.message
+    assert fault.exit_code == 2 and not (tmp_path / "out").exists()
