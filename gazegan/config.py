@@ -18,6 +18,11 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """The settings that do nothing beside the others, each with the reason."""
+        return {}
+
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -108,6 +113,16 @@ def load(model: type[C], path: Path, overrides: Iterable[str] = ()) -> C:
     values, overrides = read_toml(path), tuple(overrides)
     as_written = validate(model, values, str(path))
     return validate(model, apply_overrides(values, overrides), "--set") if overrides else as_written
+
+
+def check_used(config: Config, given: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise UserError where what was given, as nested plain values, does nothing in `config`."""
+    for name, value in given.items():
+        if name in config.idle:
+            raise UserError(f"--set {prefix}{name}: {config.idle[name]}; leave it out")
+        inside = getattr(config, name)
+        if isinstance(inside, Config) and isinstance(value, Mapping):
+            check_used(inside, value, f"{prefix}{name}.")
 
 
 def dump_json(model: BaseModel) -> str:

@@ -1,6 +1,6 @@
 """Optimisers, the learning-rate schedule and the running average of weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import cos, floor, pi
 from typing import Any, Literal
 
@@ -39,10 +39,25 @@ class OptimiserConfig(Config):
         return self
 
     @property
+    def idle(self) -> Mapping[str, str]:
+        """The settings of other kinds, each with the reason."""
+        of = {"rmsprop_norm": "rmsprop"}.get(self.kind, self.kind)
+        unused = [name for kind, names in _OF.items() if kind != of for name in names]
+        return dict.fromkeys(unused, f"does nothing in an optimiser of kind {self.kind!r}")
+
+    @property
     def initial_lr(self) -> float:
         """The learning rate before any cut."""
         usual = {"rmsprop": 1e-3, "rmsprop_norm": 0.02, "sgd": 0.05, "adam": 1e-3}
         return usual[self.kind] if self.lr is None else self.lr
+
+
+_OF = {
+    "rmsprop": ("smoothing", "epsilon"),
+    "sgd": ("momentum", "nesterov"),
+    "adam": ("beta1", "beta2"),
+}
+"""The settings of one kind of optimiser alone, or of two that are alike."""
 
 
 class ScheduleConfig(Config):

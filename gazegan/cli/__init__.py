@@ -64,6 +64,8 @@ class _Road(click.RichGroup):
             _end(f"{message}. See '{where} --help'.", fault.exit_code)
         except click.ClickException as fault:
             _end(fault.format_message(), fault.exit_code)
+        except OSError as fault:  # such as a name that is too long to be asked for
+            _end(f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault), 1)
         except click.Abort:
             _end("interrupted; repeat the command to resume", 130)
         sys.exit(code if isinstance(code, int) else 0)

@@ -67,7 +67,7 @@ class _Epsilons(click.ParamType):  # type: ignore[type-arg]
     " anything but the truth.",
 )  # fmt: skip
 @click.option(
-    "--steps", type=click.IntRange(1), default=20, show_default=True,
+    "--steps", type=click.IntRange(1, 10_000), default=20, show_default=True,
     help="Steps of pgd, momentum and universal.",
 )  # fmt: skip
 @click.option(

@@ -80,6 +80,7 @@ def evaluate(
     gazegan evaluate --weights runs/gaze --data stores/test --direction
     gazegan evaluate --weights runs/gaze --data stores/test --json
     """
+    options.check_once(data)
     network, stores = gaze.open_network(weights, data, device)
     gaze.need_labels(stores)
     settings: dict[str, Any] = {"weights": str(weights), "data": [str(path) for path in data]}

@@ -26,8 +26,9 @@ WEIGHTS = click.option(
     help="Run folder of `gazegan train gaze`, or a .safetensors file of it.",
 )  # fmt: skip
 BATCH = click.option(
-    "--batch", type=click.IntRange(1), default=256, show_default=True, help="Eyes at a time."
-)
+    "--batch", type=click.IntRange(1, 65536), default=256, show_default=True,
+    help="Eyes at a time.",
+)  # fmt: skip
 MIRROR_AVERAGE = click.option(
     "--mirror-average", is_flag=True,
     help="Average each eye with its left-right mirror image.",

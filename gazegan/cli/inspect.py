@@ -153,7 +153,7 @@ def stack(
 
 def _build(name: str, channels: int, overrides: Sequence[str]) -> nn.Module:
     """Return an untrained network by its name."""
-    from gazegan.config import apply_overrides, validate
+    from gazegan.config import apply_overrides, check_used, validate
     from gazegan.nets.critic import Critic, CriticConfig
     from gazegan.nets.refiner import Refiner, RefinerConfig
     from gazegan.nets.regressor import Regressor, RegressorConfig
@@ -165,7 +165,10 @@ def _build(name: str, channels: int, overrides: Sequence[str]) -> nn.Module:
         case "critic":
             return Critic(validate(CriticConfig, values, "--set"), channels)
         case _:
-            config = validate(RegressorConfig, {**values, "kind": name}, "--set")
+            config = validate(RegressorConfig, {"kind": name, **values}, "--set")
+            if config.kind != name:
+                raise UserError(f"--set kind={config.kind}: {name} is asked for; name that instead")
+            check_used(config, values)
             return Regressor(config, channels)
 
 

@@ -61,6 +61,10 @@ def explain(asked: Asked, weights: Path, device: str, as_json: bool) -> tuple[di
     from gazegan.cli import map_files, map_scores
 
     network, (store,) = gaze.open_network(weights, [asked.data], device)
+    if asked.guess and "masks" in store.fields:
+        raise UserError(
+            f"--predict-masks {asked.guess}: {store.path} has masks of its own; leave it out"
+        )
     output, pick = picked(asked.settings["output"], network.target, weights)
     settings = {
         **asked.settings, "data": str(asked.data), "output": output,

@@ -14,7 +14,18 @@ import rich_click as click
 
 _SECONDS_A_LINE = 60
 """How often a long command without a terminal says how far it is."""
-PATH = click.Path(path_type=Path)
+
+
+class _Path(click.Path):
+    """A path; an empty name, to Python the folder that one is in, is none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("the name is empty; give one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 
 
 def overrides(example: str) -> Callable[[Any], Any]:
@@ -90,7 +101,7 @@ SIDES = _Size(1)
 
 
 def check_once(data: Sequence[Path]) -> None:
-    """Raise UserError where a `--data` is named again, which would stand for one of two rows."""
+    """Raise UserError where a `--data` is named again, which would count twice."""
     from gazegan.errors import UserError
 
     for k, path in enumerate(data):

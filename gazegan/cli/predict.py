@@ -66,6 +66,7 @@ def predict(
     from gazegan.data.files import make_folder, write_atomic
     from gazegan.data.pseudo import write_pseudo_labelled
 
+    options.check_once(data)
     network, stores = gaze.open_network(weights, data, device)
     is_table = out.suffix == ".csv"
     if is_table:

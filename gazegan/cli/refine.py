@@ -97,7 +97,7 @@ def refine(
     """
     from gazegan.data.store import open_store
     from gazegan.errors import UserError
-    from gazegan.train.apply import Strength, measure_shift, refine_store
+    from gazegan.train.apply import Strength, check_channels, measure_shift, refine_store
     from gazegan.train.checkpoint import load_weights
 
     check_device(device)
@@ -107,6 +107,7 @@ def refine(
         raise click.UsageError("--max-gaze-drift and --judge need each other; give both")
     source = open_store(store)
     module, info = load_weights(weights, "refiner", device)
+    check_channels(source, info)
     _tell_of_size(weights, info, source)
     limits, share = Limits(max_drift, max_gaze_drift, judge), Strength(*strength, seed)
     if limits.any:

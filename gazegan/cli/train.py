@@ -95,7 +95,7 @@ def refiner(
     how = {"precision": precision, "compile_step": compile_step}
     with training.together(device) as own:
         begins = begun(pretrained, "refiner", own)
-        cfg = training.configure(RefinerTraining, {**values, **how}, overrides, begins)
+        cfg = training.configure(RefinerTraining, {**values, **how}, {}, overrides, begins)
         renders, eyes = open_together(synthetic, real, seed=cfg.seed, count=count)
         if not isinstance(renders, Store):
             with progress("render", len(renders), quiet=as_json) as advance:

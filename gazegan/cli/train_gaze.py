@@ -196,10 +196,9 @@ def gaze(
     method = chosen["adapt"]
     if itself := self_training.asked(method, real, align_to, pretrained):
         real = chosen["adapt"] = None
-    values = {_PLACES.get(option, option): value for option, value in chosen.items()}
     with training.together(device) as own:
         begins = begun(pretrained, "gaze", own)
-        cfg = training.configure(GazeTraining, values, overrides, begins)
+        cfg = training.configure(GazeTraining, chosen, _PLACES, overrides, begins)
         _check_agreement(cfg, epochs, method)
         if not itself:
             training.check_adapting(real, cfg)
@@ -218,10 +217,10 @@ def _check_agreement(cfg: "GazeTraining", epochs: float | None, method: str | No
     training.check_schedule(cfg.schedule)
     if epochs is not None and "steps" in cfg.model_fields_set:
         raise click.UsageError("--epochs and --set steps exclude each other; give one")
-    said = cfg.adapt.method if "method" in cfg.adapt.model_fields_set else None
-    if method and said and said != method:
+    if method == self_training.METHOD and "method" in cfg.adapt.model_fields_set:
         raise click.UsageError(
-            f"--adapt {method} and --set adapt.method={said} contradict each other; give one"
+            f"--adapt {method} and --set adapt.method={cfg.adapt.method} contradict each other;"
+            " give one"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from click.core import ParameterSource
 
 from gazegan.cli.options import check_device, progress, say
 from gazegan.errors import UserError
@@ -45,19 +46,67 @@ def steps_of(epochs: float, samples: "Samples", cfg: "GazeTraining") -> int:
 
 
 def configure(
-    model: Any, values: Mapping[str, Any], overrides: tuple[str, ...], begins: "Begun | None" = None
+    model: Any,
+    chosen: Mapping[str, Any],
+    places: Mapping[str, str],
+    overrides: tuple[str, ...],
+    begins: "Begun | None",
 ) -> Any:
     """Return a stage's configuration from options, None or () where not given, and `--set`.
 
-    Raises UserError where it says of the network what the one that it `begins` with is not.
+    `places` are those of options that do not go under their own names. Raises UsageError where
+    `--set` overrules an option, UserError where a setting does nothing, or says of the network
+    what the one that it `begins` with is not.
     """
-    from gazegan.config import apply_overrides, validate
+    from gazegan.config import apply_overrides, check_used, validate
 
     base = begins.settings if begins else {}
+    values = {places.get(option, option): value for option, value in chosen.items()}
+    said = apply_overrides(_given(values, {}), overrides)
+    _check_said_once(chosen, places, said, overrides)
     cfg = validate(model, apply_overrides(_given(values, base), overrides), "settings")
+    check_used(cfg, said)
     if begins:
         begins.check_network(cfg.network)
     return cfg
+
+
+def _check_said_once(
+    chosen: Mapping[str, Any],
+    places: Mapping[str, str],
+    said: Mapping[str, Any],
+    overrides: tuple[str, ...],
+) -> None:
+    """Raise UsageError where options have been overruled in what is `said`, nested plain values.
+
+    What stands for a whole part, as `--augment` does, is there to be varied.
+    """
+    context = click.get_current_context()
+    assert context is not None
+    words = {option.name: option.opts[0] for option in context.command.params}
+    for option, value in chosen.items():
+        typed = context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        if not typed or value is None or isinstance(value, dict):
+            continue
+        place = places.get(option, option)
+        found: Any = said
+        for part in place.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if found != value:
+            item = next(item for item in reversed(overrides) if _sets(item, place))
+            raise click.UsageError(
+                f"{words[option]}{_shown(value)} and --set {item} contradict each other; give one"
+            )
+
+
+def _sets(item: str, place: str) -> bool:
+    return f"{place}.".startswith(f"{item.partition('=')[0].strip()}.")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f" {value:g}"
+    return f" {value}" if isinstance(value, int | str) and value is not True else ""
 
 
 def amounts(_: click.Context, __: click.Parameter, value: str | None) -> dict[str, Any] | None:

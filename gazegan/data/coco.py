@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from gazegan.config import differences
-from gazegan.data.export import is_empty
 from gazegan.data.files import make_folder, only_writer, parse_json, read_bytes, write_atomic
 from gazegan.data.manifest import placed_as
 from gazegan.errors import UserError
@@ -64,10 +63,9 @@ def _begin(out: Path, plan: dict[str, Any]) -> bool:
     """Claim a folder for `plan`; True where it is finished."""
     finished, planned = (out / LABELS).is_file(), (out / PLAN).is_file()
     if not finished and not planned:
-        if not is_empty(out):
+        # A process killed in its first step leaves half of a plan and nothing else.
+        if any(file.name != f"{PLAN}.tmp" for file in out.iterdir()):
             raise UserError(f"{out}: not empty and no folder of scenes; choose another --out")
-        for name in ("images", "parts", *(f"masks/{mask}" for mask in MASKS)):
-            make_folder(out / name)
         write_atomic(out / PLAN, _json(plan))
     file = out / (LABELS if finished else PLAN)
     known = parse_json(read_bytes(file, file.stat().st_size), file)
@@ -76,7 +74,10 @@ def _begin(out: Path, plan: dict[str, Any]) -> bool:
         raise UserError(f"{out}: holds other scenes ({changed[0]}); choose another --out")
     if finished:
         _clear(out)
-    return finished
+        return True
+    for name in ("images", "parts", *(f"masks/{mask}" for mask in MASKS)):
+        make_folder(out / name)
+    return False
 
 
 def _made_of(known: Any) -> dict[str, Any]:

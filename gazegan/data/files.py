@@ -19,7 +19,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     The bytes go to `path` + ".tmp", reach the disk, then take the name. Raises DataError where
     the disk refuses (full, read-only); the old file is then intact.
     """
-    _write(path, data, path.with_name(f"{path.name}.tmp"), os.replace)
+    _write(path, data, path.parent / f"{path.name}.tmp", os.replace)
 
 
 def write_among_others(path: Path, data: bytes, *, keep: bool = False) -> None:
@@ -27,7 +27,7 @@ def write_among_others(path: Path, data: bytes, *, keep: bool = False) -> None:
 
     With `keep`, a file that is already there stays; else the last writer wins.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary = path.parent / f"{path.name}.{secrets.token_hex(6)}.tmp"
     _write(path, data, temporary, _place if keep else os.replace)
 
 

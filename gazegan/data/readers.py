@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gazegan.data.images import find_images, find_others
@@ -137,18 +137,29 @@ def _images(folder: Path) -> list[str]:
 
 def _read_table(folder: Path, labels: Path, names: Sequence[str]) -> Iterator[Photo]:
     # The same letters may be written in two ways, one of them that of macOS.
-    known, seen = {_normal(name): name for name in names}, set[str]()
+    known = {_normal(name): name for name in names} | {name: name for name in names}
+    seen = set[str]()
     for line, row in _rows(labels):
-        photo = _photo_of_row(folder, row, f"{labels} line {line}")
-        if (name := known.get(_normal(photo.name))) is None:
-            raise UserError(f"{labels} line {line}, column file: no image {photo.name!r}")
-        photo = replace(photo, name=name, path=folder / name)
+        forms = _forms(row["file"])
+        if (name := next((known[form] for form in forms if form in known), None)) is None:
+            raise UserError(f"{labels} line {line}, column file: no image {forms[-1]!r}")
+        photo = _photo_of_row(folder, name, row, f"{labels} line {line}")
         if photo.name in seen:
             raise UserError(f"{labels} line {line}, column file: {photo.name!r} is given twice")
         seen.add(photo.name)
         yield photo
     if not seen:
         raise UserError(f"{labels}: holds no rows")
+
+
+def _forms(cell: str) -> list[str]:
+    """Return how the name in a cell may be meant: as it is written first, then forgivingly.
+
+    Blanks may stand around it, and backslashes for slashes.
+    """
+    bare = cell.strip()
+    names = [form.removeprefix("./") for form in (cell, bare, bare.replace("\\", "/"))]
+    return [form for name in names for form in (name, _normal(name))]
 
 
 def _normal(name: str) -> str:
@@ -167,7 +178,8 @@ def _rows(labels: Path) -> Iterator[tuple[int, dict[str, str]]]:
             for row in table:
                 if None in row or None in row.values():
                     raise UserError(f"{labels} line {table.line_num}: not {len(columns)} cells")
-                yield table.line_num, {key: value.strip() for key, value in row.items()}
+                bare = {key: value.strip() for key, value in row.items()}
+                yield table.line_num, {**bare, "file": row["file"]}
     except FileNotFoundError:
         raise UserError(f"--labels {labels}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
@@ -188,8 +200,7 @@ def _check_columns(labels: Path, columns: list[str]) -> None:
         raise UserError(f"{labels}: a column is given twice")
 
 
-def _photo_of_row(folder: Path, row: dict[str, str], where: str) -> Photo:
-    name = row["file"].replace("\\", "/").removeprefix("./")
+def _photo_of_row(folder: Path, name: str, row: dict[str, str], where: str) -> Photo:
     side = row.get("side", "")
     if side not in ("", *SIDES):
         raise UserError(f"{where}, column side: {side!r} is neither L nor R")

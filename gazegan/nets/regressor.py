@@ -1,7 +1,7 @@
 """The gaze regressor: an eye image in, where it looks out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -85,6 +85,22 @@ class RegressorConfig(Config):
         if self.norm == "free" and min(self.widths) < 2:
             raise ValueError("norm 'free' needs widths of at least 2")
         return self
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """The settings that do nothing in such a network, each with the reason."""
+        unused = [name for name, kinds in _IN.items() if self.kind not in kinds]
+        why = f"does nothing in a network of kind {self.kind!r}"
+        even = {"epsilon": "does nothing beside knots above 1"} if self.knots > 1 else {}
+        return dict.fromkeys(unused, why) | even
+
+
+_IN = {
+    "widths": ("small", "landmarks", "resnet"),
+    "blocks": ("resnet",),
+    "grid": ("small", "lenet", "resnet", "resnet18"),
+}
+"""The kinds of network in which settings do something that do nothing in others."""
 
 
 def _conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:

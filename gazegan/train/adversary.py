@@ -1,6 +1,6 @@
 """Adversarial training: part of each batch is changed, within a little, to mislead the network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -26,6 +26,12 @@ class AdversaryConfig(Config):
     ICLR 2020; more are PGD after Madry et al., ICLR 2018."""
     share: float = Field(0.5, gt=0, le=1)
     """Share of each batch that is changed; the rest keeps the network good at unchanged eyes."""
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """The settings that do nothing where the images stay as they are."""
+        why = "does nothing without --adversary-epsilon above 0"
+        return {} if self.epsilon_255 else {"steps": why, "share": why}
 
     @property
     def step_255(self) -> float:

@@ -63,6 +63,16 @@ def refine_batch(
     return replace(batch, image=image.clamp(0, 1), origin=origin)
 
 
+def check_channels(source: Store, info: Mapping[str, Any]) -> None:
+    """Raise UserError where a store's channels are not those that a refiner was trained on."""
+    channels = info["data"]["channels"]
+    if channels != source.channels:
+        raise UserError(
+            f"{source.path}: has {source.channels} channels, the refiner was trained on {channels};"
+            " render the store with as many"
+        )
+
+
 def refine_store(
     source: Store,
     refiner: Refiner,
@@ -77,12 +87,7 @@ def refine_store(
     `info` is what `load_weights` told of the refiner. With `kept` `[K]` int64, ascending, the copy
     holds these eyes alone. Raises UserError where channels differ or `out` holds something else.
     """
-    channels = info["data"]["channels"]
-    if channels != source.channels:
-        raise UserError(
-            f"{source.path}: has {source.channels} channels, the refiner was trained on {channels};"
-            " render the store with as many"
-        )
+    check_channels(source, info)
     old = source.manifest
     notes: dict[str, Any] = {
         **{name: value for name, value in old.notes.items() if name not in _OF_ONE_REFINEMENT},

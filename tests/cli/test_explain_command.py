@@ -225,6 +225,13 @@ def test_masks_can_be_predicted_and_are_marked(places, gazegan, tmp_path, monkey
     assert 0 < values["lids"]["area"] < 1
 
 
+def test_masks_that_are_there_are_not_predicted(places, fault_of, tmp_path):
+    start = ("explain", "--weights", places / "angles.safetensors", "--data", places / "labelled")
+    fault = fault_of(*start, "--out", tmp_path / "out", "--predict-masks", "webcam")
+    assert "--predict-masks webcam" in fault.message and "has masks of its own" in fault.message
+    assert fault.exit_code == 2 and not (tmp_path / "out").exists()
+
+
 def test_predicted_masks_are_those_of_the_recipes_own_light(tmp_path, monkeypatch):
     """Glint is what the tear film mirrors of a panorama, too."""
     light = np.zeros((8, 16, 3), np.float32)

@@ -155,6 +155,8 @@ def test_fields_of_the_middle_are_drawn_about_it(gazegan, tmp_path, monkeypatch)
         (("lenet", "--set", "view=0.3"), "of which view leaves 10x18: lenet needs sides of at"),
         (("resnet", "--set", "block=2"), "unknown key 'block'; did you mean 'blocks'?"),
         (("small", "--set", "norm=free"), "norm 'free' is of kind 'resnet' alone"),
+        (("small", "--set", "blocks=5"), "--set blocks: does nothing in a network of kind"),
+        (("small", "--set", "kind=lenet"), "--set kind=lenet: small is asked for; name that"),
         (("resnet", "--wanted", "8000x2"), "--wanted 8000x2: not even 8192 px give 8000"),
         (("stack", "con 1 1 3"), "layer 1 'con 1 1 3': no layer 'con'"),
         (("stack", "conv 1 1 99"), "layer 1: leaves nothing of 36x60; take a larger --size"),

@@ -44,3 +44,19 @@ def test_so_are_more_steps(places, fault_of, tmp_path, said):
 def test_cuts_without_end_are_refused(fault_of):
     fault = fault_of("inspect", "schedule", "--lr-every", "1e-308")
     assert fault.exit_code == 2 and "every: Input should be greater" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        (("predict", "--batch"), 65536),
+        (("evaluate", "--batch"), 65536),
+        (("attack", "--steps"), 10_000),
+    ],
+)
+def test_numbers_that_no_machine_could_take_are_refused(places, fault_of, tmp_path, words, most):
+    weights = ("--weights", places / "angles.safetensors", "--data", places / "labelled")
+    command, option = words
+    fault = fault_of(command, *weights, "--out", tmp_path / "x", option, "9" * 20)
+    assert fault.exit_code == 2 and f"Invalid value for '{option}'" in fault.message
+    assert f"1<=x<={most}" in fault.message

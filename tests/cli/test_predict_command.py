@@ -138,10 +138,11 @@ def test_other_labels_of_gaze_are_left_out(places, gazegan, tmp_path):
 
 def test_answers_that_cannot_be_labels_are_refused(places, gazegan, fault_of, tmp_path):
     data, out = ("--data", places / "unlabelled"), ("--out", tmp_path / "labelled")
+    other = ("--data", places / "more")
     angles = ("predict", "--weights", places / "angles.safetensors")
     directions = ("predict", "--weights", places / "direction.safetensors", *data, *out)
     assert "needs angles" in fault_of(*directions).message
-    assert "one --data, and there are 2" in fault_of(*angles, *data, *data, *out).message
+    assert "one --data, and there are 2" in fault_of(*angles, *data, *other, *out).message
     assert "leave out --by-face" in fault_of(*angles, *data, *out, "--by-face").message
     assert not (tmp_path / "labelled").exists()
     gazegan(*angles, *data, *out)

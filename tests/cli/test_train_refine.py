@@ -255,7 +255,9 @@ def test_wrong_weights_are_refused(stores):
     store_at(stores / "colour", channels=3)
     path.unlink()
     train_refiner(stores)
-    assert "3 channels" in fault("refine", stores / "colour", *refine[2:], stores / "refiner")
+    other = ("refine", stores / "colour", *refine[2:], stores / "refiner")
+    assert "3 channels" in fault(*other)
+    assert fault(*other, "--max-drift", "0.3") == fault(*other)
     assert not (stores / "out").exists()
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gazegan.data.coco import EYE, HEAD, IRIS, write_coco
-from gazegan.data.files import write_atomic
+from gazegan.data.files import make_folder, write_atomic
 from gazegan.errors import UserError
 from gazegan.render.crowd import render_scenes
 from gazegan.render.prior import load_recipe
@@ -165,3 +165,28 @@ def test_a_folder_cut_short_goes_on_where_it_stopped(scenes, folder, tmp_path):
     write_coco(scene, 4, out, {"seed": 3}, heard.append)
     assert made == [0, 1, 2, 2, 3] and heard == [1] * 4
     assert files(out) == files(folder)
+
+
+@pytest.mark.parametrize("survived", [1, 2, 4])
+def test_a_folder_whose_beginning_was_cut_short_is_finished(
+    scenes, folder, tmp_path, monkeypatch, survived
+):
+    left, usual = list(range(survived)), {"make_folder": make_folder, "write_atomic": write_atomic}
+
+    def until_killed(name):
+        def step(path, *data):
+            if not left:
+                if data:
+                    path.with_name(f"{path.name}.tmp").write_bytes(b"half")
+                raise KeyboardInterrupt
+            left.pop()
+            usual[name](path, *data)
+
+        return step
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for name in usual:
+            patch.setattr(f"gazegan.data.coco.{name}", until_killed(name))
+        write_coco(lambda k: scenes[k : k + 1], 4, tmp_path / "cut", {"seed": 3})
+    write_coco(lambda k: scenes[k : k + 1], 4, tmp_path / "cut", {"seed": 3})
+    assert files(tmp_path / "cut") == files(folder)

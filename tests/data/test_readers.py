@@ -113,6 +113,23 @@ def test_names_are_found_however_their_letters_are_written(tmp_path):
     assert photo.name == composed and photo.path.exists()
 
 
+@pytest.mark.parametrize("name", [" a.png", "b\\c.png", " b\\d.png", "\u00a0e.png"])
+def test_names_with_blanks_or_backslashes_can_be_named(tmp_path, name):
+    """The one that is written, even where another would be meant by a name without them."""
+    (tmp_path / "b").mkdir()
+    for other in (name, name.strip().replace("\\", "/")):
+        (tmp_path / other).write_bytes(encoded(noise(8, 8)))
+    text = f'file,pitch_deg,yaw_deg\n"{name}",1,2\n'
+    (tmp_path / "labels.csv").write_text(text, "utf-8")
+    (photo,) = read_folder(tmp_path, tmp_path / "labels.csv").photos
+    assert photo.name == name and photo.path == tmp_path / name
+
+
+def test_blanks_and_backslashes_are_forgiven_where_no_file_has_them(tmp_path):
+    text = "file, pitch_deg, yaw_deg\n a.png , 1, 2\n.\\sub\\b.png, 3, 4\n"
+    assert [photo.name for photo in table(tmp_path, text).photos] == ["a.png", "sub/b.png"]
+
+
 def test_other_formats_are_listed_and_hidden_files_are_not_images(tmp_path):
     folder = tmp_path / ".in" / "photographs"  # what leads to the folder may be hidden
     (folder / ".thumbs" / "small").mkdir(parents=True)
