@@ -1,6 +1,7 @@
 """Which eyes of a store belong to one face."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import torch
@@ -41,7 +42,20 @@ def face_numbers(store: Store) -> Tensor:
             f"{store.path}: does not tell which eyes are of one face; import images named X_L and"
             " X_R, or render a recipe with pairs = true"
         )
-    stems = [PurePosixPath(name).with_suffix("") for name in store.manifest.names]
-    faces = [str(stem.with_name(_SIDE.sub("", stem.name) or "-")) for stem in stems]
-    numbers = {face: number for number, face in enumerate(dict.fromkeys(faces))}
-    return torch.tensor([numbers[face] for face in faces])
+    names = face_names(store.manifest.names)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([numbers[name] for name in names])
+
+
+def face_names(names: Sequence[str]) -> list[str]:
+    """Return of every photograph's name that of its face; itself where it does not tell the side.
+
+    It is the same whatever other photographs there are.
+    """
+    return [_face_name(name) for name in names]
+
+
+def _face_name(name: str) -> str:
+    stem = PurePosixPath(name).with_suffix("")
+    sided = _SIDE.search(stem.name)
+    return str(stem.with_name(_SIDE.sub("", stem.name) or "-")) if sided else name

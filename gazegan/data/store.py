@@ -69,8 +69,8 @@ class Store:
 
     def _rows(self, shard: int, rows: Tensor) -> EyeBatch:
         if shard not in self._cache:
-            self._cache[shard] = _read_shard(self.path, self.manifest, shard).only(self.wanted)
-        return self._cache[shard][rows]
+            self._cache[shard] = _read_shard(self.path, self.manifest, shard)
+        return self._cache[shard].only(self.wanted)[rows]
 
 
 def gather(

@@ -131,9 +131,12 @@ class JoinedSamples:
 
 
 def only(samples: Samples, labels: Collection[str]) -> Samples:
-    """Return the same eyes, of which a store's have no labels but these: it is faster to read."""
+    """Return the same eyes, of which a store's have no labels but these: it is faster to read.
+
+    What is verified of a store already is not verified again.
+    """
     if isinstance(samples, Store):
-        return replace(samples, wanted=(*REQUIRED, *labels), _cache={})
+        return replace(samples, wanted=(*REQUIRED, *labels))
     if isinstance(samples, JoinedSamples):
         return JoinedSamples(tuple(only(part, labels) for part in samples.parts))
     return samples

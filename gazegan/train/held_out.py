@@ -1,20 +1,20 @@
 """Which images are kept from training to measure on: whole people and faces, in all sources."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from gazegan import rng
-from gazegan.data.faces import face_numbers, tells_faces
+from gazegan.data.faces import face_names, face_numbers, tells_faces
 from gazegan.data.pseudo import is_pseudo_labelled
 from gazegan.data.store import Store
 from gazegan.data.stream import JoinedSamples, RenderedSamples, Samples, only
+from gazegan.render.prior import sample
 
 _READ = 8192
 """Eyes that are read at a time."""
-_ROOM = 1 << 40
-"""More eyes than a source can hold."""
 
 
 def parted(data: Samples, held_out: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,20 +53,15 @@ def belonging(data: Samples) -> Tensor:
 
     That is a person, where sources tell whose eyes are whose and there are several: equal names are
     one person. Else it is a face, of a recipe with pairs or of photographs named so, or the image
-    by itself. An eye and its refined or newly labelled copy in another store are one.
+    by itself. An eye is one in all sources: raw, refined, newly labelled or rendered once more.
     """
     parts = data.parts if isinstance(data, JoinedSamples) else (data,)
     names = dict.fromkeys(name for part in parts for name in _subjects(part))
     codes = {name: code for code, name in enumerate(names)}
     people = torch.cat([_people(part, codes) for part in parts])
-    faces = [
-        (1 + place) * _ROOM + _faces(part)
-        for part, place in zip(parts, _origins(parts), strict=True)
-    ]
+    faces = len(names) + (_faces(parts[0]) if len(parts) == 1 else _shared(parts))
     known = (people >= 0) & (len(torch.unique(people[people >= 0])) > 1)
-    numbers: Tensor = torch.unique(
-        torch.where(known, people, torch.cat(faces)), return_inverse=True
-    )[1]
+    numbers: Tensor = torch.unique(torch.where(known, people, faces), return_inverse=True)[1]
     return numbers
 
 
@@ -93,26 +88,46 @@ def _faces(part: Samples) -> Tensor:
     return torch.arange(len(part)) // (1 + paired)
 
 
-def _origins(parts: Sequence[Samples]) -> list[int]:
-    """Return where each source's eyes are first: a copy of a store has those of the store.
+def _shared(parts: Sequence[Samples]) -> Tensor:
+    """Return which face each image shows, of all sources `[N]`, counted as they come."""
+    numbers: dict[Hashable, int] = {}
+    faces = (face for place, part in enumerate(parts) for face in _known_by(part, place))
+    return torch.tensor([numbers.setdefault(face, len(numbers)) for face in faces])
 
-    A copy without the eyes that moved too far numbers them anew, and counts as others.
+
+def _known_by(part: Samples, place: int) -> Sequence[Hashable]:
+    """Return of every image what tells its face from others, and is the same in any source.
+
+    That is a photograph's name. What is rendered has exact labels that no copy changes, while its
+    place in a store changes where others are left out; a face goes by those of its first eye.
     """
-    places, found = dict[str, int](), []
-    for number, part in enumerate(parts):
-        names = _digests(part) if isinstance(part, Store) else []
-        place = next((places[name] for name in names if name in places), number)
-        places |= dict.fromkeys(names, place)
-        found.append(place)
-    return found
+    manifest = part.manifest if isinstance(part, Store) else None
+    if manifest and manifest.names and (source := manifest.notes.get("source_sha256")):
+        return [(source, name) for name in face_names(manifest.names)]
+    faces = _faces(part).tolist()
+    if not (exact := [digest for rows in _exact(part) for digest in _digests(rows)]):
+        return [(manifest.sha256 if manifest else place, face) for face in faces]
+    first = dict(reversed([*zip(faces, exact, strict=True)]))
+    return [first[face] for face in faces]
 
 
-def _digests(store: Store) -> list[str]:
-    notes = store.manifest.notes
-    if "kept" in notes:
-        return [store.manifest.sha256]
-    sources = (notes.get(name) for name in ("refined_from", "labelled_from"))
-    return [store.manifest.sha256, *(source for source in sources if source)]
+def _exact(part: Samples) -> Iterator[Tensor]:
+    """Yield the parameters of all images, or their landmarks; nothing where there are neither."""
+    labels = only(part, ("params", "landmarks"))
+    for rows in torch.split(torch.arange(len(part)), _READ):
+        if isinstance(part, RenderedSamples):
+            # Their images, which take long, are not needed.
+            yield sample(part.recipe, part.seed, rows).flat()
+            continue
+        read = labels.read(rows)
+        found = read.landmarks if read.params is None else read.params
+        if found is not None:
+            yield found
+
+
+def _digests(rows: Tensor) -> list[bytes]:
+    whole = rows.flatten(1).contiguous().numpy()
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in whole]
 
 
 def _answered(data: Samples) -> Tensor:

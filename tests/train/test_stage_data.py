@@ -89,19 +89,6 @@ def test_people_of_equal_names_are_one_in_all_sources(store_of):
     assert (belonging(JoinedSamples((alone, second)))[:12] == 0).all()
 
 
-def test_an_eye_and_its_copies_are_held_out_together(store_of):
-    raw = store_of("raw")
-    refined = store_of("refined", notes={"refined_from": raw.manifest.sha256})
-    again = store_of("again", notes={"refined_from": refined.manifest.sha256})
-    sifted = store_of(
-        "sifted", notes={"refined_from": raw.manifest.sha256, "kept": {"of": 99, "sha256": "-"}}
-    )
-    together = belonging(JoinedSamples((raw, refined, again, sifted)))
-    assert together[:36].tolist() == list(range(12)) * 3
-    assert len(together.unique()) == 24
-    assert belonging(JoinedSamples((refined, again)))[12:].tolist() == list(range(12))
-
-
 def test_faces_of_recipes_and_of_names_are_held_out_whole(store_of):
     recipe = load_recipe("webcam", ("pairs=true", "image.height=16", "image.width=20"))
     assert belonging(RenderedSamples(recipe, 0, 6)).tolist() == [0, 0, 1, 1, 2, 2]
