@@ -31,6 +31,8 @@ class Store:
     wanted: tuple[str, ...] = FIELDS
     """Fields that are read where they are present; the others are left on disk."""
     _cache: dict[int, EyeBatch] = field(default_factory=dict, repr=False, compare=False)
+    _verified: dict[int, EyeBatch] = field(default_factory=dict, repr=False, compare=False)
+    """Whole shards; they are shared with what reads other fields of the same store."""
 
     def __len__(self) -> int:
         return self.manifest.count
@@ -69,8 +71,10 @@ class Store:
 
     def _rows(self, shard: int, rows: Tensor) -> EyeBatch:
         if shard not in self._cache:
-            self._cache[shard] = _read_shard(self.path, self.manifest, shard)
-        return self._cache[shard].only(self.wanted)[rows]
+            if shard not in self._verified:
+                self._verified[shard] = _read_shard(self.path, self.manifest, shard)
+            self._cache[shard] = self._verified[shard].only(self.wanted)
+        return self._cache[shard][rows]
 
 
 def gather(

@@ -136,7 +136,7 @@ def only(samples: Samples, labels: Collection[str]) -> Samples:
     What is verified of a store already is not verified again.
     """
     if isinstance(samples, Store):
-        return replace(samples, wanted=(*REQUIRED, *labels))
+        return replace(samples, wanted=(*REQUIRED, *labels), _cache={})
     if isinstance(samples, JoinedSamples):
         return JoinedSamples(tuple(only(part, labels) for part in samples.parts))
     return samples
