@@ -2,8 +2,8 @@
 
 Two constants are reported. `zero_deg` is the error of always looking straight into the camera, for
 which nothing need be known. `constant_deg` is the error of always predicting the mean gaze vector
-of the very labels under evaluation, which a predictor blind to the image could not know: by far
-the harder bar of the two for most data, and the one to beat.
+of the very labels under evaluation, which a predictor blind to the image could not know: nearly
+always the harder bar of the two, and the one to beat.
 """
 
 import math

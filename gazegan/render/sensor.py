@@ -72,7 +72,7 @@ def transfer(light: Tensor, contrast: Tensor, hue_kept: Tensor | None = None) ->
     encoded = power(light.clamp(min=1e-5), 1 / 2.2)
     encoded = torch.addcmul(0.45 * (1 - contrast), encoded, contrast)
     each = _bent(encoded)
-    return each if hue_kept is None else torch.lerp(each, _bent_as_one(encoded), hue_kept)
+    return each if hue_kept is None else torch.lerp(each, _bent_as_one(encoded, each), hue_kept)
 
 
 def _bent(encoded: Tensor) -> Tensor:
@@ -82,18 +82,15 @@ def _bent(encoded: Tensor) -> Tensor:
     return middle + beyond / (1 + pressed)
 
 
-def _bent_as_one(encoded: Tensor) -> Tensor:
+def _bent_as_one(encoded: Tensor, each: Tensor) -> Tensor:
     """Bend the luma of `[3, B, H, W]` toward white; colours stay as far from it as there is room.
 
-    Channels that are bent one by one turn bright skin yellow: red ends first. Toward black each
-    is bent by itself, which takes the colour out of what is dark.
+    Channels that are bent one by one, as in `each`, turn bright skin yellow: red ends first. Toward
+    black they are so bent here too, which takes the colour out of what is dark.
     """
-    below = (encoded - _TOE).clamp(max=0)
-    toed = encoded.clamp(min=_TOE) + below / (1 - below / _TOE)
+    toed = torch.maximum(each, encoded)  # the toe lifts, the shoulder lowers
     luma = _luma(toed)
-    above = (luma - _KNEE).clamp(min=0)
-    bent = luma.clamp(max=_KNEE) + above / (1 + above / (1 - _KNEE))
-    apart = toed - luma
+    bent, apart = torch.minimum(_bent(luma), luma), toed - luma
     red, green, blue = apart
     most = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)
