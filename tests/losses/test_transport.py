@@ -4,7 +4,7 @@ import numpy as np
 import ot
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
@@ -46,20 +46,29 @@ def test_one_dimensional_distance_equals_scipys(a: list[float], b: list[float], 
     assert abs(float(wasserstein_1d(y, x, None, by)) - weighted) < 1e-12
 
 
+def slow_circle(x: np.ndarray, y: np.ndarray, by: np.ndarray) -> float:
+    """The least area between both distribution functions, one of them lifted (Werman et al. 1985).
+
+    In degrees. POT's own solver is off in 3 of 1,000 small draws, beyond 180 degrees in some.
+    """
+    ends = sorted({0.0, 360.0, *x, *y})
+    arcs, lifts = np.diff(ends), [by[x <= at].sum() - (y <= at).mean() for at in ends[:-1]]
+    return min(float((arcs * np.abs(np.array(lifts) - lift)).sum()) for lift in lifts)
+
+
 @given(ANGLES, ANGLES, SEEDS)
+@example([0.0] * 5 + [1 / 3, 137.0], [0.0] * 6 + [-130 / 3], 1)  # POT's solver says 371 degrees
 @few
-def test_distance_on_the_circle_equals_pots_and_the_programmes(
+def test_distance_on_the_circle_equals_the_programmes_and_a_slow_loop(
     a: list[float], b: list[float], seed: int
 ) -> None:
     x, y, by = doubles(a), doubles(b), weights(len(a), seed)
-    found = float(wasserstein_circle(x, y, 360, by))
+    found, share = float(wasserstein_circle(x, y, 360, by)), (by / by.sum()).numpy()
     apart = (x[:, None] - y + 180).remainder(360) - 180
-    exact = ot.emd2((by / by.sum()).numpy(), np.full(len(b), 1 / len(b)), apart.abs().numpy())
+    exact = ot.emd2(share, np.full(len(b), 1 / len(b)), apart.abs().numpy())
     assert found == pytest.approx(float(exact), abs=1e-9)
-    turns = ((x / 360) % 1).numpy(), ((y / 360) % 1).numpy()
-    theirs = 360 * ot.wasserstein_circle(*turns, u_weights=(by / by.sum()).numpy(), p=1)
-    # POT takes angles nearer to each other than about 1e-7 of a turn for one.
-    assert found == pytest.approx(theirs.item(), abs=1e-4)
+    slow = slow_circle(x.remainder(360).numpy(), y.remainder(360).numpy(), share)
+    assert found == pytest.approx(slow, abs=1e-9)
     shifted = wasserstein_circle(x + 123.4, y - 236.6, 360, by)
     assert found == pytest.approx(float(shifted), abs=1e-9)
 
